@@ -1,0 +1,54 @@
+#include "skmm/design.hpp"
+
+#include "arrays.hpp"
+
+namespace skmm::bindings {
+namespace {
+
+template <class T>
+void def_v_optimal(py::module_& m) {
+    m.def(
+        "v_optimal",
+        [](Array<T> w, std::int64_t n, std::int64_t block, Sampler sampler, double temperature,
+           double ridge, bool refine, std::uint64_t seed, Array<std::int32_t> group,
+           std::vector<std::int64_t> quota, std::vector<std::int64_t> include, int n_threads,
+           py::object progress) {
+            const auto rows = contiguous_view(w, "w: expected contiguous (N, k)");
+            const auto groups = static_cast<std::int64_t>(quota.size());
+            const std::int32_t* g = vector_data(group, rows.rows, "group: expected (N,)");
+            std::vector<std::int64_t> size(quota.size());
+            for (std::int64_t i = 0; i < rows.rows; ++i) {
+                require(g[i] < groups, "group: expected less than the number of quotas");
+                if (g[i] >= 0) ++size[static_cast<std::size_t>(g[i])];
+            }
+            std::int64_t available = 0;
+            for (std::size_t k = 0; k < size.size(); ++k) available += std::min(size[k], quota[k]);
+            require(1 <= n && n <= available && block >= 1, "n: expected 1..rows that quotas allow");
+            for (const std::int64_t i : include)
+                require(0 <= i && i < rows.rows && g[i] >= 0, "include: expected rows of a group");
+            const DesignOptions options{n, block, sampler, temperature, ridge, refine, seed};
+            const DesignConstraints constraints{g, std::move(quota), std::move(include)};
+            const Tick tick = make_tick(std::move(progress));
+            Design design;
+            {
+                const py::gil_scoped_release release;
+                design = v_optimal(rows, options, constraints, n_threads, tick);
+            }
+            return std::make_tuple(to_array(design.rows), design.swaps, design.ridge);
+        },
+        "w"_a.noconvert(), "n"_a, "block"_a, "sampler"_a, "temperature"_a, "ridge"_a, "refine"_a,
+        "seed"_a, "group"_a.noconvert(), "quota"_a, "include"_a, "n_threads"_a,
+        "progress"_a = py::none());
+}
+
+}  // namespace
+
+void design(py::module_& m) {
+    py::enum_<Sampler>(m, "Sampler")
+        .value("greedy", Sampler::kGreedy)
+        .value("linear", Sampler::kLinear)
+        .value("exp", Sampler::kExp);
+    for_floats([&](auto zero) { def_v_optimal<decltype(zero)>(m); });
+}
+
+}  // namespace skmm::bindings

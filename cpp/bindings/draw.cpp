@@ -1,0 +1,46 @@
+#include "skmm/draw.hpp"
+
+#include "arrays.hpp"
+
+namespace skmm::bindings {
+namespace {
+
+using Method = std::vector<std::int64_t> (*)(const double*, std::int64_t, std::int64_t, std::uint64_t);
+
+void def_draw(py::module_& m, const char* name, Method draw) {
+    m.def(
+        name,
+        [draw](Array<double> pi, std::int64_t n, std::uint64_t seed) {
+            const std::int64_t rows = pi.size();
+            const double* const p = vector_data(pi, rows, "pi: expected a contiguous vector");
+            require(1 <= n && n <= rows, "n: expected 1..N");
+            std::vector<std::int64_t> drawn;
+            {
+                const py::gil_scoped_release release;
+                drawn = draw(p, rows, n, seed);
+            }
+            return to_array(drawn);
+        },
+        "pi"_a.noconvert(), "n"_a, "seed"_a);
+}
+
+}  // namespace
+
+void draw(py::module_& m) {
+    def_draw(m, "draw_systematic", &draw_systematic);
+    def_draw(m, "draw_pivotal", &draw_pivotal);
+    m.def(
+        "draw_subset",
+        [](std::int64_t n_rows, std::int64_t n, std::uint64_t seed) {
+            require(0 <= n && n <= n_rows, "n: expected 0..N");
+            std::vector<std::int64_t> drawn;
+            {
+                const py::gil_scoped_release release;
+                drawn = draw_subset(n_rows, n, seed);
+            }
+            return to_array(drawn);
+        },
+        "n_rows"_a, "n"_a, "seed"_a);
+}
+
+}  // namespace skmm::bindings

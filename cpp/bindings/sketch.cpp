@@ -1,0 +1,93 @@
+#include "skmm/sketch.hpp"
+
+#include "arrays.hpp"
+
+namespace skmm::bindings {
+namespace {
+
+template <class S, class T>
+void def_dense(py::class_<S>& c) {
+    c.def(
+        "sketch_dense",
+        [](const S& s, Array<T> a, std::int64_t col_offset, bool accumulate, int n_threads,
+           Array<T> out) {
+            const auto rows = view(a, "a: expected rows of contiguous elements");
+            const auto z = mutable_view(out, rows.rows, s.out_dim, "out: expected contiguous (N, m)");
+            require(0 <= col_offset && rows.cols <= s.in_dim - col_offset,
+                    "col_offset: expected columns inside the embedding");
+            const py::gil_scoped_release release;
+            sketch(rows, s, col_offset, accumulate, n_threads, z);
+        },
+        "a"_a.noconvert(), "col_offset"_a, "accumulate"_a, "n_threads"_a, "out"_a.noconvert());
+}
+
+template <class S, class T, class I>
+void def_csr(py::class_<S>& c) {
+    c.def(
+        "sketch_csr",
+        [](const S& s, Array<T> values, Array<I> indices, Array<I> indptr, std::int64_t cols,
+           std::int64_t col_offset, bool accumulate, int n_threads, Array<T> out) {
+            const std::int64_t n = out.ndim() == 2 ? out.shape(0) : 0, nnz = values.size();
+            const CsrView<T, I> a{vector_data(values, nnz, "values: expected a contiguous vector"),
+                                  vector_data(indices, nnz, "indices: expected as many as values"),
+                                  vector_data(indptr, n + 1, "indptr: expected N + 1 entries"), n, cols};
+            const auto z = mutable_view(out, n, s.out_dim, "out: expected contiguous (N, m)");
+            require(0 <= col_offset && cols <= s.in_dim - col_offset,
+                    "col_offset: expected columns inside the embedding");
+            const py::gil_scoped_release release;
+            bool ordered = a.indptr[0] == 0 && a.indptr[n] == nnz, inside = true;
+            for (std::int64_t i = 0; i < n; ++i) ordered &= a.indptr[i] <= a.indptr[i + 1];
+            for (std::int64_t e = 0; e < nnz; ++e) inside &= 0 <= a.indices[e] && a.indices[e] < cols;
+            if (!ordered || !inside) {
+                const py::gil_scoped_acquire acquire;
+                require(ordered, "indptr: expected 0 <= ... <= nnz, non-decreasing");
+                require(inside, "indices: expected 0 <= index < number of columns");
+            }
+            sketch(a, s, col_offset, accumulate, n_threads, z);
+        },
+        "values"_a.noconvert(), "indices"_a.noconvert(), "indptr"_a.noconvert(), "cols"_a,
+        "col_offset"_a, "accumulate"_a, "n_threads"_a, "out"_a.noconvert());
+}
+
+template <class S>
+void def_family(py::class_<S>& c) {
+    for_floats([&](auto zero) {
+        using T = decltype(zero);
+        def_dense<S, T>(c);
+        def_csr<S, T, std::int32_t>(c);
+        def_csr<S, T, std::int64_t>(c);
+    });
+    c.def(
+        "rows",
+        [](const S& s, std::int64_t start, Array<float> out) {
+            const auto z = mutable_view(out, out.ndim() == 2 ? out.shape(0) : 0, s.out_dim,
+                                        "out: expected contiguous (rows, m)");
+            require(0 <= start && z.rows <= s.in_dim - start, "start: expected rows of the embedding");
+            const py::gil_scoped_release release;
+            rows_of(s, start, z);
+        },
+        "start"_a, "out"_a.noconvert());
+}
+
+}  // namespace
+
+void sketch(py::module_& m) {
+    py::class_<SparseSign> sparse_sign(m, "SparseSign");
+    sparse_sign.def(py::init([](std::int64_t r, std::int64_t k, int zeta, std::uint64_t seed) {
+                        require(0 < r && 1 <= zeta && zeta <= k && k < (1 << 24),
+                                "expected 1 <= nnz_per_row <= out_dim < 2^24");
+                        return SparseSign{r, k, zeta, seed};
+                    }),
+                    "in_dim"_a, "out_dim"_a, "nnz_per_row"_a, "seed"_a);
+    def_family(sparse_sign);
+
+    py::class_<Gaussian> gaussian(m, "Gaussian");
+    gaussian.def(py::init([](std::int64_t r, std::int64_t k, std::uint64_t seed) {
+                     require(0 < r && 0 < k && k < (1 << 24), "expected 1 <= out_dim < 2^24");
+                     return Gaussian{r, k, seed};
+                 }),
+                 "in_dim"_a, "out_dim"_a, "seed"_a);
+    def_family(gaussian);
+}
+
+}  // namespace skmm::bindings

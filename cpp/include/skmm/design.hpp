@@ -1,0 +1,46 @@
+// V-optimal sequential design: rows of the whitened sketch W (N, k), WᵀW / N = I, that make
+// tr((W_SᵀW_S)⁻¹) small.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "skmm/parallel.hpp"
+#include "skmm/views.hpp"
+
+namespace skmm {
+
+enum class Sampler { kGreedy, kLinear, kExp };
+
+struct DesignOptions {
+    std::int64_t n;      // rows to choose, those of `include` counted
+    std::int64_t block;  // rows added per pass over W
+    Sampler sampler;     // kGreedy: largest gain; kLinear, kExp: at random, with probability
+                         // proportional to the gain or to exp(gain / (temperature * largest gain))
+    double temperature;
+    double ridge;  // the start is ridge * I, so that the first k rows have finite gains
+    bool refine;   // exchange rows until no swap helps
+    std::uint64_t seed;
+};
+
+// Rows may be chosen only while the quota of their group lasts; group < 0: never.
+struct DesignConstraints {
+    const std::int32_t* group;           // (N)
+    std::vector<std::int64_t> quota;     // of each group, Σ min(quota, size) >= n
+    std::vector<std::int64_t> include;   // chosen first, never exchanged; counted in their quotas
+};
+
+struct Design {
+    std::vector<std::int64_t> rows;  // in the order chosen; after an exchange, ascending
+    std::int64_t swaps = 0;
+    double ridge = 0.0;  // of the last state: 0 where W_S has full rank and was refined
+};
+
+// Greedy additions by the gain ‖Cw‖² / (1 + wᵀCw), C = (W_SᵀW_S + ridge I)⁻¹, then, with `refine`,
+// exchanges: the row with the largest gain comes in, the one with the least loss goes out.
+// One pass over W per block of additions, two per exchange, O(N + k²) memory. Ties: lowest row.
+template <class T>
+Design v_optimal(MatrixView<T> w, const DesignOptions& options,
+                 const DesignConstraints& constraints, int n_threads, const Tick& tick);
+
+}  // namespace skmm

@@ -1,0 +1,99 @@
+// The SIMD leaf functions: one table of function pointers per ISA level, the same bits from each.
+//
+// Every level compiles the same source (kernels.cpp), written in element-wise IEEE operations on a
+// fixed number of lanes and built without contraction, so the level changes speed and nothing else.
+#pragma once
+
+#include <cstdint>
+
+namespace skmm {
+
+// Rows of a dense tile: one 64-byte vector holds one column of the tile.
+template <class T>
+constexpr int kTileRows = 64 / static_cast<int>(sizeof(T));
+
+constexpr int kTargetBlock = 256;  // columns of G whose targets are tabulated together
+constexpr int kStrip = 64;         // columns of a Gaussian strip
+
+// Where the entries of up to kTargetBlock rows of a sparse-sign Γ lie:
+// row c has an entry of sign bit sign[b][c] (0 or 1 << 31) in column target[b][c] / stride.
+struct Targets {
+    std::uint32_t* target;  // (zeta, kTargetBlock)
+    std::uint32_t* sign;    // (zeta, kTargetBlock)
+};
+
+// One symmetric rank-one change C' = C - u uᵀ / delta, seen from the rows w of W.
+struct RankOne {
+    const double* u;  // (k)  C w*
+    const double* v;  // (k)  C u
+    double uu;        // uᵀu
+    double delta;     // 1 + w*ᵀu when w* is added, -(1 - w*ᵀu) when it leaves
+};
+
+struct TypeFreeKernels {
+    // Targets of the rows j[0, count) of Γ, times stride.
+    void (*sparse_sign)(std::uint64_t key, const std::uint64_t* j, int count, std::int64_t m,
+                        int zeta, std::uint32_t stride, Targets out);
+
+    // out[c][k] = scale * entry (j[c], kStrip * strip + k) of a matrix of standard normals.
+    void (*gaussian)(std::uint64_t key, const std::uint64_t* j, int count, int strip, float scale,
+                     float* out);
+
+    // Σ min(max(v_i - tau, 0), cap) over a block, and how many terms lie strictly inside.
+    void (*clipped_sum)(const double* v, std::int64_t count, double tau, double cap, double* sum,
+                        std::int64_t* inside);
+};
+
+template <class T>
+struct TypedKernels {
+    // acc[target][lane] += ± row_lane[c] over the columns c of a tile; acc is (m, kTileRows<T>),
+    // 64-byte aligned; targets carry the stride kTileRows<T>.
+    void (*scatter_tile)(const T* const* rows, int count, int zeta, Targets, T* acc);
+
+    // acc[target] += ± values[c], targets with stride 1.
+    void (*scatter_row)(const T* values, int count, int zeta, Targets, T* acc);
+
+    // out[i][k] += Σ_c a[i][c] strip[c][k] for i < rows, k < width <= kStrip, in order of c.
+    void (*gemm_strip)(const T* a, std::int64_t a_stride, std::int64_t rows, int depth,
+                       const float* strip, T* out, std::int64_t out_stride, int width);
+
+    // out[k] += x * row[k], k < m.
+    void (*axpy)(T x, const float* row, std::int64_t m, T* out);
+
+    // p[j] = Σ_i s_i y_ij² over a block of rows.
+    void (*weighted_squares)(const T* y, std::int64_t rows, std::int64_t k, const double* s,
+                             double* p);
+
+    // g[i] = -Σ_j u_j y_ij².
+    void (*square_dots)(const T* y, std::int64_t rows, std::int64_t k, const double* u, double* g);
+
+    // p_i = wᵀCw and q_i = ‖Cw‖² of a block of rows, C (k, k) symmetric.
+    void (*quadratic)(const T* w, std::int64_t rows, std::int64_t k, const double* c, double* p,
+                      double* q);
+
+    // The same p and q after `count` changes of C in sequence.
+    void (*rank_one)(const T* w, std::int64_t rows, std::int64_t k, const RankOne* changes,
+                     int count, double* p, double* q);
+};
+
+struct Kernels {
+    const char* isa;
+    TypeFreeKernels any;
+    TypedKernels<float> f32;
+    TypedKernels<double> f64;
+
+    template <class T>
+    const TypedKernels<T>& of() const {
+        if constexpr (sizeof(T) == 4)
+            return f32;
+        else
+            return f64;
+    }
+};
+
+// The level in use: the best one that this processor and build have, or the one that the
+// environment variable SKMM_ISA names ("baseline", "avx2", "avx512").
+// Throws std::runtime_error where that name is unknown or not to be had.
+const Kernels& kernels();
+
+}  // namespace skmm

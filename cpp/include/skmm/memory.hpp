@@ -1,0 +1,28 @@
+// Scratch memory and index arithmetic that several files share.
+#pragma once
+
+#include <cstdint>
+#include <new>
+
+namespace skmm {
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// n uninitialised numbers, aligned to a cache line and a SIMD vector.
+template <class T>
+class Scratch {
+public:
+    explicit Scratch(std::int64_t n)
+        : data_(static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), kAlign))) {}
+    ~Scratch() { ::operator delete(data_, kAlign); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+
+    T* data() const { return data_; }
+
+private:
+    static constexpr std::align_val_t kAlign{64};
+    T* data_;
+};
+
+}  // namespace skmm

@@ -1,0 +1,56 @@
+#include "skmm/simplex.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "skmm/kernels.hpp"
+#include "skmm/memory.hpp"
+#include "skmm/parallel.hpp"
+
+namespace skmm {
+namespace {
+
+using i64 = std::int64_t;
+
+struct ClippedSum {
+    double sum;  // Σ min(max(v_i - tau, 0), cap)
+    i64 inside;  // terms strictly between 0 and cap: -d sum / d tau
+};
+
+ClippedSum clipped_sum(const double* v, i64 n, double cap, double tau, int n_threads) {
+    std::vector<i64> inside(static_cast<std::size_t>(ceil_div(n, kSumBlock)));
+    const double sum = block_sum(n, n_threads, [&](i64 first, i64 last) {
+        double part = 0.0;
+        kernels().any.clipped_sum(v + first, last - first, tau, cap, &part,
+                                  &inside[static_cast<std::size_t>(first / kSumBlock)]);
+        return part;
+    });
+    i64 count = 0;
+    for (const i64 c : inside) count += c;
+    return {sum, count};
+}
+
+}  // namespace
+
+double project_capped_simplex(const double* v, i64 n, double cap, double total, double tau,
+                              int n_threads, double* s) {
+    const auto [least, most] = std::minmax_element(v, v + n);
+    double lo = *least - cap, hi = *most;  // the sum is n cap at lo, 0 at hi
+    tau = std::clamp(tau, lo, hi);
+    while (true) {
+        const ClippedSum at = clipped_sum(v, n, cap, tau, n_threads);
+        (at.sum > total ? lo : hi) = tau;
+        double next = tau + (at.sum - total) / static_cast<double>(std::max<i64>(at.inside, 1));
+        if (next == tau) break;
+        if (!(next > lo && next < hi)) next = lo + (hi - lo) / 2;
+        if (next == lo || next == hi || at.sum == total) break;
+        tau = next;
+    }
+    for_blocks(n, n_threads, [&](i64 first, i64 last) {
+        for (i64 i = first; i < last; ++i) s[i] = std::min(std::max(v[i] - tau, 0.0), cap);
+    });
+    return tau;
+}
+
+}  // namespace skmm
