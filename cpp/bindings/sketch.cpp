@@ -10,15 +10,35 @@ void def_dense(py::class_<S>& c) {
     c.def(
         "sketch_dense",
         [](const S& s, Array<T> a, std::int64_t col_offset, bool accumulate, int n_threads,
-           Array<T> out) {
+           Array<T> out, py::object progress) {
             const auto rows = view(a, "a: expected rows of contiguous elements");
             const auto z = mutable_view(out, rows.rows, s.out_dim, "out: expected contiguous (N, m)");
             require(0 <= col_offset && rows.cols <= s.in_dim - col_offset,
                     "col_offset: expected columns inside the embedding");
+            const Tick tick = make_tick(std::move(progress));
             const py::gil_scoped_release release;
-            sketch(rows, s, col_offset, accumulate, n_threads, z);
+            sketch(rows, s, col_offset, accumulate, n_threads, tick, z);
         },
-        "a"_a.noconvert(), "col_offset"_a, "accumulate"_a, "n_threads"_a, "out"_a.noconvert());
+        "a"_a.noconvert(), "col_offset"_a, "accumulate"_a, "n_threads"_a, "out"_a.noconvert(),
+        "progress"_a = py::none());
+}
+
+// What makes a CSR matrix unsafe to walk, or null.
+template <class T, class I>
+const char* fault_in(const CsrView<T, I>& a, std::int64_t nnz) {
+    if (a.indptr[0] != 0 || a.indptr[a.rows] != nnz) return "indptr: expected to run from 0 to nnz";
+    for (std::int64_t i = 0; i < a.rows; ++i)
+        if (a.indptr[i] > a.indptr[i + 1] || a.indptr[i + 1] > nnz)
+            return "indptr: expected no row to end before it begins";
+    bool inside = true, ascending = true;
+    for (std::int64_t i = 0; i < a.rows; ++i) {
+        for (std::int64_t e = a.indptr[i]; e < a.indptr[i + 1]; ++e) {
+            inside &= 0 <= a.indices[e] && a.indices[e] < a.cols;
+            ascending &= e == a.indptr[i] || a.indices[e - 1] < a.indices[e];
+        }
+    }
+    if (!inside) return "indices: expected 0 <= index < number of columns";
+    return ascending ? nullptr : "indices: expected strictly ascending within a row";
 }
 
 template <class S, class T, class I>
@@ -26,7 +46,8 @@ void def_csr(py::class_<S>& c) {
     c.def(
         "sketch_csr",
         [](const S& s, Array<T> values, Array<I> indices, Array<I> indptr, std::int64_t cols,
-           std::int64_t col_offset, bool accumulate, int n_threads, Array<T> out) {
+           std::int64_t col_offset, bool accumulate, int n_threads, Array<T> out,
+           py::object progress) {
             const std::int64_t n = out.ndim() == 2 ? out.shape(0) : 0, nnz = values.size();
             const CsrView<T, I> a{vector_data(values, nnz, "values: expected a contiguous vector"),
                                   vector_data(indices, nnz, "indices: expected as many as values"),
@@ -34,19 +55,18 @@ void def_csr(py::class_<S>& c) {
             const auto z = mutable_view(out, n, s.out_dim, "out: expected contiguous (N, m)");
             require(0 <= col_offset && cols <= s.in_dim - col_offset,
                     "col_offset: expected columns inside the embedding");
+            const Tick tick = make_tick(std::move(progress));
             const py::gil_scoped_release release;
-            bool ordered = a.indptr[0] == 0 && a.indptr[n] == nnz, inside = true;
-            for (std::int64_t i = 0; i < n; ++i) ordered &= a.indptr[i] <= a.indptr[i + 1];
-            for (std::int64_t e = 0; e < nnz; ++e) inside &= 0 <= a.indices[e] && a.indices[e] < cols;
-            if (!ordered || !inside) {
+            const char* const fault = fault_in(a, nnz);
+            if (fault != nullptr) {
                 const py::gil_scoped_acquire acquire;
-                require(ordered, "indptr: expected 0 <= ... <= nnz, non-decreasing");
-                require(inside, "indices: expected 0 <= index < number of columns");
+                throw py::value_error(fault);
             }
-            sketch(a, s, col_offset, accumulate, n_threads, z);
+            sketch(a, s, col_offset, accumulate, n_threads, tick, z);
         },
         "values"_a.noconvert(), "indices"_a.noconvert(), "indptr"_a.noconvert(), "cols"_a,
-        "col_offset"_a, "accumulate"_a, "n_threads"_a, "out"_a.noconvert());
+        "col_offset"_a, "accumulate"_a, "n_threads"_a, "out"_a.noconvert(),
+        "progress"_a = py::none());
 }
 
 template <class S>

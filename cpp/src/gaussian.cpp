@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <vector>
 
 #include "skmm/kernels.hpp"
 #include "skmm/memory.hpp"
@@ -17,7 +18,7 @@ using u64 = std::uint64_t;
 constexpr i64 kDepth = 256;    // rows of Γ made at a time
 constexpr i64 kPiece = 16;     // of which a thread makes this many
 constexpr i64 kMaxRows = 256;  // rows of dense A that a thread multiplies at a time
-constexpr i64 kCsrRows = 64;   // rows of CSR that a thread multiplies at a time
+constexpr i64 kCsrRows = 1024; // at most: CSR rows that share a row of Γ while a thread has it
 
 i64 strips_of(const Gaussian& g) { return ceil_div(g.out_dim, kStrip); }
 
@@ -34,13 +35,14 @@ void make_strips(const Gaussian& g, const u64* j, i64 count, i64 depth, float* o
 
 template <class T>
 void sketch(MatrixView<T> a, const Gaussian& g, i64 offset, bool accumulate, int n_threads,
-            MutableMatrixView<T> out) {
+            const Tick& tick, MutableMatrixView<T> out) {
     if (!accumulate) clear(out);
     const i64 block = std::clamp<i64>(ceil_div(a.rows, 4 * n_threads), 1, kMaxRows);
     Scratch<float> gamma(strips_of(g) * kDepth * kStrip);
     u64 j[kDepth];
     for (i64 c = 0; c < a.cols; c += kDepth) {
         const i64 depth = std::min(kDepth, a.cols - c);
+        tick(a.rows * c);
         std::iota(j, j + depth, static_cast<u64>(offset + c));
         parallel_blocks(ceil_div(depth, kPiece), n_threads, [&](i64 b, int) {
             const i64 first = b * kPiece;
@@ -59,40 +61,52 @@ void sketch(MatrixView<T> a, const Gaussian& g, i64 offset, bool accumulate, int
     }
 }
 
-// Columns in order; a row of Γ is made once for a block of rows, when the first has an entry there.
+namespace {
+
+// Rows [first, first + rows) of a CSR matrix, columns in order; a row of Γ is made once, when the
+// first of these rows has an entry there. gamma: kDepth rows of Γ.
 template <class T, class I>
-void sketch(CsrView<T, I> a, const Gaussian& g, i64 offset, bool accumulate, int n_threads,
-            MutableMatrixView<T> out) {
-    if (!accumulate) clear(out);
+void sketch_rows(CsrView<T, I> a, i64 first, i64 rows, const Gaussian& g, i64 offset, float* gamma,
+                 MutableMatrixView<T> out) {
     const i64 width = strips_of(g) * kStrip;
-    Scratch<float> gammas(n_threads * kDepth * width);
-    Scratch<bool> mades(n_threads * kDepth);
-    Scratch<i64> nexts(n_threads * kCsrRows);
-    parallel_blocks(ceil_div(a.rows, kCsrRows), n_threads, [&](i64 b, int slot) {
-        float* gamma = gammas.data() + slot * kDepth * width;
-        bool* made = mades.data() + slot * kDepth;
-        i64* next = nexts.data() + slot * kCsrRows;
-        const i64 r0 = b * kCsrRows, rows = std::min(kCsrRows, a.rows - r0);
-        const auto left = [&](i64 i) { return next[i] < a.indptr[r0 + i + 1]; };
-        std::copy_n(a.indptr + r0, rows, next);
-        for (;;) {
-            i64 c = a.cols;
-            for (i64 i = 0; i < rows; ++i)
-                if (left(i)) c = std::min<i64>(c, a.indices[next[i]]);
-            if (c == a.cols) break;
-            std::fill_n(made, kDepth, false);
-            for (i64 i = 0; i < rows; ++i) {
-                for (; left(i) && a.indices[next[i]] < c + kDepth; ++next[i]) {
-                    const i64 at = a.indices[next[i]] - c;
-                    const u64 j = static_cast<u64>(offset + c + at);
-                    if (!made[at]) make_strips(g, &j, 1, 1, gamma + at * width);
-                    made[at] = true;
-                    kernels().of<T>().axpy(a.values[next[i]], gamma + at * width, out.cols,
-                                           out.row(r0 + i));
-                }
+    const I* end = a.indptr + first + 1;
+    std::vector<i64> next(a.indptr + first, a.indptr + first + rows);
+    for (;;) {
+        i64 c = a.cols;
+        for (i64 i = 0; i < rows; ++i)
+            if (next[i] < end[i]) c = std::min<i64>(c, a.indices[next[i]]);
+        if (c == a.cols) return;
+        bool made[kDepth] = {};
+        for (i64 i = 0; i < rows; ++i) {
+            for (; next[i] < end[i] && a.indices[next[i]] < c + kDepth; ++next[i]) {
+                const i64 at = a.indices[next[i]] - c;
+                const u64 j = static_cast<u64>(offset + c + at);
+                if (!made[at]) make_strips(g, &j, 1, 1, gamma + at * width);
+                made[at] = true;
+                kernels().of<T>().axpy(a.values[next[i]], gamma + at * width, out.cols,
+                                       out.row(first + i));
             }
         }
-    });
+    }
+}
+
+}  // namespace
+
+template <class T, class I>
+void sketch(CsrView<T, I> a, const Gaussian& g, i64 offset, bool accumulate, int n_threads,
+            const Tick& tick, MutableMatrixView<T> out) {
+    if (!accumulate) clear(out);
+    const i64 gamma_size = kDepth * strips_of(g) * kStrip;
+    const i64 block = std::clamp<i64>(ceil_div(a.rows, n_threads), 1, kCsrRows);
+    Scratch<float> gammas(n_threads * gamma_size);
+    for (i64 row = 0; row < a.rows; row += n_threads * block) {
+        tick(a.indptr[row]);
+        parallel_blocks(n_threads, n_threads, [&](i64 b, int slot) {
+            const i64 first = std::min(row + b * block, a.rows);
+            sketch_rows(a, first, std::min(block, a.rows - first), g, offset,
+                        gammas.data() + slot * gamma_size, out);
+        });
+    }
 }
 
 void rows_of(const Gaussian& g, i64 start, MutableMatrixView<float> out) {
@@ -105,11 +119,11 @@ void rows_of(const Gaussian& g, i64 start, MutableMatrixView<float> out) {
 }
 
 #define SKMM_INSTANTIATE(T)                                                                   \
-    template void sketch(MatrixView<T>, const Gaussian&, i64, bool, int, MutableMatrixView<T>); \
-    template void sketch(CsrView<T, std::int32_t>, const Gaussian&, i64, bool, int,           \
-                         MutableMatrixView<T>);                                               \
-    template void sketch(CsrView<T, std::int64_t>, const Gaussian&, i64, bool, int,           \
-                         MutableMatrixView<T>);
+    template void sketch(MatrixView<T>, const Gaussian&, i64, bool, int, const Tick&, MutableMatrixView<T>); \
+    template void sketch(CsrView<T, std::int32_t>, const Gaussian&, i64, bool, int, \
+                         const Tick&, MutableMatrixView<T>);                                               \
+    template void sketch(CsrView<T, std::int64_t>, const Gaussian&, i64, bool, int, \
+                         const Tick&, MutableMatrixView<T>);
 SKMM_INSTANTIATE(float)
 SKMM_INSTANTIATE(double)
 #undef SKMM_INSTANTIATE

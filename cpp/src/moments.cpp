@@ -52,6 +52,9 @@ public:
         return sum;
     }
 
+    // φ where every sum of moments is off by 1e-13 of its target: zero, in float64.
+    double rounding() const { return 1e-26 * value(Vector(static_cast<std::size_t>(cols()))); }
+
     // One pass over Y: g_i = ∂φ/∂s_i where the moments are p.
     void gradient(const Vector& p, Vector& g) const {
         Vector u(p.size());
@@ -117,7 +120,7 @@ MomentFit match_moments(const MomentProblem<T>& problem, double tol, int max_ite
     Vector s(start, start + n_rows), y = s, next(s.size()), g(s.size());
     Vector ps = phi.moments(s), py = ps, pn;
     double value = phi.value(ps), lower = 0.0, momentum = 1.0, tau = 0.0;
-    const double enough = tol * value;
+    const double enough = std::max(tol * value, phi.rounding());
     MomentFit fit;
 
     phi.gradient(py, g);

@@ -24,6 +24,9 @@ constexpr i64 kGroupRows = 256;
 // CSR rows taken by a thread at a time.
 constexpr i64 kCsrRows = 64;
 
+// Such pieces of work per thread between two ticks.
+constexpr i64 kCsrBlocks = 8;
+
 float entry_of(const SparseSign& g) { return 1.0f / std::sqrt(static_cast<float>(g.zeta)); }
 
 // Room for the targets of kTargetBlock rows of Γ, one table per slot.
@@ -85,7 +88,7 @@ void add_row(CsrView<T, I> a, i64 i, const SparseSign& g, i64 offset, Targets at
 
 template <class T>
 void sketch(MatrixView<T> a, const SparseSign& g, i64 offset, bool accumulate, int n_threads,
-            MutableMatrixView<T> out) {
+            const Tick& tick, MutableMatrixView<T> out) {
     constexpr i64 L = kTileRows<T>;
     const T scale = entry_of(g);
     const i64 m = g.out_dim;
@@ -105,6 +108,7 @@ void sketch(MatrixView<T> a, const SparseSign& g, i64 offset, bool accumulate, i
         const auto begin = [&](i64 k) { return std::min(row + k * group, a.rows); };
         for (i64 segment = 0; segment < segments; segment += wave) {
             const i64 width = std::min(wave, segments - segment);
+            tick(row * a.cols);
             parallel_blocks(groups * width, n_threads, [&](i64 b, int slot) {
                 const i64 k = b / width, s = b % width, rows = begin(k + 1) - begin(k);
                 const i64 c0 = (segment + s) * kSegment, c1 = std::min(c0 + kSegment, a.cols);
@@ -123,21 +127,26 @@ void sketch(MatrixView<T> a, const SparseSign& g, i64 offset, bool accumulate, i
 
 template <class T, class I>
 void sketch(CsrView<T, I> a, const SparseSign& g, i64 offset, bool accumulate, int n_threads,
-            MutableMatrixView<T> out) {
+            const Tick& tick, MutableMatrixView<T> out) {
     const T scale = entry_of(g);
     const i64 m = g.out_dim;
     if (!accumulate) clear(out);
 
     TargetTables tables(g.zeta, n_threads);
     Scratch<T> sums(n_threads * m);
-    parallel_blocks(ceil_div(a.rows, kCsrRows), n_threads, [&](i64 b, int slot) {
-        T* sum = sums.data() + slot * m;
-        for (i64 i = b * kCsrRows; i < std::min((b + 1) * kCsrRows, a.rows); ++i) {
-            std::fill_n(sum, m, T(0));
-            add_row(a, i, g, offset, tables[slot], sum);
-            for (i64 k = 0; k < m; ++k) out.row(i)[k] += scale * sum[k];
-        }
-    });
+    const i64 batch = kCsrRows * kCsrBlocks * n_threads;
+    for (i64 row = 0; row < a.rows; row += batch) {
+        tick(a.indptr[row]);
+        const i64 end = std::min(row + batch, a.rows);
+        parallel_blocks(ceil_div(end - row, kCsrRows), n_threads, [&](i64 b, int slot) {
+            T* sum = sums.data() + slot * m;
+            for (i64 i = row + b * kCsrRows; i < std::min(row + (b + 1) * kCsrRows, end); ++i) {
+                std::fill_n(sum, m, T(0));
+                add_row(a, i, g, offset, tables[slot], sum);
+                for (i64 k = 0; k < m; ++k) out.row(i)[k] += scale * sum[k];
+            }
+        });
+    }
 }
 
 void rows_of(const SparseSign& g, i64 start, MutableMatrixView<float> out) {
@@ -152,11 +161,11 @@ void rows_of(const SparseSign& g, i64 start, MutableMatrixView<float> out) {
 }
 
 #define SKMM_INSTANTIATE(T)                                                                     \
-    template void sketch(MatrixView<T>, const SparseSign&, i64, bool, int, MutableMatrixView<T>); \
-    template void sketch(CsrView<T, std::int32_t>, const SparseSign&, i64, bool, int,           \
-                         MutableMatrixView<T>);                                                 \
-    template void sketch(CsrView<T, std::int64_t>, const SparseSign&, i64, bool, int,           \
-                         MutableMatrixView<T>);
+    template void sketch(MatrixView<T>, const SparseSign&, i64, bool, int, const Tick&, MutableMatrixView<T>); \
+    template void sketch(CsrView<T, std::int32_t>, const SparseSign&, i64, bool, int, \
+                         const Tick&, MutableMatrixView<T>);                                                 \
+    template void sketch(CsrView<T, std::int64_t>, const SparseSign&, i64, bool, int, \
+                         const Tick&, MutableMatrixView<T>);
 SKMM_INSTANTIATE(float)
 SKMM_INSTANTIATE(double)
 #undef SKMM_INSTANTIATE

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "skmm/parallel.hpp"
 #include "skmm/views.hpp"
 
 namespace skmm {
@@ -26,18 +27,19 @@ struct Gaussian {
 
 // out (A.rows, m) = A Γ[col_offset : col_offset + A.cols], or out += that where `accumulate`.
 // The bits of a row of `out` depend on that row of A (and `out`), Γ and col_offset alone.
+// The tick counts entries of A.
 template <class T>
 void sketch(MatrixView<T> a, const SparseSign&, std::int64_t col_offset, bool accumulate,
-            int n_threads, MutableMatrixView<T> out);
+            int n_threads, const Tick& tick, MutableMatrixView<T> out);
 template <class T>
 void sketch(MatrixView<T> a, const Gaussian&, std::int64_t col_offset, bool accumulate,
-            int n_threads, MutableMatrixView<T> out);
+            int n_threads, const Tick& tick, MutableMatrixView<T> out);
 template <class T, class I>
 void sketch(CsrView<T, I> a, const SparseSign&, std::int64_t col_offset, bool accumulate,
-            int n_threads, MutableMatrixView<T> out);
+            int n_threads, const Tick& tick, MutableMatrixView<T> out);
 template <class T, class I>
 void sketch(CsrView<T, I> a, const Gaussian&, std::int64_t col_offset, bool accumulate,
-            int n_threads, MutableMatrixView<T> out);
+            int n_threads, const Tick& tick, MutableMatrixView<T> out);
 
 // out = rows [start, start + out.rows) of Γ.
 void rows_of(const SparseSign&, std::int64_t start, MutableMatrixView<float> out);

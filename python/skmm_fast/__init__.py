@@ -1,0 +1,27 @@
+"""Choose finetuning data by Sketchy Moment Matching (SkMM, arXiv 2407.06120)."""
+
+from .design import VOptimal, v_optimal
+from .diagnose import Diagnosis, diagnose
+from .draw import draw
+from .moments import MomentMatch, Moments, match_moments, moments
+from .select import Selection, select
+from .sketch import Gaussian, Sketch, SparseSign
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Diagnosis",
+    "Gaussian",
+    "MomentMatch",
+    "Moments",
+    "Selection",
+    "Sketch",
+    "SparseSign",
+    "VOptimal",
+    "diagnose",
+    "draw",
+    "match_moments",
+    "moments",
+    "select",
+    "v_optimal",
+]

@@ -1,0 +1,21 @@
+"""Progress bars, for those who ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ._extras import need
+
+
+@contextmanager
+def bar(
+    what: str, total: int, shown: bool, unit: str = "rows"
+) -> Iterator[Callable[[int], None] | None]:
+    """Yields a function that takes how much of `total` is done; None where no bar is shown."""
+    if not shown:
+        yield None
+        return
+    with need("tqdm", "cli").tqdm(total=total, desc=what, unit=f" {unit}", unit_scale=True) as shown_bar:
+        yield lambda done: shown_bar.update(done - shown_bar.n)
+        shown_bar.update(total - shown_bar.n)

@@ -1,0 +1,211 @@
+"""Checks of meaning at the public border: every function raises TypeError or ValueError naming the
+argument, what was expected and what came, or returns the argument in the form the core takes."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from . import _core
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+BLOCK_BYTES = 1 << 25  # of rows looked at together
+
+
+def is_torch(x: object) -> bool:
+    """Whether x is a torch tensor; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def like(x: object, result: Array) -> Any:
+    """The result as a torch tensor (same memory) where x is one."""
+    return sys.modules["torch"].from_numpy(result) if is_torch(x) else result
+
+
+def row_blocks(x: Array) -> Iterator[slice]:
+    """Consecutive slices of the rows of x, each of about BLOCK_BYTES."""
+    step = max(1, BLOCK_BYTES // max(1, x.shape[1] * x.itemsize))
+    return (slice(i, min(i + step, len(x))) for i in range(0, len(x), step))
+
+
+def integer(name: str, value: object, least: int, most: int | None = None) -> int:
+    """An int in [least, most]; bool is not an int here."""
+    expected = f"an int >= {least}" if most is None else f"an int in [{least}, {most}]"
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected {expected}, got the bool {value}")
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
+    if number < least or (most is not None and number > most):
+        raise ValueError(f"{name}: expected {expected}, got {number}")
+    return number
+
+
+def real(name: str, value: object, above: float = -np.inf, below: float = np.inf) -> float:
+    """A finite float in the open interval (above, below)."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.floating, np.integer)
+    ):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if not above < value < below:
+        raise ValueError(f"{name}: expected a number in ({above}, {below}), got {value}")
+    return float(value)
+
+
+def seed(value: object) -> int:
+    return integer("seed", value, 0, 2**64 - 1)
+
+
+def threads(n_threads: object) -> int:
+    return _core.default_threads() if n_threads is None else integer("n_threads", n_threads, 1, 1024)
+
+
+def choice(name: str, value: object, among: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in among:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, among))}, got {value!r}")
+    return value
+
+
+def count(n: object, n_samples: int) -> int:
+    """n as a number of rows: an int in [1, N], or a share of N in (0, 1), at least one row."""
+    if isinstance(n, (float, np.floating)):
+        if not 0 < n < 1:
+            raise ValueError(f"n: expected an int, or a float in (0, 1) as a share of N, got {n}")
+        return max(1, round(float(n) * n_samples))
+    return integer("n", n, 1, n_samples)
+
+
+def dense(name: str, x: object, ndim: int = 2) -> Array:
+    """A NumPy view (no copy) of a float32 or float64 array or CPU tensor with contiguous rows."""
+    if is_torch(x):
+        if x.device.type != "cpu":  # type: ignore[attr-defined]
+            raise TypeError(f"{name}: expected a tensor on the CPU, got one on {x.device}")  # type: ignore[attr-defined]
+        if str(x.dtype) not in ("torch.float32", "torch.float64"):  # type: ignore[attr-defined]
+            raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")  # type: ignore[attr-defined]
+        x = x.detach().numpy()  # type: ignore[attr-defined]
+    if not isinstance(x, np.ndarray):
+        raise TypeError(f"{name}: expected an array, got {type(x).__name__}")
+    if x.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
+    if x.ndim != ndim:
+        raise ValueError(f"{name}: expected {ndim} dimension(s), got shape {x.shape}")
+    if x.size == 0:
+        raise ValueError(f"{name}: expected at least one row and one column, got shape {x.shape}")
+    contiguous = x.shape[-1] == 1 or x.strides[-1] == x.itemsize
+    if not (contiguous and x.flags.aligned and x.strides[0] % x.itemsize == 0):
+        raise ValueError(
+            f"{name}: expected rows of contiguous elements, got strides {x.strides} of itemsize "
+            f"{x.itemsize}; np.ascontiguousarray({name}) makes them so"
+        )
+    return x
+
+
+def csr(name: str, x: Any) -> sp.csr_array:
+    """A canonical CSR matrix (sorted, duplicates summed): x itself where it is one."""
+    if x.format != "csr":
+        raise TypeError(f"{name}: expected CSR, got {x.format}; {name}.tocsr() converts it")
+    if x.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
+    rows, cols = x.shape
+    if rows == 0 or cols == 0:
+        raise ValueError(f"{name}: expected at least one row and one column, got shape {x.shape}")
+    nnz = len(x.indices)
+    if len(x.data) != nnz or len(x.indptr) != rows + 1:
+        raise ValueError(
+            f"{name}: expected as many values as indices and {rows + 1} indptr entries, got "
+            f"{len(x.data)}, {nnz} and {len(x.indptr)}"
+        )
+    if x.indptr[0] != 0 or (np.diff(x.indptr) < 0).any() or x.indptr[-1] > nnz:
+        raise ValueError(f"{name}: expected indptr to rise from 0 to at most {nnz} (the entries)")
+    if nnz and not (0 <= x.indices.min() and x.indices.max() < cols):
+        raise ValueError(
+            f"{name}: expected column indices in [0, {cols - 1}], got "
+            f"{x.indices.min()} to {x.indices.max()}"
+        )
+    if not x.has_canonical_format:
+        x = x.copy()
+        x.sum_duplicates()
+    return x  # type: ignore[no-any-return]
+
+
+def finite_rows(x: Array) -> npt.NDArray[np.bool_]:
+    """(N,) whether all entries of a row are finite."""
+    return np.concatenate([np.isfinite(x[rows]).all(axis=1) for rows in row_blocks(x)])
+
+
+def raise_not_finite(name: str, finite: npt.NDArray[np.bool_]) -> None:
+    """The error for rows that are not finite; nothing where all are."""
+    bad = np.flatnonzero(~finite)
+    if len(bad):
+        raise ValueError(
+            f"{name}: expected finite values, got NaN or Inf in {len(bad)} of {len(finite)} rows, "
+            f"first in row {bad[0]}"
+        )
+
+
+def sketch_matrix(name: str, z: object) -> Array:
+    """A finite, C-contiguous (N, m) float32 or float64 array."""
+    x = dense(name, z)
+    if not x.flags.c_contiguous:
+        raise ValueError(
+            f"{name}: expected a C-contiguous array, got strides {x.strides}; "
+            f"np.ascontiguousarray({name}) makes it so"
+        )
+    raise_not_finite(name, finite_rows(x))
+    return x
+
+
+def rows(name: str, indices: object, n_samples: int) -> Indices:
+    """Distinct row numbers in [0, N), ascending; None is none."""
+    if indices is None:
+        return np.empty(0, np.int64)
+    if is_torch(indices):
+        indices = indices.numpy()  # type: ignore[attr-defined]
+    x = np.asarray(indices)
+    if x.size == 0:
+        return np.empty(0, np.int64)
+    if x.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected integer row numbers, got {x.dtype}")
+    if x.ndim != 1:
+        raise ValueError(f"{name}: expected 1 dimension, got shape {x.shape}")
+    bad = x[(x < 0) | (x >= n_samples)]
+    if len(bad):
+        raise ValueError(f"{name}: expected rows in [0, {n_samples - 1}], got {bad[0]}")
+    distinct, times = np.unique(x, return_counts=True)
+    if len(distinct) < len(x):
+        raise ValueError(f"{name}: expected distinct rows, got {distinct[times > 1][0]} more than once")
+    return distinct.astype(np.int64)
+
+
+def constraints(n_rows: int, n: int, include: object, exclude: object) -> tuple[Indices, Indices]:
+    """include and exclude as row numbers that leave a selection of n rows possible."""
+    included, excluded = rows("include", include, n_rows), rows("exclude", exclude, n_rows)
+    both = np.intersect1d(included, excluded)
+    if len(both):
+        raise ValueError(f"exclude: expected no row of include, got row {both[0]} in both")
+    if len(included) > n:
+        raise ValueError(f"include: expected at most n = {n} rows, got {len(included)}")
+    if n > n_rows - len(excluded):
+        raise ValueError(
+            f"exclude: expected to leave n = {n} rows, got {len(excluded)} of {n_rows} excluded"
+        )
+    return included, excluded
+
+
+def others(n_rows: int, *taken: Indices) -> Indices:
+    """The rows that are in none of these, ascending."""
+    free = np.ones(n_rows, bool)
+    for indices in taken:
+        free[indices] = False
+    return np.flatnonzero(free)

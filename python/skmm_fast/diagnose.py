@@ -1,0 +1,140 @@
+"""How good a selection is, beside random draws and beside what is possible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _core, _validate
+from ._validate import Array, Floats, Indices
+from .design import lower_bound, whitened
+from .moments import Moments, _moments
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Figures of a selection S of n rows; lower is better. Those marked * are infinite where S does
+    not span the numerical range of Z."""
+
+    v_optimality: float  # * tr(Σ̃ Σ̃_S⁻¹) >= rank: the variance part of the risk, times n/σ²
+    lower_bound: float  # no n rows have a lower v_optimality; -inf where not asked for
+    random_v_optimality: Floats  # (n_random,) * of uniform draws of n rows
+    c_s: float  # * smallest c with Σ̃ ⪯ c Σ̃_S
+    spectral: float  # * ‖Σ̃ Σ̃_S⁻¹‖₂
+    moment_error: float  # ‖Σ̃_S - Σ̃‖_F / ‖Σ̃‖_F
+    rank: int
+    intrinsic_dim: int
+    n: int
+    n_samples: int
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        random = self.random_v_optimality
+        lines = [
+            f"{self.n} of {self.n_samples} rows, rank {self.rank}, "
+            f"intrinsic dimension {self.intrinsic_dim}",
+            f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}",
+        ]
+        if len(random):
+            lines.append(f"  uniform draws           {random.mean():.4g} ± {random.std():.2g}")
+        if np.isfinite(self.lower_bound):
+            lines.append(f"  certified lower bound   {self.lower_bound:.4g}")
+        lines += [
+            f"attained c_S               {self.c_s:.4g}",
+            f"spectral norm ‖Σ̃ Σ̃_S⁻¹‖    {self.spectral:.4g}",
+            f"moment error               {self.moment_error:.4g}",
+        ]
+        return "\n".join(lines + [f"warning: {w}" for w in self.warnings])
+
+
+def diagnose(
+    Z: Any,
+    indices: Any,
+    n_random: int = 8,
+    seed: int = 0,
+    *,
+    bound: bool = True,
+    n_threads: int | None = None,
+) -> Diagnosis:
+    """Compare the selection `indices` of Z with n_random uniform draws and a certified bound.
+
+    Parameters
+    ----------
+    Z : (N, m) float32 or float64
+    indices : distinct rows of Z
+    n_random : number of uniform draws of as many rows
+    seed : of these draws
+    bound : compute the lower bound (some dozens of passes over Z)
+    n_threads : of the core
+
+    Source: SkMM, arXiv 2407.06120, equations 3 to 5.
+    Raises TypeError or ValueError naming the argument, what was expected and what came.
+    """
+    Z = _validate.sketch_matrix("Z", Z)
+    S = _validate.rows("indices", indices, len(Z))
+    if len(S) == 0:
+        raise ValueError("indices: expected at least one row, got none")
+    _validate.integer("n_random", n_random, 0)
+    seed = _validate.seed(seed)
+    mom = _moments(Z)
+    W = whitened(Z, mom)
+    n = len(S)
+    draws = [_core.draw_subset(len(Z), n, (seed + i) % 2**64) for i in range(n_random)]
+    random = np.array([_spectrum(W, R)[0] for R in draws])
+    v_optimality, c_s = _spectrum(W, S)
+    return Diagnosis(
+        v_optimality=v_optimality,
+        lower_bound=lower_bound(W, n, n_threads=n_threads) if bound else -np.inf,
+        random_v_optimality=random,
+        c_s=c_s,
+        spectral=_spectral(Z, mom, S) if np.isfinite(c_s) else np.inf,
+        moment_error=_moment_error(Z, mom, S),
+        rank=mom.rank,
+        intrinsic_dim=mom.intrinsic_dim,
+        n=n,
+        n_samples=len(Z),
+        warnings=tuple(_warnings(n, mom, v_optimality, random)),
+    )
+
+
+def _spectrum(W: Array, S: Indices) -> tuple[float, float]:
+    """tr(Σ̃ Σ̃_S⁻¹) and λ_max(Σ̃ Σ̃_S⁻¹), both from the eigenvalues of W_SᵀW_S / n."""
+    W_S = W[S].astype(np.float64)
+    eigenvalues = np.linalg.eigvalsh(W_S.T @ W_S / len(S))
+    k = len(eigenvalues)
+    if len(S) < k or eigenvalues[0] <= k * np.finfo(np.float64).eps * eigenvalues[-1]:
+        return np.inf, np.inf
+    return float((1 / eigenvalues).sum()), float(1 / eigenvalues[0])
+
+
+def _spectral(Z: Array, mom: Moments, S: Indices) -> float:
+    """‖Σ̃ Σ̃_S⁻¹‖₂ on the numerical range of Z, in the eigenbasis of Σ̃."""
+    k = mom.rank
+    unit = np.sqrt(mom.eigenvalues[0])
+    Y = Z[S].astype(np.float64) @ (mom.eigenvectors[:, :k] / unit)
+    inverse = np.linalg.inv(Y.T @ Y / len(S))
+    return float(np.linalg.norm(mom.eigenvalues[:k, None] / unit**2 * inverse, 2))
+
+
+def _moment_error(Z: Array, mom: Moments, S: Indices) -> float:
+    Y = Z[S].astype(np.float64) @ mom.eigenvectors / np.sqrt(mom.eigenvalues[0])
+    expected = mom.eigenvalues / mom.eigenvalues[0]
+    return float(np.linalg.norm(Y.T @ Y / len(S) - np.diag(expected)) / np.linalg.norm(expected))
+
+
+def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list[str]:
+    found = []
+    m = len(mom.eigenvalues)
+    if n < mom.rank:
+        found.append(f"n = {n} < rank = {mom.rank}: directions of Z stay unseen; sketch to <= n/2")
+    elif not np.isfinite(v_optimality):
+        found.append(f"the rows chosen do not span Z (rank {mom.rank})")
+    if m < 11 * mom.intrinsic_dim and mom.rank == m:
+        found.append(
+            f"m = {m} < 11 r̄ = {11 * mom.intrinsic_dim}: the theorem asks for a larger sketch"
+        )
+    if len(random) and not v_optimality < random.mean():
+        found.append("no better than uniform draws in V-optimality")
+    return found

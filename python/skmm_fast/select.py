@@ -1,0 +1,277 @@
+"""The one call: gradients (or their sketch) in, n rows and a diagnosis out."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import scipy.sparse as sp
+
+from . import _validate
+from . import sketch as sketches
+from ._extras import need
+from ._validate import Array, Indices
+from .design import v_optimal
+from .diagnose import Diagnosis, diagnose
+from .draw import draw as draw_rows
+from .moments import _moments, match_moments
+
+FORMAT = 1
+MAX_SKETCH_DIM = 512  # of the default
+PICTURE_ROWS = 5000  # of the pool kept for the picture
+
+
+def select(
+    X: Any,
+    n: int | float,
+    method: str = "v-optimal",
+    sketch_dim: int | None = None,
+    sketch: str = "sparse-sign",
+    y: Any = None,
+    per_class: str | Mapping[Any, int] | None = None,
+    include: Any = None,
+    exclude: Any = None,
+    seed: int = 0,
+    n_threads: int | None = None,
+    progress: bool = False,
+    **method_options: Any,
+) -> Selection:
+    """Choose n of the N rows of X: sketch where X is wide, select, diagnose.
+
+    Parameters
+    ----------
+    X : (N, r) per-sample gradients, their sketch, or features: NumPy float32 or float64
+        (`np.memmap` too), SciPy CSR, or a torch tensor on the CPU
+    n : an int in [1, N], or a share of N in (0, 1)
+    method : "v-optimal" (options of `v_optimal`) or "moment-matching" (options of
+        `match_moments`, and `draw` = "systematic", "pivotal" or "top")
+    sketch_dim : m; X is sketched where r > m. Default: min(r, 512, max(16, n // 2)), so that the
+        rows chosen can span the sketch with some to spare
+    sketch : "sparse-sign" or "gaussian"
+    y, per_class : (N,) labels and rows per class, "proportional", "balanced" or a mapping (only
+        "v-optimal")
+    include, exclude : rows that must and must not be chosen
+    seed : of everything random
+    n_threads : of the core
+    progress : show bars (needs tqdm)
+
+    Returns
+    -------
+    Selection, with `.indices`: ascending, distinct, int64, exactly n.
+
+    Source: SkMM, arXiv 2407.06120, algorithm 1.
+    Raises TypeError or ValueError naming the argument, what was expected and what came.
+    """
+    A = _validate.csr("X", X) if sp.issparse(X) else _validate.dense("X", X)
+    N, r = A.shape
+    requested, n = n, _validate.count(n, N)
+    _validate.choice("method", method, tuple(METHODS))
+    _validate.choice("sketch", sketch, sketches.KINDS)
+    seed = _validate.seed(seed)
+    run = METHODS[method]
+    _check_options(method, run, method_options)
+    if sketch_dim is None:
+        m = min(r, MAX_SKETCH_DIM, max(16, n // 2))
+    else:
+        m = min(r, _validate.integer("sketch_dim", sketch_dim, 1))
+    include, exclude = _validate.constraints(N, n, include, exclude)
+
+    if m < r:
+        S = sketches.make(sketch, r, m, seed)
+        Z = np.asarray(S.apply(A, n_threads=n_threads, progress=progress))
+    else:
+        Z = np.ascontiguousarray(A.toarray() if sp.issparse(A) else A)
+        _validate.raise_not_finite("X", _validate.finite_rows(Z))
+    common = {"seed": seed, "n_threads": n_threads, "progress": progress}
+    constraints = {"y": y, "per_class": per_class, "include": include, "exclude": exclude}
+    indices = run(Z, n, common, constraints, **method_options)
+    settings = {
+        "method": method,
+        "n": requested,
+        "n_samples": N,
+        "in_dim": r,
+        "sketch": sketch if m < r else None,
+        "sketch_dim": m,
+        "per_class": dict(per_class) if isinstance(per_class, Mapping) else per_class,
+        "n_include": len(include),
+        "n_exclude": len(exclude),
+        "seed": seed,
+        "options": method_options,
+    }
+    return Selection(
+        indices=indices,
+        diagnosis=diagnose(Z, indices, seed=seed, n_threads=n_threads),
+        settings=settings,
+        picture=_picture(Z, indices),
+    )
+
+
+def _check_options(method: str, run: Callable[..., Indices], options: dict[str, Any]) -> None:
+    known = [name for name, p in inspect.signature(run).parameters.items() if p.default is not p.empty]
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"{name}: expected an option of method {method!r} ({', '.join(known)})"
+            )
+
+
+def _v_optimal(
+    Z: Array,
+    n: int,
+    common: dict[str, Any],
+    constraints: dict[str, Any],
+    sampler: str = "greedy",
+    block: int = 1,
+    refine: bool = True,
+    temperature: float = 0.1,
+) -> Indices:
+    return v_optimal(
+        Z, n, sampler, block, refine, temperature=temperature, bound=False, **constraints, **common
+    ).indices
+
+
+def _moment_matching(
+    Z: Array,
+    n: int,
+    common: dict[str, Any],
+    constraints: dict[str, Any],
+    c_s: float = 0.999,
+    weighting: str = "paper",
+    init: Any = "random",
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    draw: str = "systematic",
+) -> Indices:
+    if constraints.pop("per_class") is not None:
+        raise ValueError("per_class: expected method='v-optimal', got method='moment-matching'")
+    del constraints["y"]
+    fit = match_moments(Z, n, c_s, weighting, init, tol, max_iter, **constraints, **common)
+    return draw_rows(fit.s, n, draw, common["seed"])
+
+
+# Every method: (Z, n, seed/n_threads/progress, y/per_class/include/exclude, own options) -> rows.
+METHODS: dict[str, Callable[..., Indices]] = {
+    "v-optimal": _v_optimal,
+    "moment-matching": _moment_matching,
+}
+
+
+def _picture(Z: Array, indices: Indices) -> dict[str, Array]:
+    """What the plot needs: pool (at most PICTURE_ROWS rows, evenly taken) and selection along the
+    two leading eigenvectors, and the spectrum."""
+    mom = _moments(Z)
+    plane = mom.eigenvectors[:, :2]
+    return {
+        "pool": Z[:: -(-len(Z) // PICTURE_ROWS)] @ plane,
+        "selected": Z[indices] @ plane,
+        "eigenvalues": mom.eigenvalues,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """n rows, how good they are, and how they were found."""
+
+    indices: Indices  # (n,), ascending, distinct
+    diagnosis: Diagnosis
+    settings: dict[str, Any]
+    picture: dict[str, Array]
+
+    def subset(self, dataset: Any) -> Any:
+        """The chosen samples: an array or sparse matrix by rows, a Hugging Face dataset by its
+        `select`, a list or tuple as a list, any other map-style dataset as a torch `Subset`.
+
+        Raises ValueError where len(dataset) is not the N that was selected from.
+        """
+        shaped = hasattr(dataset, "shape")
+        length = dataset.shape[0] if shaped else len(dataset)
+        if length != self.settings["n_samples"]:
+            raise ValueError(
+                f"dataset: expected {self.settings['n_samples']} samples, got {length}"
+            )
+        if hasattr(dataset, "iloc"):
+            return dataset.iloc[self.indices]
+        if shaped:
+            return dataset[self.indices]
+        if isinstance(dataset, (list, tuple)):
+            return [dataset[i] for i in self.indices]
+        if hasattr(dataset, "select"):
+            return dataset.select(self.indices)
+        return need("torch.utils.data", "torch").Subset(dataset, self.indices.tolist())
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write one `.npz`, or, where path ends in .json, that JSON and an `.npy` of the indices
+        beside it. Returns the path written (".npz" is added where there is no such suffix).
+
+        Each file is written under a temporary name, synced and renamed: it exists whole or not.
+        """
+        path = Path(path)
+        meta = {"format": FORMAT, "settings": self.settings, "diagnosis": _plain(self.diagnosis)}
+        if path.suffix == ".json":
+            arrays = path.with_suffix(".npy")
+            _write(arrays, lambda f: np.save(f, self.indices))
+            meta["indices"] = arrays.name
+            meta["picture"] = {name: x.tolist() for name, x in self.picture.items()}
+            _write(path, lambda f: f.write(json.dumps(meta, indent=1, default=str).encode()))
+            return path
+        if path.suffix != ".npz":
+            path = path.with_name(path.name + ".npz")
+        text = np.array(json.dumps(meta, default=str))
+        _write(path, lambda f: np.savez(f, meta=text, indices=self.indices, **self.picture))
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Selection:
+        """What `save` wrote. Raises ValueError for another file or format version."""
+        path = Path(path)
+        if path.suffix == ".json":
+            meta = json.loads(path.read_text())
+            if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+                raise ValueError(f"path: expected a selection of format {FORMAT}, got {path}")
+            indices = np.load(path.with_name(meta["indices"]))
+            picture = {name: np.array(x) for name, x in meta["picture"].items()}
+        else:
+            with np.load(path) as file:
+                if "meta" not in file or json.loads(str(file["meta"]))["format"] != FORMAT:
+                    raise ValueError(f"path: expected a selection of format {FORMAT}, got {path}")
+                meta = json.loads(str(file["meta"]))
+                indices = file["indices"]
+                picture = {name: file[name] for name in file if name not in ("meta", "indices")}
+        diagnosis = meta["diagnosis"]
+        diagnosis["random_v_optimality"] = np.array(diagnosis["random_v_optimality"])
+        diagnosis["warnings"] = tuple(diagnosis["warnings"])
+        return cls(indices, Diagnosis(**diagnosis), meta["settings"], picture)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """A picture: pool and selection in two dimensions, and the spectrum with the intrinsic
+        dimension. Written to `path` where given; returns the matplotlib figure."""
+        from .plot import plot_selection
+
+        return plot_selection(self, path)
+
+
+def _plain(diagnosis: Diagnosis) -> dict[str, Any]:
+    plain = asdict(diagnosis)
+    plain["random_v_optimality"] = diagnosis.random_v_optimality.tolist()
+    return plain
+
+
+def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
