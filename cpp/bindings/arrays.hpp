@@ -6,10 +6,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "skmm/parallel.hpp"
 #include "skmm/views.hpp"
@@ -22,7 +24,7 @@ using namespace pybind11::literals;
 template <class T>
 using Array = py::array_t<T, 0>;
 
-// The element types, listed once: register_for<...> calls f<T> for each.
+// The element types, listed once: calls f with a zero of each.
 template <class F>
 void for_floats(F&& f) {
     f(float{});

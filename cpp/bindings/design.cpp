@@ -1,5 +1,7 @@
 #include "skmm/design.hpp"
 
+#include <pybind11/native_enum.h>
+
 #include "arrays.hpp"
 
 namespace skmm::bindings {
@@ -23,7 +25,8 @@ void def_v_optimal(py::module_& m) {
             }
             std::int64_t available = 0;
             for (std::size_t k = 0; k < size.size(); ++k) available += std::min(size[k], quota[k]);
-            require(1 <= n && n <= available && block >= 1, "n: expected 1..rows that quotas allow");
+            require(1 <= n && n <= available && block >= 1,
+                    "n: expected 1..rows that quotas allow");
             for (const std::int64_t i : include)
                 require(0 <= i && i < rows.rows && g[i] >= 0, "include: expected rows of a group");
             const DesignOptions options{n, block, sampler, temperature, ridge, refine, seed};
@@ -44,10 +47,11 @@ void def_v_optimal(py::module_& m) {
 }  // namespace
 
 void design(py::module_& m) {
-    py::enum_<Sampler>(m, "Sampler")
+    py::native_enum<Sampler>(m, "Sampler", "enum.Enum")
         .value("greedy", Sampler::kGreedy)
         .value("linear", Sampler::kLinear)
-        .value("exp", Sampler::kExp);
+        .value("exp", Sampler::kExp)
+        .finalize();
     for_floats([&](auto zero) { def_v_optimal<decltype(zero)>(m); });
 }
 

@@ -5,7 +5,8 @@
 namespace skmm::bindings {
 namespace {
 
-using Method = std::vector<std::int64_t> (*)(const double*, std::int64_t, std::int64_t, std::uint64_t);
+using Method = std::vector<std::int64_t> (*)(const double*, std::int64_t, std::int64_t,
+                                             std::uint64_t);
 
 void def_draw(py::module_& m, const char* name, Method draw) {
     m.def(

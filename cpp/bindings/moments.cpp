@@ -13,9 +13,9 @@ void def_match(py::module_& m) {
         [](Array<T> y, Array<double> target, Array<double> weight, double cap, std::int64_t count,
            Array<double> start, double tol, int max_iter, int n_threads, py::object progress) {
             const auto rows = contiguous_view(y, "y: expected contiguous (N, k)");
-            const MomentProblem<T> problem{rows, vector_data(target, rows.cols, "target: expected (k,)"),
-                                           vector_data(weight, rows.cols, "weight: expected (k,)"), cap,
-                                           count};
+            const MomentProblem<T> problem{
+                rows, vector_data(target, rows.cols, "target: expected (k,)"),
+                vector_data(weight, rows.cols, "weight: expected (k,)"), cap, count};
             const double* s0 = vector_data(start, rows.rows, "start: expected (N,)");
             require(1 <= count && count <= rows.rows, "count: expected 1..N");
             py::array_t<double> s(rows.rows, s0);
@@ -26,8 +26,9 @@ void def_match(py::module_& m) {
                 const py::gil_scoped_release release;
                 fit = match_moments(problem, tol, max_iter, n_threads, tick, out);
             }
-            return std::make_tuple(s, fit.objective, fit.gap, fit.converged, to_array(fit.objectives),
-                                   to_array(fit.gaps), to_array(fit.seconds));
+            return std::make_tuple(s, fit.objective, fit.gap, fit.converged,
+                                   to_array(fit.objectives), to_array(fit.gaps),
+                                   to_array(fit.seconds));
         },
         "y"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "cap"_a, "count"_a,
         "start"_a.noconvert(), "tol"_a, "max_iter"_a, "n_threads"_a, "progress"_a = py::none());
@@ -42,7 +43,8 @@ void moments(py::module_& m) {
         [](Array<double> v, double cap, double total, int n_threads) {
             const std::int64_t n = v.size();
             const double* const in = vector_data(v, n, "v: expected a contiguous vector");
-            require(0.0 < total && total <= static_cast<double>(n) * cap, "total: expected 0 < total <= n cap");
+            require(0.0 < total && total <= static_cast<double>(n) * cap,
+                    "total: expected 0 < total <= n cap");
             py::array_t<double> s(n);
             double* const out = s.mutable_data();
             const py::gil_scoped_release release;

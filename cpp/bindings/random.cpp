@@ -15,7 +15,8 @@ void random(py::module_& m) {
     m.def(
         "random_target_uniforms",
         [](Array<std::int64_t> ids, std::uint64_t seed) {
-            const std::int64_t* id = vector_data(ids, ids.size(), "ids: expected a contiguous vector");
+            const std::int64_t* id =
+                vector_data(ids, ids.size(), "ids: expected a contiguous vector");
             py::array_t<double> out(ids.size());
             double* u = out.mutable_data();
             const std::int64_t n = ids.size();

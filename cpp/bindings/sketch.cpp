@@ -12,7 +12,8 @@ void def_dense(py::class_<S>& c) {
         [](const S& s, Array<T> a, std::int64_t col_offset, bool accumulate, int n_threads,
            Array<T> out, py::object progress) {
             const auto rows = view(a, "a: expected rows of contiguous elements");
-            const auto z = mutable_view(out, rows.rows, s.out_dim, "out: expected contiguous (N, m)");
+            const auto z =
+                mutable_view(out, rows.rows, s.out_dim, "out: expected contiguous (N, m)");
             require(0 <= col_offset && rows.cols <= s.in_dim - col_offset,
                     "col_offset: expected columns inside the embedding");
             const Tick tick = make_tick(std::move(progress));
@@ -51,7 +52,8 @@ void def_csr(py::class_<S>& c) {
             const std::int64_t n = out.ndim() == 2 ? out.shape(0) : 0, nnz = values.size();
             const CsrView<T, I> a{vector_data(values, nnz, "values: expected a contiguous vector"),
                                   vector_data(indices, nnz, "indices: expected as many as values"),
-                                  vector_data(indptr, n + 1, "indptr: expected N + 1 entries"), n, cols};
+                                  vector_data(indptr, n + 1, "indptr: expected N + 1 entries"), n,
+                                  cols};
             const auto z = mutable_view(out, n, s.out_dim, "out: expected contiguous (N, m)");
             require(0 <= col_offset && cols <= s.in_dim - col_offset,
                     "col_offset: expected columns inside the embedding");
@@ -82,7 +84,8 @@ void def_family(py::class_<S>& c) {
         [](const S& s, std::int64_t start, Array<float> out) {
             const auto z = mutable_view(out, out.ndim() == 2 ? out.shape(0) : 0, s.out_dim,
                                         "out: expected contiguous (rows, m)");
-            require(0 <= start && z.rows <= s.in_dim - start, "start: expected rows of the embedding");
+            require(0 <= start && z.rows <= s.in_dim - start,
+                    "start: expected rows of the embedding");
             const py::gil_scoped_release release;
             rows_of(s, start, z);
         },

@@ -29,7 +29,8 @@ public:
         refresh();
     }
 
-    // What tr C loses when row i is added, and gains when it is removed (infinite: M turns singular).
+    // What tr C loses when row i is added, and gains when it is removed (infinite: M turns
+    // singular).
     double gain(i64 i) const { return std::max(q_[at(i)], 0.0) / (1.0 + p_[at(i)]); }
     double loss(i64 i) const {
         const double left = 1.0 - p_[at(i)];
@@ -121,7 +122,8 @@ private:
     Vector times_c(const Vector& x) const {
         Vector y(x.size());
         for (std::size_t a = 0; a < x.size(); ++a)
-            y[a] = std::inner_product(x.begin(), x.end(), c_.begin() + static_cast<i64>(a * x.size()), 0.0);
+            y[a] = std::inner_product(x.begin(), x.end(),
+                                      c_.begin() + static_cast<i64>(a * x.size()), 0.0);
         return y;
     }
 
@@ -233,10 +235,9 @@ Rows pick_greedily(const Information<T>& info, i64 n_rows, i64 count, int n_thre
     Information<T> local = info.among(candidates, storage);
     Rows picks;
     while (static_cast<i64>(picks.size()) < count) {
-        const Rows best =
-            top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
-                return set.addable(candidates[at(i)]) ? local.gain(i) : -1.0;
-            });
+        const Rows best = top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
+            return set.addable(candidates[at(i)]) ? local.gain(i) : -1.0;
+        });
         if (best.empty()) break;  // a quota ran out: the next block goes on
         picks.push_back(candidates[at(best.front())]);
         set.add(picks.back());
@@ -288,7 +289,8 @@ i64 exchange(i64 n_rows, i64 groups, int n_threads, const Tick& tick, Informatio
         i64 out = in;
         double least = info.loss(in) * (1.0 - kHelps);
         for (i64 i = 0; i < n_rows; ++i) {
-            if (!set.removable(i) || set.group(i) != set.group(in) || !(info.loss(i) < least)) continue;
+            if (!set.removable(i) || set.group(i) != set.group(in) || !(info.loss(i) < least))
+                continue;
             out = i;
             least = info.loss(i);
         }
@@ -323,8 +325,8 @@ Design v_optimal(MatrixView<T> w, const DesignOptions& o, const DesignConstraint
     }
     if (o.refine) {
         if (info.drop_ridge(o.ridge)) design.ridge = 0.0;
-        design.swaps =
-            exchange(w.rows, static_cast<i64>(constraints.quota.size()), n_threads, tick, info, set);
+        design.swaps = exchange(w.rows, static_cast<i64>(constraints.quota.size()), n_threads, tick,
+                                info, set);
         design.rows.clear();
         for (i64 i = 0; i < w.rows; ++i)
             if (set.chosen(i)) design.rows.push_back(i);
@@ -332,7 +334,9 @@ Design v_optimal(MatrixView<T> w, const DesignOptions& o, const DesignConstraint
     return design;
 }
 
-template Design v_optimal(MatrixView<float>, const DesignOptions&, const DesignConstraints&, int, const Tick&);
-template Design v_optimal(MatrixView<double>, const DesignOptions&, const DesignConstraints&, int, const Tick&);
+template Design v_optimal(MatrixView<float>, const DesignOptions&, const DesignConstraints&, int,
+                          const Tick&);
+template Design v_optimal(MatrixView<double>, const DesignOptions&, const DesignConstraints&, int,
+                          const Tick&);
 
 }  // namespace skmm

@@ -37,8 +37,8 @@ const Kernels& choose() {
         if (std::string(wanted) == levels[i]->isa) return *levels[i];
         had += std::string(i ? ", " : "") + levels[i]->isa;
     }
-    throw std::runtime_error("SKMM_ISA: expected one of " + had + " (what this processor and build have), got '" +
-                             wanted + "'");
+    throw std::runtime_error("SKMM_ISA: expected one of " + had +
+                             " (what this processor and build have), got '" + wanted + "'");
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // The Gaussian sketch: pieces of Γ are made in cache, multiplied with every row, and dropped.
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -15,20 +14,19 @@ namespace {
 using i64 = std::int64_t;
 using u64 = std::uint64_t;
 
-constexpr i64 kDepth = 256;    // rows of Γ made at a time
-constexpr i64 kPiece = 16;     // of which a thread makes this many
-constexpr i64 kMaxRows = 256;  // rows of dense A that a thread multiplies at a time
-constexpr i64 kCsrRows = 1024; // at most: CSR rows that share a row of Γ while a thread has it
+constexpr i64 kDepth = 256;     // rows of Γ made at a time
+constexpr i64 kPiece = 16;      // of which a thread makes this many
+constexpr i64 kMaxRows = 256;   // rows of dense A that a thread multiplies at a time
+constexpr i64 kCsrRows = 1024;  // at most: CSR rows that share a row of Γ while a thread has it
 
 i64 strips_of(const Gaussian& g) { return ceil_div(g.out_dim, kStrip); }
 
 // Rows j[0, count) of Γ, cut into strips of kStrip columns: out (strips, depth, kStrip), of which
 // the rows [., 0:count, .] are written.
 void make_strips(const Gaussian& g, const u64* j, i64 count, i64 depth, float* out) {
-    const float scale = 1.0f / std::sqrt(static_cast<float>(g.out_dim));
     for (i64 strip = 0; strip < strips_of(g); ++strip)
-        kernels().any.gaussian(g.seed, j, static_cast<int>(count), static_cast<int>(strip), scale,
-                               out + strip * depth * kStrip);
+        kernels().any.gaussian(g.seed, j, static_cast<int>(count), g.out_dim,
+                               static_cast<int>(strip), out + strip * depth * kStrip);
 }
 
 }  // namespace
@@ -118,12 +116,13 @@ void rows_of(const Gaussian& g, i64 start, MutableMatrixView<float> out) {
     }
 }
 
-#define SKMM_INSTANTIATE(T)                                                                   \
-    template void sketch(MatrixView<T>, const Gaussian&, i64, bool, int, const Tick&, MutableMatrixView<T>); \
-    template void sketch(CsrView<T, std::int32_t>, const Gaussian&, i64, bool, int, \
-                         const Tick&, MutableMatrixView<T>);                                               \
-    template void sketch(CsrView<T, std::int64_t>, const Gaussian&, i64, bool, int, \
-                         const Tick&, MutableMatrixView<T>);
+#define SKMM_INSTANTIATE(T)                                                                      \
+    template void sketch(MatrixView<T>, const Gaussian&, i64, bool, int, const Tick&,            \
+                         MutableMatrixView<T>);                                                  \
+    template void sketch(CsrView<T, std::int32_t>, const Gaussian&, i64, bool, int, const Tick&, \
+                         MutableMatrixView<T>);                                                  \
+    template void sketch(CsrView<T, std::int64_t>, const Gaussian&, i64, bool, int, const Tick&, \
+                         MutableMatrixView<T>);
 SKMM_INSTANTIATE(float)
 SKMM_INSTANTIATE(double)
 #undef SKMM_INSTANTIATE

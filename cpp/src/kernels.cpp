@@ -94,12 +94,14 @@ SKMM_INLINE u64x8 mul_low(u64x8 a, u64 b) {
 #endif
 }
 
-// Random words of kLanes counters (i[l], j[l], stream).
-SKMM_INLINE void philox_lanes(u64 key, Stream stream, const u64* i, const u64* j,
+// Random words of kLanes counters (i[l], j[l], embedding), where the last word keeps embeddings of
+// different kinds and widths m < 2^24 apart: a sketch of a sketch with one seed stays random.
+SKMM_INLINE void philox_lanes(u64 key, Stream kind, i64 m, const u64* i, const u64* j,
                               u32 (&words)[4][kLanes]) {
+    const u64 embedding = static_cast<u64>(m) << 8 | kind;
     for (int l = 0; l < kLanes; l += 8) {
         u64x8 w[4] = {load<u64x8>(i + l), load<u64x8>(i + l) >> 32, load<u64x8>(j + l),
-                      u64x8{} + u64{stream}};
+                      u64x8{} + embedding};
         philox(w, key, mul_low);
         for (int t = 0; t < 4; ++t) store(words[t] + l, __builtin_convertvector(w[t], u32x8));
     }
@@ -113,15 +115,17 @@ void sparse_sign(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride, 
             u64 group[kLanes];
             for (u64& g : group) g = static_cast<u64>(b / 4);
             u32 w[4][kLanes];
-            philox_lanes(key, kSparseSign, lanes, group, w);
+            philox_lanes(key, kSparseSign, m, lanes, group, w);
             for (int t = b; t < zeta && t < b + 4; ++t) {
                 const u64 first = static_cast<u64>(t * m / zeta);
                 const u64 width = static_cast<u64>((t + 1) * m / zeta) - first;
                 for (int l = 0; l < kLanes; l += 8) {
                     const u32x8 word = load<u32x8>(w[t - b] + l);
-                    const u64x8 place = mul_low(__builtin_convertvector(word & ~1u, u64x8), width) >> 32;
+                    const u64x8 place =
+                        mul_low(__builtin_convertvector(word & ~1u, u64x8), width) >> 32;
                     const i64 at = i64{t} * kTargetBlock + c + l;
-                    store(out.target + at, __builtin_convertvector((first + place) * stride, u32x8));
+                    store(out.target + at,
+                          __builtin_convertvector((first + place) * stride, u32x8));
                     store(out.sign + at, word << 31);
                 }
             }
@@ -154,7 +158,8 @@ SKMM_INLINE void box_muller(u32 a, u32 b, float* x, float* y) {
     const float q = h * (1.57079633f * 0x1p-30f);
     const float q2 = q * q;
     const float s =
-        q + q * q2 * (-0.166666667f + q2 * (8.33333333e-3f + q2 * (-1.98412698e-4f + q2 * 2.75573e-6f)));
+        q + q * q2 *
+                (-0.166666667f + q2 * (8.33333333e-3f + q2 * (-1.98412698e-4f + q2 * 2.75573e-6f)));
     const float c =
         1.0f + q2 * (-0.5f + q2 * (4.16666667e-2f + q2 * (-1.38888889e-3f + q2 * 2.48015873e-5f)));
     const float c1 = quadrant & 1 ? s : c;
@@ -163,8 +168,10 @@ SKMM_INLINE void box_muller(u32 a, u32 b, float* x, float* y) {
     *y = r * (quadrant & 2 ? -s1 : s1);
 }
 
-// Columns 16 c + l, c < 4, of a strip come from counter (j, 16 strip + l): the two Box-Muller pairs.
-void gaussian(u64 key, const u64* j, int count, int strip, float scale, float* out) {
+// Columns 16 c + l, c < 4, of a strip come from counter (j, 16 strip + l): the two Box-Muller
+// pairs.
+void gaussian(u64 key, const u64* j, int count, i64 m, int strip, float* out) {
+    const float scale = 1.0f / __builtin_sqrtf(static_cast<float>(m));
     for (int c = 0; c < count; ++c) {
         u64 row_of_gamma[kLanes], group[kLanes];
         for (int l = 0; l < kLanes; ++l) {
@@ -172,7 +179,7 @@ void gaussian(u64 key, const u64* j, int count, int strip, float scale, float* o
             group[l] = static_cast<u64>(strip * kLanes + l);
         }
         u32 w[4][kLanes];
-        philox_lanes(key, kGaussian, row_of_gamma, group, w);
+        philox_lanes(key, kGaussian, m, row_of_gamma, group, w);
         float* row = out + c * kStrip;
         for (int l = 0; l < kLanes; ++l) box_muller(w[0][l], w[1][l], row + l, row + kLanes + l);
         for (int l = 0; l < kLanes; ++l)
@@ -336,8 +343,8 @@ void gemm_strip(const T* a, i64 a_stride, i64 rows, int depth, const float* stri
         gemm_rows<kGemmRows>(a + i * a_stride, a_stride, depth, strip, out + i * out_stride,
                              out_stride, width);
     for (; i < rows; ++i)
-        gemm_rows<1>(a + i * a_stride, a_stride, depth, strip, out + i * out_stride,
-                     out_stride, width);
+        gemm_rows<1>(a + i * a_stride, a_stride, depth, strip, out + i * out_stride, out_stride,
+                     width);
 }
 
 template <class T>
@@ -420,7 +427,8 @@ void quadratic(const T* w, i64 rows, i64 k, const double* c, double* p, double* 
 }
 
 template <class T>
-void rank_one(const T* w, i64 rows, i64 k, const RankOne* changes, int count, double* p, double* q) {
+void rank_one(const T* w, i64 rows, i64 k, const RankOne* changes, int count, double* p,
+              double* q) {
     for (i64 i = 0; i < rows; ++i) {
         const T* row = w + i * k;
         double pi = p[i], qi = q[i];
@@ -458,9 +466,7 @@ constexpr TypedKernels<T> typed() {
 }  // namespace
 
 extern const Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL);
-const Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL) = {SKMM_STRING(SKMM_LEVEL),
-                                                   {sparse_sign, gaussian, clipped_sum},
-                                                   typed<float>(),
-                                                   typed<double>()};
+const Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL) = {
+    SKMM_STRING(SKMM_LEVEL), {sparse_sign, gaussian, clipped_sum}, typed<float>(), typed<double>()};
 
 }  // namespace skmm

@@ -79,7 +79,8 @@ public:
     double distance2(const Vector& a, const Vector& b) const {
         return block_sum(rows(), threads_, [&](i64 first, i64 last) {
             return std::inner_product(a.begin() + first, a.begin() + last, b.begin() + first, 0.0,
-                                      std::plus<>(), [](double x, double y) { return (x - y) * (x - y); });
+                                      std::plus<>(),
+                                      [](double x, double y) { return (x - y) * (x - y); });
         });
     }
 
@@ -99,7 +100,8 @@ private:
     double least_inner_product(const Vector& g) {
         sorted_ = g;
         std::nth_element(sorted_.begin(), sorted_.begin() + (problem_.count - 1), sorted_.end());
-        return problem_.cap * std::accumulate(sorted_.begin(), sorted_.begin() + problem_.count, 0.0);
+        return problem_.cap *
+               std::accumulate(sorted_.begin(), sorted_.begin() + problem_.count, 0.0);
     }
 
     const MomentProblem<T>& problem_;
@@ -181,7 +183,9 @@ MomentFit match_moments(const MomentProblem<T>& problem, double tol, int max_ite
     return fit;
 }
 
-template MomentFit match_moments(const MomentProblem<float>&, double, int, int, const Tick&, double*);
-template MomentFit match_moments(const MomentProblem<double>&, double, int, int, const Tick&, double*);
+template MomentFit match_moments(const MomentProblem<float>&, double, int, int, const Tick&,
+                                 double*);
+template MomentFit match_moments(const MomentProblem<double>&, double, int, int, const Tick&,
+                                 double*);
 
 }  // namespace skmm

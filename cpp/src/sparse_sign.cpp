@@ -160,12 +160,13 @@ void rows_of(const SparseSign& g, i64 start, MutableMatrixView<float> out) {
     }
 }
 
-#define SKMM_INSTANTIATE(T)                                                                     \
-    template void sketch(MatrixView<T>, const SparseSign&, i64, bool, int, const Tick&, MutableMatrixView<T>); \
-    template void sketch(CsrView<T, std::int32_t>, const SparseSign&, i64, bool, int, \
-                         const Tick&, MutableMatrixView<T>);                                                 \
-    template void sketch(CsrView<T, std::int64_t>, const SparseSign&, i64, bool, int, \
-                         const Tick&, MutableMatrixView<T>);
+#define SKMM_INSTANTIATE(T)                                                                        \
+    template void sketch(MatrixView<T>, const SparseSign&, i64, bool, int, const Tick&,            \
+                         MutableMatrixView<T>);                                                    \
+    template void sketch(CsrView<T, std::int32_t>, const SparseSign&, i64, bool, int, const Tick&, \
+                         MutableMatrixView<T>);                                                    \
+    template void sketch(CsrView<T, std::int64_t>, const SparseSign&, i64, bool, int, const Tick&, \
+                         MutableMatrixView<T>);
 SKMM_INSTANTIATE(float)
 SKMM_INSTANTIATE(double)
 #undef SKMM_INSTANTIATE

@@ -12,6 +12,4 @@ def need(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise ImportError(
-            f"{package} is needed here: pip install 'skmm-fast[{extra}]'"
-        ) from error
+        raise ImportError(f"{package} is needed here: pip install 'skmm-fast[{extra}]'") from error

@@ -16,6 +16,8 @@ def bar(
     if not shown:
         yield None
         return
-    with need("tqdm", "cli").tqdm(total=total, desc=what, unit=f" {unit}", unit_scale=True) as shown_bar:
+    with need("tqdm", "cli").tqdm(
+        total=total, desc=what, unit=f" {unit}", unit_scale=True
+    ) as shown_bar:
         yield lambda done: shown_bar.update(done - shown_bar.n)
         shown_bar.update(total - shown_bar.n)

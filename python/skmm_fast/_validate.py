@@ -68,7 +68,9 @@ def seed(value: object) -> int:
 
 
 def threads(n_threads: object) -> int:
-    return _core.default_threads() if n_threads is None else integer("n_threads", n_threads, 1, 1024)
+    return (
+        _core.default_threads() if n_threads is None else integer("n_threads", n_threads, 1, 1024)
+    )
 
 
 def choice(name: str, value: object, among: tuple[str, ...]) -> str:
@@ -128,7 +130,7 @@ def csr(name: str, x: Any) -> sp.csr_array:
         )
     if x.indptr[0] != 0 or (np.diff(x.indptr) < 0).any() or x.indptr[-1] > nnz:
         raise ValueError(f"{name}: expected indptr to rise from 0 to at most {nnz} (the entries)")
-    if nnz and not (0 <= x.indices.min() and x.indices.max() < cols):
+    if nnz and not (x.indices.min() >= 0 and x.indices.max() < cols):
         raise ValueError(
             f"{name}: expected column indices in [0, {cols - 1}], got "
             f"{x.indices.min()} to {x.indices.max()}"
@@ -139,9 +141,14 @@ def csr(name: str, x: Any) -> sp.csr_array:
     return x  # type: ignore[no-any-return]
 
 
-def finite_rows(x: Array) -> npt.NDArray[np.bool_]:
-    """(N,) whether all entries of a row are finite."""
-    return np.concatenate([np.isfinite(x[rows]).all(axis=1) for rows in row_blocks(x)])
+def finite_rows(x: Any) -> npt.NDArray[np.bool_]:
+    """(N,) whether all entries of a row of an array or a canonical CSR matrix are finite."""
+    if isinstance(x, np.ndarray):
+        return np.concatenate([np.isfinite(x[rows]).all(axis=1) for rows in row_blocks(x)])
+    finite = np.ones(x.shape[0], np.bool_)
+    row_of_entry = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
+    finite[row_of_entry[~np.isfinite(x.data[: x.indptr[-1]])]] = False
+    return finite
 
 
 def raise_not_finite(name: str, finite: npt.NDArray[np.bool_]) -> None:
@@ -184,8 +191,22 @@ def rows(name: str, indices: object, n_samples: int) -> Indices:
         raise ValueError(f"{name}: expected rows in [0, {n_samples - 1}], got {bad[0]}")
     distinct, times = np.unique(x, return_counts=True)
     if len(distinct) < len(x):
-        raise ValueError(f"{name}: expected distinct rows, got {distinct[times > 1][0]} more than once")
+        raise ValueError(
+            f"{name}: expected distinct rows, got {distinct[times > 1][0]} more than once"
+        )
     return distinct.astype(np.int64)
+
+
+def vector_of_ids(sample_ids: object, length: int) -> Indices:
+    """(B,) int64 sample ids."""
+    if sample_ids is None:
+        raise ValueError("sample_ids: expected ids with targets='random', got None")
+    ids = np.asarray(sample_ids)
+    if ids.dtype.kind not in "iu" or ids.shape != (length,):
+        raise ValueError(
+            f"sample_ids: expected {length} integers, got shape {ids.shape} of {ids.dtype}"
+        )
+    return np.ascontiguousarray(ids, np.int64)
 
 
 def constraints(n_rows: int, n: int, include: object, exclude: object) -> tuple[Indices, Indices]:

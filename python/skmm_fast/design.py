@@ -12,8 +12,9 @@ import numpy as np
 
 from . import _core, _validate
 from ._progress import bar
+from ._quotas import groups
 from ._validate import Array, Floats, Indices
-from .moments import Moments, _moments, times
+from .moments import Moments, spectrum, times
 
 SAMPLERS = ("greedy", "linear", "exp")
 
@@ -91,7 +92,7 @@ def v_optimal(
     _validate.real("temperature", temperature, above=0.0)
     include, exclude = _validate.constraints(n_rows, n, include, exclude)
     group, quota = groups(n_rows, n, y, per_class, include, exclude)
-    mom = _moments(Z)
+    mom = spectrum(Z)
     if n < mom.rank:
         warnings.warn(
             f"n = {n} < rank(Z) = {mom.rank}: no n rows span Z, so tr(Σ̃ Σ̃_S⁻¹) is infinite; "
@@ -110,7 +111,7 @@ def v_optimal(
         ridge = 0.0
     return VOptimal(
         indices=rows,
-        objective=n * float(np.trace(_inverse(W[rows], ridge))),
+        objective=n * _trace_of_inverse(W[rows], ridge),
         ridge=ridge,
         lower_bound=lower_bound(W, n, n_threads=n_threads) if bound else -np.inf,
         route="greedy",
@@ -118,81 +119,9 @@ def v_optimal(
     )
 
 
-def _inverse(W_S: Array, ridge: float) -> Floats:
-    W_S = W_S.astype(np.float64)
-    inverse: Floats = np.linalg.inv(W_S.T @ W_S + ridge * np.eye(W_S.shape[1]))
-    return inverse
-
-
-def groups(
-    n_rows: int,
-    n: int,
-    y: Any,
-    per_class: str | Mapping[Any, int] | None,
-    include: Indices,
-    exclude: Indices,
-) -> tuple[Any, list[int]]:
-    """The group of every row (-1: never chosen) as int32, and the quota of each group."""
-    if per_class is None:
-        group, quota = np.zeros(n_rows, np.int32), [n]
-    else:
-        classes, group = np.unique(labels(y, n_rows), return_inverse=True)
-        quota = class_counts(per_class, classes, np.bincount(group), n)
-    group = group.astype(np.int32)
-    group[exclude] = -1
-    available = np.bincount(group[group >= 0], minlength=len(quota))
-    included = np.bincount(group[include], minlength=len(quota))
-    for g, q in enumerate(quota):
-        if not included[g] <= q <= available[g]:
-            what = "n" if per_class is None else f"class {classes[g]!r}"
-            raise ValueError(
-                f"per_class: expected between {included[g]} (included) and {available[g]} "
-                f"(available) rows of {what}, got a count of {q}"
-            )
-    return group, quota
-
-
-def labels(y: Any, n_rows: int) -> Array:
-    """y as an (N,) array of labels."""
-    if y is None:
-        raise ValueError("y: expected labels for per_class, got None")
-    y = np.asarray(y.numpy() if _validate.is_torch(y) else y)
-    if y.shape != (n_rows,):
-        raise ValueError(f"y: expected shape ({n_rows},), got {y.shape}")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError(f"y: expected labels, got NaN or Inf in row {np.isfinite(y).argmin()}")
-    return y
-
-
-def class_counts(
-    per_class: str | Mapping[Any, int], classes: Array, sizes: Indices, n: int
-) -> list[int]:
-    """How many rows of each class: they sum to n."""
-    if isinstance(per_class, Mapping):
-        unknown = set(per_class) - set(classes.tolist())
-        if unknown:
-            raise ValueError(f"per_class: expected classes that occur in y, got {unknown.pop()!r}")
-        counts = [_validate.integer("per_class", per_class.get(c, 0), 0) for c in classes.tolist()]
-        if sum(counts) != n:
-            raise ValueError(f"per_class: expected counts that sum to n = {n}, got {sum(counts)}")
-        return counts
-    _validate.choice("per_class", per_class, ("proportional", "balanced"))
-    if n < len(classes):
-        raise ValueError(f"n: expected at least one row for each of {len(classes)} classes, got {n}")
-    if per_class == "proportional":  # largest remainders
-        share = n * sizes / sizes.sum()
-        counts = np.floor(share).astype(np.int64)
-        largest = np.argsort(counts - share, kind="stable")[: n - counts.sum()]
-        counts[largest] += 1
-    else:  # equal, except that small classes give all they have
-        counts = np.zeros(len(classes), np.int64)
-        while (left := n - counts.sum()) > 0:
-            open_ = np.flatnonzero(counts < sizes)
-            add = np.full(len(open_), left // len(open_))
-            add[: left % len(open_)] += 1
-            counts[open_] = np.minimum(counts[open_] + add, sizes[open_])
-    result: list[int] = counts.tolist()
-    return result
+def _trace_of_inverse(W_S: Array, ridge: float) -> float:
+    M = W_S.T.astype(np.float64) @ W_S + ridge * np.eye(W_S.shape[1])
+    return float(np.trace(np.linalg.inv(M)))
 
 
 def lower_bound(
@@ -218,10 +147,10 @@ def lower_bound(
             block = W[rows].astype(np.float64)
             M += (block * s[rows, None]).T @ block
         try:
-            C = np.linalg.inv(np.linalg.cholesky(M))
+            L = np.linalg.inv(np.linalg.cholesky(M))
         except np.linalg.LinAlgError:
             return np.inf, s
-        C = C.T @ C
+        C = L.T @ L
         g = np.empty(N)
         for rows in _validate.row_blocks(W):
             g[rows] = -np.square(W[rows].astype(np.float64) @ C).sum(axis=1)

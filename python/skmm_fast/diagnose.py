@@ -10,7 +10,7 @@ import numpy as np
 from . import _core, _validate
 from ._validate import Array, Floats, Indices
 from .design import lower_bound, whitened
-from .moments import Moments, _moments
+from .moments import Moments, spectrum
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ def diagnose(
         raise ValueError("indices: expected at least one row, got none")
     _validate.integer("n_random", n_random, 0)
     seed = _validate.seed(seed)
-    mom = _moments(Z)
+    mom = spectrum(Z)
     W = whitened(Z, mom)
     n = len(S)
     draws = [_core.draw_subset(len(Z), n, (seed + i) % 2**64) for i in range(n_random)]
-    random = np.array([_spectrum(W, R)[0] for R in draws])
-    v_optimality, c_s = _spectrum(W, S)
+    random = np.array([_trace_and_largest(W, R)[0] for R in draws])
+    v_optimality, c_s = _trace_and_largest(W, S)
     return Diagnosis(
         v_optimality=v_optimality,
         lower_bound=lower_bound(W, n, n_threads=n_threads) if bound else -np.inf,
@@ -99,7 +99,7 @@ def diagnose(
     )
 
 
-def _spectrum(W: Array, S: Indices) -> tuple[float, float]:
+def _trace_and_largest(W: Array, S: Indices) -> tuple[float, float]:
     """tr(Σ̃ Σ̃_S⁻¹) and λ_max(Σ̃ Σ̃_S⁻¹), both from the eigenvalues of W_SᵀW_S / n."""
     W_S = W[S].astype(np.float64)
     eigenvalues = np.linalg.eigvalsh(W_S.T @ W_S / len(S))

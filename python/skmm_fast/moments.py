@@ -37,10 +37,11 @@ def moments(Z: Any) -> Moments:
     Raises TypeError or ValueError for wrong dtype or shape, NaN or Inf, entries whose squares
     overflow float64, and Z = 0.
     """
-    return _moments(_validate.sketch_matrix("Z", Z))
+    return spectrum(_validate.sketch_matrix("Z", Z))
 
 
-def _moments(Z: Array) -> Moments:
+def spectrum(Z: Array) -> Moments:
+    """`moments` of a checked array."""
     n, m = Z.shape
     sigma = np.zeros((m, m))
     for rows in _validate.row_blocks(Z):
@@ -52,7 +53,9 @@ def _moments(Z: Array) -> Moments:
     eigenvalues, eigenvectors = scipy.linalg.eigh(sigma)
     eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
     if eigenvalues[0] == 0.0:
-        raise ValueError("Z: expected a nonzero entry, got zero rows only (or squares below 1e-308)")
+        raise ValueError(
+            "Z: expected a nonzero entry, got zero rows only (or squares below 1e-308)"
+        )
     eps = m * max(np.finfo(np.float64).eps, m * float(np.finfo(Z.dtype).eps) ** 2)
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
     return Moments(
@@ -143,7 +146,7 @@ def match_moments(
         init = "uniform"
     s = _start(init, n, n_rows, free, include, _validate.seed(seed))
 
-    mom = _moments(Z)
+    mom = spectrum(Z)
     unit = float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))  # Y has eigenvalues about 1
     Y = times(Z, mom.eigenvectors[:, : mom.rank] * unit)
     eigenvalues = _column_squares(Y) / n_rows  # of the Y stored: uniform s matches them exactly
@@ -166,9 +169,7 @@ def match_moments(
     )
 
 
-def _start(
-    init: Any, n: int, n_rows: int, free: Indices, include: Indices, seed: int
-) -> Floats:
+def _start(init: Any, n: int, n_rows: int, free: Indices, include: Indices, seed: int) -> Floats:
     """A feasible s: 1/n on include, the rest of the mass on the free rows."""
     if not isinstance(init, str):
         pi = inclusion_probabilities("init", init, n, n_rows)
@@ -212,7 +213,7 @@ def inclusion_probabilities(name: str, s: Any, n: int, n_rows: int | None = None
             f"{name}: expected entries in [0, 1/n = {1 / n:.6g}], got {s[outside[0]]:.6g} in row "
             f"{outside[0]} ({len(outside)} such rows)"
         )
-    pi = np.minimum(s.astype(np.float64) * n, 1.0)
+    pi: Floats = np.minimum(s.astype(np.float64) * n, 1.0)
     for _ in range(2):  # to the last bits: the rows strictly inside carry the rest
         inside = (pi > 0) & (pi < 1)
         if inside.any():

@@ -46,7 +46,9 @@ def draw_spectrum(axes: Any, selection: Selection) -> None:
     d = selection.diagnosis
     kept = eigenvalues[: d.rank]
     axes.semilogy(np.arange(1, len(kept) + 1), kept, color="C0", label="eigenvalues λ of Σ̃")
-    axes.axvline(d.intrinsic_dim, color="C3", ls="--", label=f"intrinsic dim. r̄ = {d.intrinsic_dim}")
+    axes.axvline(
+        d.intrinsic_dim, color="C3", ls="--", label=f"intrinsic dim. r̄ = {d.intrinsic_dim}"
+    )
     axes.axvline(d.rank, color="0.5", ls=":", label=f"rank = {d.rank} of m = {len(eigenvalues)}")
     axes.set(xlabel="j", ylabel="λ_j", title="spectrum of the sketched gradients")
     axes.legend(loc="best", fontsize=8)

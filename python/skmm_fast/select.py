@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,11 +16,12 @@ import scipy.sparse as sp
 from . import _validate
 from . import sketch as sketches
 from ._extras import need
+from ._files import write_whole
 from ._validate import Array, Indices
 from .design import v_optimal
 from .diagnose import Diagnosis, diagnose
 from .draw import draw as draw_rows
-from .moments import _moments, match_moments
+from .moments import match_moments, spectrum
 
 FORMAT = 1
 MAX_SKETCH_DIM = 512  # of the default
@@ -114,12 +114,12 @@ def select(
 
 
 def _check_options(method: str, run: Callable[..., Indices], options: dict[str, Any]) -> None:
-    known = [name for name, p in inspect.signature(run).parameters.items() if p.default is not p.empty]
+    known = [
+        name for name, p in inspect.signature(run).parameters.items() if p.default is not p.empty
+    ]
     for name in options:
         if name not in known:
-            raise TypeError(
-                f"{name}: expected an option of method {method!r} ({', '.join(known)})"
-            )
+            raise TypeError(f"{name}: expected an option of method {method!r} ({', '.join(known)})")
 
 
 def _v_optimal(
@@ -166,7 +166,7 @@ METHODS: dict[str, Callable[..., Indices]] = {
 def _picture(Z: Array, indices: Indices) -> dict[str, Array]:
     """What the plot needs: pool (at most PICTURE_ROWS rows, evenly taken) and selection along the
     two leading eigenvectors, and the spectrum."""
-    mom = _moments(Z)
+    mom = spectrum(Z)
     plane = mom.eigenvectors[:, :2]
     return {
         "pool": Z[:: -(-len(Z) // PICTURE_ROWS)] @ plane,
@@ -215,16 +215,17 @@ class Selection:
         path = Path(path)
         meta = {"format": FORMAT, "settings": self.settings, "diagnosis": _plain(self.diagnosis)}
         if path.suffix == ".json":
-            arrays = path.with_suffix(".npy")
-            _write(arrays, lambda f: np.save(f, self.indices))
-            meta["indices"] = arrays.name
+            beside = path.with_suffix(".npy")
+            write_whole(beside, lambda f: np.save(f, self.indices))
+            meta["indices"] = beside.name
             meta["picture"] = {name: x.tolist() for name, x in self.picture.items()}
-            _write(path, lambda f: f.write(json.dumps(meta, indent=1, default=str).encode()))
+            write_whole(path, lambda f: f.write(json.dumps(meta, indent=1, default=str).encode()))
             return path
         if path.suffix != ".npz":
             path = path.with_name(path.name + ".npz")
         text = np.array(json.dumps(meta, default=str))
-        _write(path, lambda f: np.savez(f, meta=text, indices=self.indices, **self.picture))
+        arrays: dict[str, Any] = {"indices": self.indices, **self.picture}
+        write_whole(path, lambda f: np.savez(f, meta=text, **arrays))
         return path
 
     @classmethod
@@ -261,17 +262,3 @@ def _plain(diagnosis: Diagnosis) -> dict[str, Any]:
     plain = asdict(diagnosis)
     plain["random_v_optimality"] = diagnosis.random_v_optimality.tolist()
     return plain
-
-
-def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a file whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -25,9 +25,9 @@ struct DesignOptions {
 
 // Rows may be chosen only while the quota of their group lasts; group < 0: never.
 struct DesignConstraints {
-    const std::int32_t* group;           // (N)
-    std::vector<std::int64_t> quota;     // of each group, Σ min(quota, size) >= n
-    std::vector<std::int64_t> include;   // chosen first, never exchanged; counted in their quotas
+    const std::int32_t* group;          // (N)
+    std::vector<std::int64_t> quota;    // of each group, Σ min(quota, size) >= n
+    std::vector<std::int64_t> include;  // chosen first, never exchanged; counted in their quotas
 };
 
 struct Design {

@@ -35,9 +35,9 @@ struct TypeFreeKernels {
     void (*sparse_sign)(std::uint64_t key, const std::uint64_t* j, int count, std::int64_t m,
                         int zeta, std::uint32_t stride, Targets out);
 
-    // out[c][k] = scale * entry (j[c], kStrip * strip + k) of a matrix of standard normals.
-    void (*gaussian)(std::uint64_t key, const std::uint64_t* j, int count, int strip, float scale,
-                     float* out);
+    // out[c][k] = entry (j[c], kStrip * strip + k) of a Gaussian Γ with m columns.
+    void (*gaussian)(std::uint64_t key, const std::uint64_t* j, int count, std::int64_t m,
+                     int strip, float* out);
 
     // Σ min(max(v_i - tau, 0), cap) over a block, and how many terms lie strictly inside.
     void (*clipped_sum)(const double* v, std::int64_t count, double tau, double cap, double* sum,

@@ -23,7 +23,7 @@ struct MomentProblem {
 
 struct MomentFit {
     double objective = 0.0;  // φ at the returned s
-    double gap = 0.0;        // objective - (largest lower bound on φ seen); 0 <= φ(s) - min φ <= gap
+    double gap = 0.0;  // objective - (largest lower bound on φ seen); 0 <= φ(s) - min φ <= gap
     bool converged = false;  // gap <= tol φ(start), or φ = 0 to rounding
     // Of every iteration: φ, gap, and the seconds since the start.
     std::vector<double> objectives, gaps, seconds;

@@ -20,7 +20,8 @@ void parallel_blocks(std::int64_t n_blocks, int n_threads,
 
 constexpr std::int64_t kSumBlock = 4096;  // indices per block: fixes the order of summation
 
-// Σ f(first, last) over consecutive blocks of [0, n), added in order: the same bits for any n_threads.
+// Σ f(first, last) over consecutive blocks of [0, n), added in order: the same bits for any
+// n_threads.
 double block_sum(std::int64_t n, int n_threads,
                  const std::function<double(std::int64_t first, std::int64_t last)>& f);
 

@@ -1,0 +1,54 @@
+# make demo | test | lint | bench | sanitize. Each sets up .venv first, once per pyproject.toml.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install -q
+SOURCES := CMakeLists.txt README.md $(shell find cpp python -type f -not -name '*.pyc')
+CXX_FILES := $(shell find cpp tests/cpp -name '*.[ch]pp')
+
+.PHONY: demo test lint format bench sanitize clean
+
+demo: .venv/.built
+	$(BIN)/skmm-fast demo --out demo_out
+
+test: .venv/.built
+	$(BIN)/python -m pytest
+
+lint: .venv/.built
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest skmm_fast._core
+
+format: .venv/.built
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+bench: .venv/.built
+	$(BIN)/python bench/bench_sketch.py
+	$(BIN)/python bench/bench_select.py
+	$(BIN)/python bench/table.py
+
+# The core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every ISA level.
+sanitize: .venv/.deps
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSKMM_PYTHON=OFF -DSKMM_TESTS=ON -DSKMM_WERROR=ON \
+	    -DSKMM_SANITIZE=address,undefined
+	$(BIN)/cmake --build build/sanitize
+	SKMM_ISA=baseline build/sanitize/core_tests
+	build/sanitize/core_tests
+
+.venv/.deps: pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	$(PIP) $(TORCH) scikit-build-core pybind11 cmake ninja
+	$(PIP) --no-build-isolation '.[dev]'
+	touch $@
+
+.venv/.built: .venv/.deps $(SOURCES)
+	$(PIP) --no-build-isolation --no-deps .
+	touch $@
+
+clean:
+	rm -rf .venv build dist demo_out

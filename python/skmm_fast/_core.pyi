@@ -1,0 +1,88 @@
+"""The compiled core. It checks memory only: call it through the modules beside it."""
+
+import enum
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+_Floats: TypeAlias = npt.NDArray[Any]  # float32 or float64
+_Indices: TypeAlias = npt.NDArray[np.int64]
+_Doubles: TypeAlias = npt.NDArray[np.float64]
+_Tick: TypeAlias = Callable[[int], object] | None
+
+isa: str
+
+def default_threads() -> int: ...
+def team_size(n_threads: int) -> int: ...
+def philox(counter: tuple[int, int, int, int], key: int) -> list[int]: ...
+def random_target_uniforms(ids: _Indices, seed: int) -> _Doubles: ...
+
+class _Sketch:
+    def sketch_dense(
+        self,
+        a: _Floats,
+        col_offset: int,
+        accumulate: bool,
+        n_threads: int,
+        out: _Floats,
+        progress: _Tick = None,
+    ) -> None: ...
+    def sketch_csr(
+        self,
+        values: _Floats,
+        indices: npt.NDArray[Any],
+        indptr: npt.NDArray[Any],
+        cols: int,
+        col_offset: int,
+        accumulate: bool,
+        n_threads: int,
+        out: _Floats,
+        progress: _Tick = None,
+    ) -> None: ...
+    def rows(self, start: int, out: npt.NDArray[np.float32]) -> None: ...
+
+class SparseSign(_Sketch):
+    def __init__(self, in_dim: int, out_dim: int, nnz_per_row: int, seed: int) -> None: ...
+
+class Gaussian(_Sketch):
+    def __init__(self, in_dim: int, out_dim: int, seed: int) -> None: ...
+
+def match_moments(
+    y: _Floats,
+    target: _Doubles,
+    weight: _Doubles,
+    cap: float,
+    count: int,
+    start: _Doubles,
+    tol: float,
+    max_iter: int,
+    n_threads: int,
+    progress: _Tick = None,
+) -> tuple[_Doubles, float, float, bool, _Doubles, _Doubles, _Doubles]: ...
+def project_capped_simplex(v: _Doubles, cap: float, total: float, n_threads: int) -> _Doubles: ...
+def draw_systematic(pi: _Doubles, n: int, seed: int) -> _Indices: ...
+def draw_pivotal(pi: _Doubles, n: int, seed: int) -> _Indices: ...
+def draw_subset(n_rows: int, n: int, seed: int) -> _Indices: ...
+
+class Sampler(enum.Enum):
+    greedy = 0
+    linear = 1
+    exp = 2
+
+def v_optimal(
+    w: _Floats,
+    n: int,
+    block: int,
+    sampler: Sampler,
+    temperature: float,
+    ridge: float,
+    refine: bool,
+    seed: int,
+    group: npt.NDArray[np.int32],
+    quota: list[int],
+    include: list[int],
+    n_threads: int,
+    progress: _Tick = None,
+) -> tuple[_Indices, int, float]: ...
