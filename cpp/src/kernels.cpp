@@ -78,7 +78,8 @@ constexpr int kLanes = 16;
 // Product of the low 32 bits of every lane with b.
 SKMM_INLINE u64x8 mul_low(u64x8 a, u64 b) {
 #if defined(__AVX512F__)
-    return (u64x8)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(static_cast<long long>(b)));
+    return (u64x8)_mm512_maskz_mul_epu32(0xff, (__m512i)a,
+                                         _mm512_set1_epi64(static_cast<long long>(b)));
 #elif defined(__AVX2__)
     __m256i half[2];
     __builtin_memcpy(half, &a, sizeof a);

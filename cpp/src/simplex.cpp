@@ -13,6 +13,8 @@ namespace {
 
 using i64 = std::int64_t;
 
+constexpr int kNewtonSteps = 50;  // then bisection alone: rounding can make Newton creep
+
 struct ClippedSum {
     double sum;  // Σ min(max(v_i - tau, 0), cap)
     i64 inside;  // terms strictly between 0 and cap: -d sum / d tau
@@ -38,13 +40,15 @@ double project_capped_simplex(const double* v, i64 n, double cap, double total, 
     const auto [least, most] = std::minmax_element(v, v + n);
     double lo = *least - cap, hi = *most;  // the sum is n cap at lo, 0 at hi
     tau = std::clamp(tau, lo, hi);
-    while (true) {
+    for (int step = 0;; ++step) {
         const ClippedSum at = clipped_sum(v, n, cap, tau, n_threads);
+        if (at.sum == total) break;
         (at.sum > total ? lo : hi) = tau;
-        double next = tau + (at.sum - total) / static_cast<double>(std::max<i64>(at.inside, 1));
+        double next = tau + (at.sum - total) / static_cast<double>(at.inside);
         if (next == tau) break;
-        if (!(next > lo && next < hi)) next = lo + (hi - lo) / 2;
-        if (next == lo || next == hi || at.sum == total) break;
+        const bool newton = at.inside > 0 && step < kNewtonSteps && lo < next && next < hi;
+        if (!newton) next = lo + (hi - lo) / 2;
+        if (next == lo || next == hi) break;
         tau = next;
     }
     for_blocks(n, n_threads, [&](i64 first, i64 last) {

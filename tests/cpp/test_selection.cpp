@@ -1,0 +1,151 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+#include "check.hpp"
+#include "skmm/design.hpp"
+#include "skmm/draw.hpp"
+#include "skmm/moments.hpp"
+#include "skmm/simplex.hpp"
+
+using namespace skmm;
+using std::int64_t;
+
+static const Tick kQuiet = [](int64_t) {};
+
+TEST(projection_is_feasible_and_optimal) {
+    for (unsigned seed = 0; seed < 50; ++seed) {
+        const int64_t n = 1 + seed * 211 % 9000;
+        const std::vector<double> v = check::normals<double>(n, seed);
+        const double cap = 1.0 / static_cast<double>(1 + n / 3);
+        std::vector<double> s(v.size());
+        const double tau = project_capped_simplex(v.data(), n, cap, 1.0, 0.0, 2, s.data());
+        CHECK(std::abs(std::accumulate(s.begin(), s.end(), 0.0) - 1.0) < 1e-12);
+        for (std::size_t i = 0; i < s.size(); ++i)
+            CHECK(s[i] == std::min(std::max(v[i] - tau, 0.0), cap));
+    }
+}
+
+TEST(projection_of_ties_and_full_boxes) {
+    std::vector<double> s(4);
+    const std::vector<double> equal(4, 1e3), v{3, 1, 2, 0};
+    project_capped_simplex(equal.data(), 4, 0.25, 1.0, 0.0, 1, s.data());
+    for (const double x : s) CHECK(std::abs(x - 0.25) < 1e-12);
+    project_capped_simplex(v.data(), 4, 0.5, 1.0, 1e9, 1, s.data());
+    CHECK(s[0] == 0.5 && s[2] == 0.5 && s[1] == 0.0 && s[3] == 0.0);
+}
+
+TEST(draws_are_distinct_and_of_fixed_size) {
+    std::vector<double> pi(1001);
+    for (std::size_t i = 0; i < pi.size(); ++i) pi[i] = static_cast<double>(i % 7) / 6.0;
+    const double sum = std::accumulate(pi.begin(), pi.end(), 0.0);
+    const int64_t n = static_cast<int64_t>(sum);
+    for (double& p : pi) p *= static_cast<double>(n) / sum;
+    for (std::uint64_t seed = 0; seed < 200; ++seed) {
+        for (const auto& drawn :
+             {draw_systematic(pi.data(), 1001, n, seed), draw_pivotal(pi.data(), 1001, n, seed),
+              draw_subset(1001, n, seed)}) {
+            const std::set<int64_t> distinct(drawn.begin(), drawn.end());
+            CHECK(static_cast<int64_t>(distinct.size()) == n &&
+                  static_cast<int64_t>(drawn.size()) == n);
+        }
+    }
+}
+
+TEST(moment_matching_falls_and_its_gap_holds) {
+    const int64_t n_rows = 5000, k = 13, n = 100;
+    const std::vector<float> y = check::normals<float>(n_rows * k);
+    const std::vector<double> weight(k, 1.0);
+    for (const double c_s : {0.5, 0.2}) {  // the second cannot be reached
+        std::vector<double> target(k);
+        for (std::size_t e = 0; e < y.size(); ++e)
+            target[e % k] += static_cast<double>(y[e]) * y[e] / n_rows / c_s;
+        const MomentProblem<float> problem{
+            {y.data(), n_rows, k, k}, target.data(), weight.data(), 1.0 / n, n};
+        std::vector<double> first(n_rows, 1.0 / n_rows), second = first;
+        const MomentFit fit = match_moments(problem, 1e-8, 2000, 1, kQuiet, first.data());
+        const MomentFit same = match_moments(problem, 1e-8, 2000, 3, kQuiet, second.data());
+        CHECK(fit.converged && fit.gap >= 0.0 && fit.gap <= 1e-8 * fit.objectives.front());
+        CHECK((fit.objective > fit.gap) == (c_s == 0.2));
+        CHECK(std::is_sorted(fit.objectives.rbegin(), fit.objectives.rend()));
+        CHECK(first == second && fit.objectives == same.objectives);
+        CHECK(std::abs(std::accumulate(first.begin(), first.end(), 0.0) - 1.0) < 1e-9);
+    }
+}
+
+// tr((W_SᵀW_S + ridge I)⁻¹) by Gauss-Jordan, for comparison.
+static double trace_inverse(const std::vector<double>& w, int64_t k, const std::set<int64_t>& rows,
+                            double ridge) {
+    std::vector<double> a(k * 2 * k);
+    for (int64_t d = 0; d < k; ++d) {
+        a[d * 2 * k + d] = ridge;
+        a[d * 2 * k + k + d] = 1.0;
+        for (const int64_t i : rows)
+            for (int64_t e = 0; e < k; ++e) a[d * 2 * k + e] += w[i * k + d] * w[i * k + e];
+    }
+    for (int64_t d = 0; d < k; ++d) {
+        const double pivot = a[d * 2 * k + d];
+        for (int64_t e = 0; e < 2 * k; ++e) a[d * 2 * k + e] /= pivot;
+        for (int64_t other = 0; other < k; ++other) {
+            const double f = a[other * 2 * k + d];
+            for (int64_t e = 0; other != d && e < 2 * k; ++e)
+                a[other * 2 * k + e] -= f * a[d * 2 * k + e];
+        }
+    }
+    double trace = 0.0;
+    for (int64_t d = 0; d < k; ++d) trace += a[d * 2 * k + k + d];
+    return trace;
+}
+
+TEST(greedy_design_equals_brute_force) {
+    const int64_t n_rows = 60, k = 5, n = 12;
+    const std::vector<double> w = check::normals<double>(n_rows * k);
+    const std::vector<std::int32_t> group(n_rows, 0);
+    const DesignOptions options{n, 1, Sampler::kGreedy, 0.1, 1.0, false, 0};
+    const Design design = v_optimal(MatrixView<double>{w.data(), n_rows, k, k}, options,
+                                    {group.data(), {n}, {}}, 2, kQuiet);
+    std::set<int64_t> chosen;
+    for (const int64_t row : design.rows) {
+        int64_t best = -1;
+        double least = 0.0;
+        for (int64_t i = 0; i < n_rows; ++i) {
+            if (chosen.count(i)) continue;
+            std::set<int64_t> with = chosen;
+            with.insert(i);
+            const double trace = trace_inverse(w, k, with, 1.0);
+            if (best < 0 || trace < least) {
+                best = i;
+                least = trace;
+            }
+        }
+        CHECK(row == best);
+        chosen.insert(row);
+    }
+    CHECK(static_cast<int64_t>(chosen.size()) == n);
+}
+
+TEST(exchange_improves_and_keeps_quotas) {
+    const int64_t n_rows = 300, k = 6, n = 30;
+    const std::vector<double> w = check::normals<double>(n_rows * k, 4);
+    std::vector<std::int32_t> group(n_rows);
+    for (int64_t i = 0; i < n_rows; ++i) group[i] = i % 4 - 1;  // -1: never chosen
+    const DesignConstraints constraints{group.data(), {5, 10, 15}, {1, 2}};
+    double before = 0.0;
+    for (const bool refine : {false, true}) {
+        const DesignOptions options{n, 3, Sampler::kGreedy, 0.1, 1.0, refine, 0};
+        const Design design =
+            v_optimal(MatrixView<double>{w.data(), n_rows, k, k}, options, constraints, 1, kQuiet);
+        const std::set<int64_t> rows(design.rows.begin(), design.rows.end());
+        int64_t counts[3] = {};
+        for (const int64_t i : rows) {
+            CHECK(group[i] >= 0);
+            ++counts[group[i]];
+        }
+        CHECK(counts[0] == 5 && counts[1] == 10 && counts[2] == 15);
+        CHECK(rows.count(1) && rows.count(2));
+        const double trace = trace_inverse(w, k, rows, 0.0);
+        CHECK(!refine || (design.swaps > 0 && trace < before));
+        before = trace;
+    }
+}
