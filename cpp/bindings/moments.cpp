@@ -17,7 +17,7 @@ void def_match(py::module_& m) {
                 rows, vector_data(target, rows.cols, "target: expected (k,)"),
                 vector_data(weight, rows.cols, "weight: expected (k,)"), cap, count};
             const double* s0 = vector_data(start, rows.rows, "start: expected (N,)");
-            require(1 <= count && count <= rows.rows, "count: expected 1..N");
+            require(0 <= count && count <= rows.rows, "count: expected 0..N");
             py::array_t<double> s(rows.rows, s0);
             const Tick tick = make_tick(std::move(progress));
             MomentFit fit;
@@ -43,7 +43,7 @@ void moments(py::module_& m) {
         [](Array<double> v, double cap, double total, int n_threads) {
             const std::int64_t n = v.size();
             const double* const in = vector_data(v, n, "v: expected a contiguous vector");
-            require(0.0 < total && total <= static_cast<double>(n) * cap,
+            require(0.0 < total && total <= static_cast<double>(n) * cap * (1 + 1e-12),
                     "total: expected 0 < total <= n cap");
             py::array_t<double> s(n);
             double* const out = s.mutable_data();

@@ -121,7 +121,8 @@ MomentFit match_moments(const MomentProblem<T>& problem, double tol, int max_ite
 
     Vector s(start, start + n_rows), y = s, next(s.size()), g(s.size());
     Vector ps = phi.moments(s), py = ps, pn;
-    double value = phi.value(ps), lower = 0.0, momentum = 1.0, tau = 0.0;
+    double value = phi.value(ps), momentum = 1.0, tau = 0.0;
+    double lower = problem.count == 0 ? value : 0.0;  // one feasible point, or φ >= 0
     const double enough = std::max(tol * value, phi.rounding());
     MomentFit fit;
 

@@ -46,7 +46,8 @@ def spectrum(Z: Array) -> Moments:
     sigma = np.zeros((m, m))
     for rows in _validate.row_blocks(Z):
         block = Z[rows].astype(np.float64)
-        sigma += block.T @ block
+        with np.errstate(over="ignore"):  # reported below
+            sigma += block.T @ block
     sigma /= n
     if not np.isfinite(sigma).all():
         raise ValueError(f"Z: expected entries below 1e150, got up to {np.abs(Z).max():.3g}")

@@ -18,7 +18,7 @@ struct MomentProblem {
     const double* target;  // (k)
     const double* weight;  // (k), >= 0
     double cap;
-    std::int64_t count;  // 1 <= count <= N
+    std::int64_t count;  // 0 <= count <= N
 };
 
 struct MomentFit {

@@ -1,0 +1,43 @@
+"""The command line and a small run of the demo."""
+
+import json
+
+import numpy as np
+import pytest
+
+from skmm_fast import cli
+
+pytest.importorskip("torch")
+
+
+def test_demo(tmp_path, capsys):
+    assert cli.main(["demo", "--out", str(tmp_path / "out"), "--seeds", "1"]) == 0
+    shown = capsys.readouterr()
+    for word in ("v-optimal", "uniform", "whole pool", "certified bound", "seconds", "macro-F1"):
+        assert word in shown.out
+    assert "100%" in shown.err
+    assert (tmp_path / "out" / "demo.png").read_bytes().startswith(b"\x89PNG")
+    result = json.loads((tmp_path / "out" / "demo.json").read_text())
+    for selection in result["selections"]:
+        assert len(set(selection["indices"])) == selection["n"]
+        assert max(selection["indices"]) < 1797
+    accuracy = {(s["method"], s["n"]): np.mean(s["accuracy"]) for s in result["scores"]}
+    assert accuracy["whole pool", 997] > 0.8
+
+
+def test_help_and_version(capsys):
+    for arguments in (["--help"], ["--version"], ["demo", "--help"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(arguments)
+        assert stop.value.code == 0
+    assert "skmm-fast 0.1.0" in capsys.readouterr().out
+
+
+def test_missing_extra_is_named(monkeypatch):
+    import sys
+
+    from skmm_fast._extras import need
+
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(ImportError, match=r"tqdm is needed here: pip install 'skmm-fast\[cli\]'"):
+        need("tqdm", "cli")

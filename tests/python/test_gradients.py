@@ -1,0 +1,154 @@
+"""Per-sample gradients against the loop."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from skmm_fast.gradients import GradientSketcher  # noqa: E402
+
+nn = torch.nn
+
+
+def model(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 10), nn.Tanh(), nn.Linear(10, 4)
+    ).eval()
+
+
+torch.manual_seed(1)
+X, Y = torch.randn(37, 1, 6, 6), torch.randint(0, 4, (37,))
+
+
+def loop(net, names, loss):
+    """(B, r) gradients, one sample at a time."""
+    params = [dict(net.named_parameters())[name] for name in names]
+    rows = []
+    for x, y in zip(X, Y, strict=True):
+        value = loss(net(x[None]), y[None])
+        rows.append(torch.cat([g.reshape(-1) for g in torch.autograd.grad(value, params)]))
+    return torch.stack(rows)
+
+
+NAMES = {
+    "last": ["5.weight", "5.bias"],
+    "last-2": ["3.weight", "3.bias", "5.weight", "5.bias"],
+    "all": ["0.weight", "0.bias", "3.weight", "3.bias", "5.weight", "5.bias"],
+}
+
+
+@pytest.mark.parametrize("params", NAMES)
+@pytest.mark.parametrize("sketch", ["sparse-sign", "gaussian"])
+def test_equals_the_loop(params, sketch):
+    net = model()
+    sketcher = GradientSketcher(net, params, sketch_dim=24, sketch=sketch, seed=3, micro_batch=8)
+    G = loop(net, NAMES[params], nn.functional.cross_entropy)
+    assert sketcher.n_params == G.shape[1]
+    expected = sketcher.sketch.apply(G.numpy())
+    np.testing.assert_allclose(sketcher((X, Y)).numpy(), expected, rtol=1e-4, atol=1e-5)
+    for micro_batch in (1, 100):
+        other = GradientSketcher(
+            net, params, sketch_dim=24, sketch=sketch, seed=3, micro_batch=micro_batch
+        )
+        np.testing.assert_allclose(other((X, Y)).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_mse():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(36, 2)).eval()
+    targets = torch.randn(37, 2)
+    sketcher = GradientSketcher(net, "all", "mse", sketch_dim=16)
+    params = list(net.parameters())
+    rows = []
+    for x, y in zip(X, targets, strict=True):
+        g = torch.autograd.grad(((net(x[None])[0] - y) ** 2).mean(), params)
+        rows.append(torch.cat([p.reshape(-1) for p in g]))
+    expected = sketcher.sketch.apply(torch.stack(rows).numpy())
+    np.testing.assert_allclose(sketcher((X, targets)).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_choices_of_parameters():
+    net = model()
+    assert GradientSketcher(net, "trainable", sketch_dim=4).names == NAMES["all"]
+    for p in net[0].parameters():
+        p.requires_grad_(False)
+    assert GradientSketcher(net, "trainable", sketch_dim=4).names == NAMES["last-2"]
+    assert GradientSketcher(net, ["5.bias", "3.*"], sketch_dim=4).names == [
+        "3.weight",
+        "3.bias",
+        "5.bias",
+    ]
+    assert GradientSketcher(net, lambda name, p: p.ndim == 1, sketch_dim=4).names == [
+        "0.bias",
+        "3.bias",
+        "5.bias",
+    ]
+    sketched = GradientSketcher(net, "all", sketch_dim=4)((X, Y))  # frozen ones too, when asked for
+    assert sketched.shape == (37, 4)
+
+
+def test_random_targets_are_keyed_by_sample():
+    net = model()
+    sketcher = GradientSketcher(net, targets="random", sketch_dim=16, seed=5)
+    ids = np.arange(100, 137)
+    Z = sketcher((X, Y), ids)
+    assert torch.equal(sketcher((X, Y * 0), ids), Z)  # labels are not looked at
+    order = np.random.default_rng(0).permutation(37)
+    np.testing.assert_allclose(
+        sketcher((X[order], Y[order]), ids[order]), Z[order], rtol=1e-4, atol=1e-5
+    )
+    assert not torch.allclose(sketcher((X, Y), ids + 1), Z)
+    # and follow the model's predictive distribution
+    many = X[:1].repeat(20000, 1, 1, 1)
+    drawn = sketcher._random_labels(many, np.arange(20000))
+    expected = torch.softmax(net(X[:1]), 1)[0].detach().numpy()
+    np.testing.assert_allclose(
+        np.bincount(drawn.numpy(), minlength=4) / 20000, expected, atol=0.015
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"params": "5.wait"},
+            ValueError,
+            "params: expected names or patterns .*5.weight.* got '5.wait'",
+        ),
+        ({"params": []}, ValueError, "params: expected at least one parameter"),
+        ({"params": lambda name, p: False}, ValueError, "params: expected at least one"),
+        ({"loss": "hinge"}, ValueError, "loss: .* got 'hinge'"),
+        ({"targets": "true"}, ValueError, "targets: .* got 'true'"),
+        (
+            {"loss": "mse", "targets": "random"},
+            ValueError,
+            "targets: expected 'label' with loss='mse'",
+        ),
+        (
+            {"params": "last", "sketch_dim": 45},
+            ValueError,
+            "out_dim: expected at most in_dim = 44, got 45",
+        ),
+        ({"micro_batch": 0}, ValueError, "micro_batch: .* got 0"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        GradientSketcher(model(), **{"sketch_dim": 8, **arguments})
+
+
+def test_bad_models_and_batches():
+    with pytest.raises(TypeError, match=r"model: expected a torch.nn.Module"):
+        GradientSketcher(lambda x: x)
+    with pytest.raises(ValueError, match="model: expected eval mode"):
+        GradientSketcher(model().train())
+    sketcher = GradientSketcher(model(), sketch_dim=8)
+    with pytest.raises(ValueError, match="batch: expected as many labels"):
+        sketcher((X, Y[:3]))
+    with pytest.raises(ValueError, match="G: expected finite values"):
+        sketcher((X * torch.inf, Y))
+    random = GradientSketcher(model(), sketch_dim=8, targets="random")
+    with pytest.raises(ValueError, match="sample_ids: expected ids"):
+        random((X, Y))
+    with pytest.raises(ValueError, match="sample_ids: expected 37 integers"):
+        random((X, Y), np.arange(36))

@@ -1,0 +1,110 @@
+"""The house is in order: layers, the core without Python, types, warnings, the C++ tests."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skmm_fast
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "python" / "skmm_fast"
+
+LAYERS = [
+    {"_core"},
+    {"_validate", "_extras", "_files"},
+    {"_progress", "_quotas"},
+    {"sketch", "moments"},
+    {"draw", "design"},
+    {"diagnose", "gradients"},
+    {"select"},
+    {"plot"},
+    {"demo"},
+    {"cli"},
+]
+LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+
+
+def test_imports_point_downward():
+    for path in PACKAGE.glob("*.py"):
+        if path.stem == "__init__":
+            continue
+        tree = ast.parse(path.read_text())
+        top = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.level == 1]
+        for node in top:
+            names = [node.module] if node.module else [a.name for a in node.names]
+            for name in set(names) - {"__version__"}:
+                assert LEVEL[name] < LEVEL[path.stem], f"{path.name} imports {name}"
+
+
+def test_only_optional_packages_are_imported_late():
+    allowed = {"numpy", "scipy", *sys.stdlib_module_names}
+    for path in PACKAGE.glob("*.py"):
+        if path.stem in ("gradients", "demo"):
+            continue  # of torch
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules = [node.module]
+            assert {m.partition(".")[0] for m in modules} <= allowed, path.name
+
+
+def test_the_core_knows_no_python():
+    for path in [*(ROOT / "cpp/include").rglob("*.hpp"), *(ROOT / "cpp/src").rglob("*.cpp")]:
+        text = path.read_text()
+        assert "Python.h" not in text
+        assert "pybind11" not in text
+
+
+def test_one_file_owns_openmp_one_the_isa():
+    sources = list((ROOT / "cpp").rglob("*.[ch]pp"))
+    assert [p.name for p in sources if "omp.h" in p.read_text()] == ["parallel.cpp"]
+    assert [p.name for p in sources if "cpu_supports" in p.read_text()] == ["dispatch.cpp"]
+    assert [p.name for p in sources if "immintrin.h" in p.read_text()] == ["kernels.cpp"]
+    assert [p.name for p in sources if "0xD2511F53" in p.read_text()] == ["philox.hpp"]
+
+
+def test_public_names_have_docstrings():
+    for name in skmm_fast.__all__:
+        assert getattr(skmm_fast, name).__doc__, name
+
+
+def test_version_is_the_same_everywhere():
+    from importlib.metadata import version
+
+    assert version("skmm-fast") == skmm_fast.__version__
+    assert f"## {skmm_fast.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.fixture(scope="module", params=["with OpenMP", "baseline without OpenMP"])
+def core(request, tmp_path_factory):
+    """The core and its tests, built apart from Python with warnings as errors."""
+    build = tmp_path_factory.mktemp("core")
+    cmake = shutil.which("cmake", path=Path(sys.executable).parent) or "cmake"
+    options = ["-DSKMM_PYTHON=OFF", "-DSKMM_TESTS=ON", "-DSKMM_WERROR=ON"]
+    if request.param == "baseline without OpenMP":
+        options += ["-DSKMM_OPENMP=OFF", "-DSKMM_LEVELS=baseline"]
+    for command in ([cmake, "-S", ROOT, "-B", build, *options], [cmake, "--build", build, "-j2"]):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return build
+
+
+def test_core_tests_pass(core):
+    done = subprocess.run([core / "core_tests"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert " 0 failed checks" in done.stdout
+
+
+def test_leaf_objects_share_nothing(core):
+    """No weak symbol in an ISA level: it could replace the one that other levels run."""
+    objects = list(core.rglob("kernels.cpp.o"))
+    assert objects
+    for path in objects:
+        symbols = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
+        defined = [line.split() for line in symbols.splitlines() if " U " not in line]
+        assert not [s for s in defined if s[-2] in "WwVvuT"], path
+        assert len([s for s in defined if s[-2] in "DR"]) == 1  # the table

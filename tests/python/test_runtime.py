@@ -1,0 +1,222 @@
+"""ISA levels, threads, import orders, forks, signals: what needs processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from skmm_fast import _core
+
+
+def run(code, timeout=60, **environment):
+    """stdout of a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def levels():
+    """The ISA levels to be had here, best first."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import skmm_fast"],
+        env={**os.environ, "SKMM_ISA": "none"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    return done.stderr.split("expected one of ")[1].split(" (")[0].split(", ")
+
+
+EVERYTHING = """
+import hashlib, numpy as np, scipy.sparse as sp, skmm_fast as skmm
+from skmm_fast import _core
+rng = np.random.default_rng(0)
+def show(name, *arrays):
+    h = hashlib.sha256()
+    for a in arrays:
+        h.update(np.ascontiguousarray(a).tobytes())
+    print(name, h.hexdigest()[:16])
+for dtype in (np.float32, np.float64):
+    G = rng.standard_normal((70, 1037)).astype(dtype)
+    odd, even = skmm.SparseSign(1037, 67, 5, 1), skmm.SparseSign(1037, 64, 8, 1)
+    for S in (odd, even, skmm.Gaussian(1037, 67, 1)):
+        show("gamma", S.toarray())
+        show("dense", S.apply(G))
+        show("csr", S.apply(sp.csr_array(G * (G > 1))))
+    Z = rng.standard_t(3, size=(4500, 13)).astype(dtype)
+    fit = skmm.match_moments(Z, 90, 0.7, max_iter=40)
+    show("moments", fit.s, fit.history["objective"])
+    show("draws", *(skmm.draw(fit.s, 90, m) for m in ("pivotal", "systematic", "top")))
+    for sampler in ("greedy", "linear", "exp"):
+        show(sampler, skmm.v_optimal(Z, 60, sampler, bound=False).indices)
+"""
+
+
+def test_same_bits_on_every_isa_level():
+    names = levels()
+    assert names[-1] == "baseline"
+    outputs = {name: run(EVERYTHING, SKMM_ISA=name) for name in names}
+    assert len(outputs["baseline"].splitlines()) == 28
+    for name in names:
+        assert outputs[name] == outputs["baseline"], name
+        assert run("from skmm_fast import _core; print(_core.isa)", SKMM_ISA=name) == name
+
+
+def test_the_best_level_is_the_default():
+    assert run("from skmm_fast import _core; print(_core.isa)", SKMM_ISA="") == levels()[0]
+
+
+def test_unknown_level_is_an_error_that_lists_what_there_is():
+    with pytest.raises(AssertionError, match=r"SKMM_ISA: expected one of .*baseline.* got 'sse9'"):
+        run("import skmm_fast", SKMM_ISA="sse9")
+
+
+def test_base_install_imports_little():
+    modules = run(
+        "import sys, skmm_fast; print([m for m in "
+        "('torch', 'matplotlib', 'sklearn', 'tqdm', 'pandas') if m in sys.modules])"
+    )
+    assert modules == "[]"
+
+
+def test_n_threads_is_obeyed():
+    assert _core.team_size(1) == 1
+    assert _core.team_size(3) == 3
+    code = (
+        "import torch; from skmm_fast import _core; torch.set_num_threads({}); "
+        "print(_core.team_size(2))"
+    )
+    assert run(code.format(1)) == "2"
+    assert run(code.format(2), OMP_NUM_THREADS="1") == "2"
+
+
+USE = """
+S = skmm_fast.SparseSign(5000, 64)
+G = numpy.random.default_rng(0).standard_normal((300, 5000)).astype('f4')
+Z = S.apply(G, n_threads=2)
+a = torch.randn(300, 300) @ torch.randn(300, 300)
+print(numpy.array_equal(S.apply(G, n_threads=1), Z))
+"""
+
+
+@pytest.mark.parametrize("order", ["numpy, skmm_fast, torch", "torch, numpy, skmm_fast"])
+def test_import_orders(order):
+    pytest.importorskip("torch")
+    assert run(f"import {order}{USE}") == "True"
+
+
+def test_one_openmp_runtime_beside_torch():
+    pytest.importorskip("torch")
+    for order in ("skmm_fast, torch", "torch, skmm_fast"):
+        code = f"import {order}; print(open('/proc/self/maps').read())"
+        loaded = {line.split()[-1] for line in run(code).splitlines() if "libgomp" in line}
+        assert len(loaded) <= 1, loaded
+
+
+FORKED = """
+import os, numpy, skmm_fast
+from skmm_fast import _core
+Z = numpy.random.default_rng(0).standard_normal((9000, 16))
+expected = skmm_fast.v_optimal(Z, 40, n_threads=2, bound=False).indices
+child = os.fork()
+if child == 0:
+    same = numpy.array_equal(skmm_fast.v_optimal(Z, 40, n_threads=2, bound=False).indices, expected)
+    os._exit(0 if same and _core.team_size(2) == 1 and _core.default_threads() == 1 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), _core.team_size(2))
+"""
+
+
+def test_a_forked_child_runs_serially_after_a_threaded_parent_call():
+    assert run(FORKED) == "0 2"
+
+
+def test_data_loader_workers():
+    pytest.importorskip("torch")
+    code = """
+import numpy, torch, skmm_fast
+S = skmm_fast.SparseSign(2000, 32)
+G = numpy.random.default_rng(0).standard_normal((64, 2000)).astype('f4')
+Z = S.apply(G, n_threads=2)
+class Data(torch.utils.data.Dataset):
+    def __len__(self): return 64
+    def __getitem__(self, i): return S.apply(G[i:i + 1], n_threads=2)[0]
+loader = torch.utils.data.DataLoader(Data(), batch_size=16, num_workers=2)
+print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
+"""
+    assert run(code) == "True"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "skmm_fast.SparseSign(40_000_000, 4096).apply(wide)",
+        "skmm_fast.Gaussian(300_000, 4096).apply(numpy.ones((600, 300_000), 'f4'))",
+        "skmm_fast.match_moments(Z * 0.8 ** numpy.arange(64, dtype='f4'), 1000, max_iter=10**9)",
+        "skmm_fast.v_optimal(Z, 100_000, bound=False)",
+    ],
+    ids=["sparse sign", "gaussian", "moments", "v-optimal"],
+)
+def test_ctrl_c_stops_a_long_call_within_a_second(call):
+    code = f"""
+import numpy, skmm_fast
+Z = numpy.random.default_rng(0).standard_t(3, size=(200_000, 64)).astype('f4')
+wide = numpy.broadcast_to(numpy.ones(40_000_000, 'f4'), (2000, 40_000_000))
+print('ready', flush=True)
+try:
+    {call}
+except KeyboardInterrupt:
+    print('stopped', flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(1.5)
+        assert process.poll() is None, "the call was too short to be interrupted"
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert process.stdout.readline() == "stopped\n"
+        assert time.monotonic() - began < 5  # a second, on a machine with nothing else to do
+        process.kill()
+
+
+def test_raw_module_refuses_what_would_be_unsafe():
+    """The border checks memory whatever Python checked."""
+    out = np.zeros((2, 4), np.float32)
+    S = _core.SparseSign(10, 4, 2, 0)
+    good = np.ones((2, 10), np.float32)
+    S.sketch_dense(good, 0, False, 1, out)
+    ints = np.array([0, 1, 1], np.int32), np.array([0, 1, 3], np.int32)
+    values = np.ones(3, np.float32)
+    bad = [
+        lambda: S.sketch_dense(good.astype(float), 0, False, 1, out),
+        lambda: S.sketch_dense(good, 1, False, 1, out),
+        lambda: S.sketch_dense(good, 0, False, 1, out[:1]),
+        lambda: S.sketch_dense(good[:, ::2], 0, False, 1, out),
+        lambda: S.sketch_csr(values, *ints, 10, 0, False, 1, out),
+        lambda: S.sketch_csr(values, ints[0], ints[1] + 1, 10, 0, False, 1, out),
+        lambda: S.rows(9, out),
+        lambda: _core.SparseSign(10, 4, 5, 0),
+        lambda: _core.project_capped_simplex(np.ones(3), 0.1, 1.0, 1),
+        lambda: _core.draw_pivotal(np.ones(3), 4, 0),
+        lambda: _core.v_optimal(
+            good, 3, 1, _core.Sampler.greedy, 0.1, 1.0, False, 0, np.zeros(2, np.int32), [3], [], 1
+        ),
+        lambda: _core.match_moments(
+            good, np.ones(9), np.ones(10), 0.5, 2, np.full(2, 0.5), 1e-6, 10, 1
+        ),
+    ]
+    for call in bad:
+        with pytest.raises((TypeError, ValueError)):
+            call()

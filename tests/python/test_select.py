@@ -1,0 +1,137 @@
+"""The one call and what it returns."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import skmm_fast as skmm
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((120, 300)).astype(np.float32)
+y = np.arange(120) % 4
+
+
+@pytest.mark.parametrize("method", ["v-optimal", "moment-matching"])
+@pytest.mark.parametrize("sketch", ["sparse-sign", "gaussian"])
+def test_selection(method, sketch):
+    options = {"sketch": sketch, "include": [5, 9], "exclude": [0, 1], "seed": 4}
+    sel = skmm.select(X, 40, method, **options)
+    assert sel.indices.dtype == np.int64
+    assert len(sel.indices) == 40
+    assert np.all(np.diff(sel.indices) > 0)
+    assert {5, 9} <= set(sel.indices)
+    assert not {0, 1} & set(sel.indices)
+    assert sel.settings["sketch_dim"] == 20
+    assert sel.settings["sketch"] == sketch
+    again = skmm.select(
+        X, 40, method, sketch=sketch, include=[5, 9], exclude=[0, 1], seed=4, n_threads=1
+    )
+    assert np.array_equal(sel.indices, again.indices)
+    assert sel.diagnosis.v_optimality == again.diagnosis.v_optimality
+
+
+def test_the_steps_by_hand_give_the_same():
+    Z = skmm.SparseSign(300, 20, seed=7).apply(X)
+    sel = skmm.select(X, 40, seed=7)
+    assert np.array_equal(sel.indices, skmm.v_optimal(Z, 40, seed=7).indices)
+    assert sel.diagnosis.v_optimality == skmm.diagnose(Z, sel.indices).v_optimality
+    s = skmm.match_moments(Z, 40, 0.9, seed=7).s
+    by_moments = skmm.select(X, 40, "moment-matching", c_s=0.9, seed=7)
+    assert np.array_equal(by_moments.indices, skmm.draw(s, 40, "systematic", seed=7))
+
+
+def test_narrow_input_is_not_sketched():
+    sel = skmm.select(X[:, :10].copy(), 40)
+    assert sel.settings["sketch"] is None
+    assert sel.settings["sketch_dim"] == 10
+    assert np.array_equal(sel.indices, skmm.v_optimal(X[:, :10].copy(), 40).indices)
+
+
+def test_v_optimal_beats_uniform_draws():
+    d = skmm.select(rng.standard_t(3, size=(1000, 12)), 60).diagnosis
+    assert d.lower_bound <= d.v_optimality < d.random_v_optimality.min()
+
+
+def test_kinds_of_input(tmp_path):
+    torch = pytest.importorskip("torch")
+    expected = skmm.select(X, 30).indices
+    np.save(tmp_path / "x.npy", X)
+    for same in (sp.csr_array(X), torch.from_numpy(X), np.load(tmp_path / "x.npy", mmap_mode="r")):
+        indices = skmm.select(same, 30).indices
+        assert isinstance(indices, np.ndarray)
+        assert len(set(indices) & set(expected)) >= 27  # CSR sums in another order
+
+
+@pytest.mark.parametrize("suffix", ["", ".npz", ".json"])
+def test_save_and_load(tmp_path, suffix):
+    sel = skmm.select(X, 30, y=y, per_class="proportional", seed=3)
+    path = sel.save(tmp_path / f"selection{suffix}")
+    assert path.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        ["selection.json", "selection.npy"] if suffix == ".json" else ["selection.npz"]
+    )
+    back = skmm.Selection.load(path)
+    assert np.array_equal(back.indices, sel.indices)
+    assert back.settings == sel.settings
+    assert str(back.diagnosis) == str(sel.diagnosis)
+    assert np.array_equal(back.diagnosis.random_v_optimality, sel.diagnosis.random_v_optimality)
+    back.plot(tmp_path / "p.png")
+
+
+def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
+    sel = skmm.select(X, 30)
+    sel.save(tmp_path / "a.npz")
+    before = (tmp_path / "a.npz").read_bytes()
+
+    def fail(*_args, **_kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(OSError, match="disk full"):
+        sel.save(tmp_path / "a.npz")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+    assert (tmp_path / "a.npz").read_bytes() == before
+
+
+def test_load_refuses_other_files(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.ones(3))
+    (tmp_path / "other.json").write_text(json.dumps({"format": 99}))
+    for name in ("other.npz", "other.json"):
+        with pytest.raises(ValueError, match="path: expected a selection of format"):
+            skmm.Selection.load(tmp_path / name)
+
+
+def test_subset():
+    torch = pytest.importorskip("torch")
+    sel = skmm.select(X, 30)
+    assert np.array_equal(sel.subset(X), X[sel.indices])
+    assert np.array_equal(sel.subset(sp.csr_array(X)).toarray(), X[sel.indices])
+    assert sel.subset(list(range(120))) == sel.indices.tolist()
+    dataset = torch.utils.data.TensorDataset(torch.arange(120))
+    assert [int(sample[0]) for sample in sel.subset(dataset)] == sel.indices.tolist()
+
+    class HuggingFaceLike:
+        def __len__(self):
+            return 120
+
+        def select(self, indices):
+            return ("selected", list(indices))
+
+    assert sel.subset(HuggingFaceLike()) == ("selected", sel.indices.tolist())
+
+
+def test_plot(tmp_path):
+    path = tmp_path / "picture.png"
+    figure = skmm.select(X, 30).plot(path)
+    assert len(figure.axes) == 2
+    assert path.read_bytes().startswith(b"\x89PNG")
+    skmm.select(np.ones((20, 1)) * np.arange(1, 21)[:, None], 4).plot(path)  # one dimension
+
+
+def test_progress(capsys):
+    skmm.select(X, 30, progress=True)
+    shown = capsys.readouterr().err
+    assert "sketch" in shown
+    assert "choose rows" in shown
