@@ -1,0 +1,45 @@
+"""Writes README.md beside it from results/*.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+TITLES = {
+    "sketch": "Stage 1: sketching (N = 128, r = 300 032, m = 512, float32 unless said)",
+    "select": "Stage 2: selection (N = 50 000, m = 128, float32, 2 threads)",
+}
+
+
+def cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(cell(row.get(c)) for c in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parts = [
+        "# Benchmarks",
+        "Made by `make bench` from `results/*.json`; medians, ratios within one run. "
+        "Notes on limits and what was tried: [NOTES.md](NOTES.md).",
+    ]
+    for name, title in TITLES.items():
+        result = json.loads((HERE / "results" / f"{name}.json").read_text())
+        m = result["machine"]
+        parts += [
+            f"## {title}",
+            f"{m['cpu']}, {m['cores']} cores, {m['isa']}, NumPy {m['numpy']}, {m['date']}.",
+            table(result["rows"]),
+        ]
+    (HERE / "README.md").write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
