@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import peak_rss, save, seconds
 
 import skmm_fast as skmm
+from common import peak_rss, save, seconds
 from skmm_fast.design import lower_bound, whitened
 
 N, M = 50_000, 128

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from common import peak_rss, save, seconds
 from sklearn.random_projection import SparseRandomProjection
 
 import skmm_fast as skmm
+from common import peak_rss, save, seconds
 
 N, R, M, ZETA = 128, 300_032, 512, 8
 
