@@ -37,7 +37,7 @@ void def_v_optimal(py::module_& m) {
                 const py::gil_scoped_release release;
                 design = v_optimal(rows, options, constraints, n_threads, tick);
             }
-            return std::make_tuple(to_array(design.rows), design.swaps, design.ridge);
+            return std::make_tuple(to_array(design.rows), design.swaps);
         },
         "w"_a.noconvert(), "n"_a, "block"_a, "sampler"_a, "temperature"_a, "ridge"_a, "refine"_a,
         "seed"_a, "group"_a.noconvert(), "quota"_a, "include"_a, "n_threads"_a,

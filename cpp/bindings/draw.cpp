@@ -32,16 +32,16 @@ void draw(py::module_& m) {
     def_draw(m, "draw_pivotal", &draw_pivotal);
     m.def(
         "draw_subset",
-        [](std::int64_t n_rows, std::int64_t n, std::uint64_t seed) {
+        [](std::int64_t n_rows, std::int64_t n, std::uint64_t seed, std::uint32_t which) {
             require(0 <= n && n <= n_rows, "n: expected 0..N");
             std::vector<std::int64_t> drawn;
             {
                 const py::gil_scoped_release release;
-                drawn = draw_subset(n_rows, n, seed);
+                drawn = draw_subset(n_rows, n, seed, which);
             }
             return to_array(drawn);
         },
-        "n_rows"_a, "n"_a, "seed"_a);
+        "n_rows"_a, "n"_a, "seed"_a, "which"_a = 0);
 }
 
 }  // namespace skmm::bindings

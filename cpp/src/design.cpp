@@ -26,7 +26,15 @@ public:
     Information(MatrixView<T> w, double ridge, int n_threads)
         : w_(w), threads_(n_threads), c_(at(w.cols * w.cols)), p_(at(w.rows)), q_(at(w.rows)) {
         for (i64 d = 0; d < w.cols; ++d) c_[at(d * w.cols + d)] = 1.0 / ridge;
-        refresh();
+        const Vector ones(at(w.cols), 1.0);
+        for_blocks(w.rows, threads_, [&](i64 first, i64 last) {
+            kernels().of<T>().square_dots(w.row(first), last - first, w.cols, ones.data(),
+                                          &p_[at(first)]);
+            for (i64 i = first; i < last; ++i) {
+                p_[at(i)] /= -ridge;
+                q_[at(i)] = p_[at(i)] / ridge;
+            }
+        });
     }
 
     // What tr C loses when row i is added, and gains when it is removed (infinite: M turns
@@ -48,10 +56,11 @@ public:
     }
 
     // Takes the ridge out of M; false, and nothing changed, where M would be singular without it.
-    bool drop_ridge(double ridge) {
+    bool drop_ridge(double ridge, i64 done, const Tick& tick) {
         const Vector kept = c_;
         bool regular = true;
         for (i64 d = 0; d < w_.cols && regular; ++d) {
+            tick(done);
             Vector e(at(w_.cols));
             e[at(d)] = std::sqrt(ridge);
             regular = 1.0 - ridge * c_[at(d * w_.cols + d)] > kSingular;
@@ -59,9 +68,19 @@ public:
         }
         changes_.clear();
         vectors_.clear();
-        if (!regular) c_ = kept;
-        refresh();
-        return regular;
+        if (!regular) {
+            c_ = kept;
+            return false;
+        }
+        constexpr i64 kRows = 16 * kSumBlock;  // between two ticks
+        for (i64 row = 0; row < w_.rows; row += kRows) {
+            tick(done);
+            for_blocks(std::min(kRows, w_.rows - row), threads_, [&](i64 first, i64 last) {
+                kernels().of<T>().quadratic(w_.row(row + first), last - first, w_.cols, c_.data(),
+                                            &p_[at(row + first)], &q_[at(row + first)]);
+            });
+        }
+        return true;
     }
 
     // The same, of these rows alone.
@@ -110,13 +129,6 @@ private:
         });
         changes_.clear();
         vectors_.clear();
-    }
-
-    void refresh() {
-        for_blocks(w_.rows, threads_, [&](i64 first, i64 last) {
-            kernels().of<T>().quadratic(w_.row(first), last - first, w_.cols, c_.data(),
-                                        p_.data() + first, q_.data() + first);
-        });
     }
 
     Vector times_c(const Vector& x) const {
@@ -227,7 +239,7 @@ i64 weighted_row(i64 n_rows, double u, int n_threads, const Weight& weight) {
 // Greedy picks among the best candidates, each scored after the one before.
 template <class T>
 Rows pick_greedily(const Information<T>& info, i64 n_rows, i64 count, int n_threads,
-                   Membership& set) {
+                   const Tick& tick, Membership& set) {
     constexpr i64 kOversampling = 4;  // candidates per pick
     const Rows candidates = top_rows(n_rows, count == 1 ? 1 : kOversampling * count, n_threads,
                                      [&](i64 i) { return set.addable(i) ? info.gain(i) : -1.0; });
@@ -235,6 +247,7 @@ Rows pick_greedily(const Information<T>& info, i64 n_rows, i64 count, int n_thre
     Information<T> local = info.among(candidates, storage);
     Rows picks;
     while (static_cast<i64>(picks.size()) < count) {
+        tick(set.size());
         const Rows best = top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
             return set.addable(candidates[at(i)]) ? local.gain(i) : -1.0;
         });
@@ -312,21 +325,24 @@ Design v_optimal(MatrixView<T> w, const DesignOptions& o, const DesignConstraint
                  int n_threads, const Tick& tick) {
     Information<T> info(w, o.ridge, n_threads);
     Membership set(w.rows, constraints);
-    Design design{constraints.include, 0, o.ridge};
+    Design design{constraints.include, 0};
     info.add(constraints.include);
     while (set.size() < o.n) {
         tick(set.size());
         const i64 count = std::min(o.block, o.n - set.size());
         const Rows picks = o.sampler == Sampler::kGreedy
-                               ? pick_greedily(info, w.rows, count, n_threads, set)
+                               ? pick_greedily(info, w.rows, count, n_threads, tick, set)
                                : pick_at_random(info, w.rows, count, n_threads, o, set);
         info.add(picks);
         design.rows.insert(design.rows.end(), picks.begin(), picks.end());
     }
     if (o.refine) {
-        if (info.drop_ridge(o.ridge)) design.ridge = 0.0;
-        design.swaps = exchange(w.rows, static_cast<i64>(constraints.quota.size()), n_threads, tick,
-                                info, set);
+        // Once without the ridge; where W_S is singular, with it first, which may make W_S regular.
+        bool regular = info.drop_ridge(o.ridge, set.size(), tick);
+        const auto groups = static_cast<i64>(constraints.quota.size());
+        design.swaps = exchange(w.rows, groups, n_threads, tick, info, set);
+        if (!regular && info.drop_ridge(o.ridge, set.size(), tick))
+            design.swaps += exchange(w.rows, groups, n_threads, tick, info, set);
         design.rows.clear();
         for (i64 i = 0; i < w.rows; ++i)
             if (set.chosen(i)) design.rows.push_back(i);

@@ -56,10 +56,10 @@ std::vector<i64> draw_pivotal(const double* pi, i64 n_rows, i64 n, std::uint64_t
     return drawn;
 }
 
-std::vector<i64> draw_subset(i64 n_rows, i64 n, std::uint64_t seed) {
+std::vector<i64> draw_subset(i64 n_rows, i64 n, std::uint64_t seed, std::uint32_t which) {
     std::vector<std::uint64_t> key(static_cast<std::size_t>(n_rows));
     for (i64 i = 0; i < n_rows; ++i) {
-        const Words x = philox(seed, kSubset, static_cast<std::uint64_t>(i));
+        const Words x = philox(seed, kSubset, static_cast<std::uint64_t>(i), which);
         key[static_cast<std::size_t>(i)] = std::uint64_t{x.w[0]} << 32 | x.w[1];
     }
     std::vector<i64> rows(key.size());

@@ -16,6 +16,11 @@
 #define SKMM_CONCAT(a, b) SKMM_CONCAT_(a, b)
 #define SKMM_STRING_(a) #a
 #define SKMM_STRING(a) SKMM_STRING_(a)
+#if defined(__clang__)
+#define SKMM_SHUFFLE(a, b, index, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SKMM_SHUFFLE(a, b, index, ...) __builtin_shuffle(a, b, index{__VA_ARGS__})
+#endif
 #define SKMM_INLINE [[gnu::always_inline]] static inline
 
 namespace skmm {
@@ -199,14 +204,14 @@ SKMM_INLINE void transpose(const float* const* rows, i64 c0, float* x) {
             const f32x4 r0 = load<f32x4>(rows[i] + c0 + c), r1 = load<f32x4>(rows[i + 1] + c0 + c);
             const f32x4 r2 = load<f32x4>(rows[i + 2] + c0 + c),
                         r3 = load<f32x4>(rows[i + 3] + c0 + c);
-            const f32x4 a = __builtin_shuffle(r0, r1, i32x4{0, 4, 1, 5});
-            const f32x4 b = __builtin_shuffle(r0, r1, i32x4{2, 6, 3, 7});
-            const f32x4 d = __builtin_shuffle(r2, r3, i32x4{0, 4, 1, 5});
-            const f32x4 e = __builtin_shuffle(r2, r3, i32x4{2, 6, 3, 7});
-            store(x + (c + 0) * L + i, __builtin_shuffle(a, d, i32x4{0, 1, 4, 5}));
-            store(x + (c + 1) * L + i, __builtin_shuffle(a, d, i32x4{2, 3, 6, 7}));
-            store(x + (c + 2) * L + i, __builtin_shuffle(b, e, i32x4{0, 1, 4, 5}));
-            store(x + (c + 3) * L + i, __builtin_shuffle(b, e, i32x4{2, 3, 6, 7}));
+            const f32x4 a = SKMM_SHUFFLE(r0, r1, i32x4, 0, 4, 1, 5);
+            const f32x4 b = SKMM_SHUFFLE(r0, r1, i32x4, 2, 6, 3, 7);
+            const f32x4 d = SKMM_SHUFFLE(r2, r3, i32x4, 0, 4, 1, 5);
+            const f32x4 e = SKMM_SHUFFLE(r2, r3, i32x4, 2, 6, 3, 7);
+            store(x + (c + 0) * L + i, SKMM_SHUFFLE(a, d, i32x4, 0, 1, 4, 5));
+            store(x + (c + 1) * L + i, SKMM_SHUFFLE(a, d, i32x4, 2, 3, 6, 7));
+            store(x + (c + 2) * L + i, SKMM_SHUFFLE(b, e, i32x4, 0, 1, 4, 5));
+            store(x + (c + 3) * L + i, SKMM_SHUFFLE(b, e, i32x4, 2, 3, 6, 7));
         }
     }
 }
@@ -216,8 +221,8 @@ SKMM_INLINE void transpose(const double* const* rows, i64 c0, double* x) {
     for (int i = 0; i < L; i += 2) {
         for (int c = 0; c < L; c += 2) {
             const f64x2 r0 = load<f64x2>(rows[i] + c0 + c), r1 = load<f64x2>(rows[i + 1] + c0 + c);
-            store(x + (c + 0) * L + i, __builtin_shuffle(r0, r1, i64x2{0, 2}));
-            store(x + (c + 1) * L + i, __builtin_shuffle(r0, r1, i64x2{1, 3}));
+            store(x + (c + 0) * L + i, SKMM_SHUFFLE(r0, r1, i64x2, 0, 2));
+            store(x + (c + 1) * L + i, SKMM_SHUFFLE(r0, r1, i64x2, 1, 3));
         }
     }
 }

@@ -128,6 +128,7 @@ MomentFit match_moments(const MomentProblem<T>& problem, double tol, int max_ite
 
     phi.gradient(py, g);
     double lipschitz = phi.curvature(Vector(ps.size(), 0.0), phi.moments(g), phi.dot(g, g));
+    if (!(lipschitz > 0.0)) lipschitz = 1.0;  // a zero gradient: any step stays where it is
     for (int iter = 0; value - lower > enough && iter < max_iter; ++iter) {
         tick(iter);
         const double value_y = phi.value(py);
@@ -142,7 +143,7 @@ MomentFit match_moments(const MomentProblem<T>& problem, double tol, int max_ite
                                          next.data());
             pn = phi.moments(next);
             const double needed = phi.curvature(py, pn, phi.distance2(y, next));
-            below = needed <= lipschitz;
+            below = !(needed > lipschitz);
             if (!below) lipschitz = std::max(needed, 2.0 * lipschitz);
         }
         lipschitz *= 0.9;

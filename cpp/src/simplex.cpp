@@ -48,7 +48,7 @@ double project_capped_simplex(const double* v, i64 n, double cap, double total, 
         if (next == tau) break;
         const bool newton = at.inside > 0 && step < kNewtonSteps && lo < next && next < hi;
         if (!newton) next = lo + (hi - lo) / 2;
-        if (next == lo || next == hi) break;
+        if (!(lo < next && next < hi)) break;
         tau = next;
     }
     for_blocks(n, n_threads, [&](i64 first, i64 last) {

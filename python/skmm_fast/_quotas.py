@@ -27,8 +27,11 @@ def groups(
     if per_class is None:
         group, quota = np.zeros(n_rows, np.int32), [n]
     else:
-        classes, class_of = np.unique(labels(y, n_rows), return_inverse=True)
-        quota = class_counts(per_class, classes, np.bincount(class_of), n)
+        if y is None:
+            raise ValueError("y: expected labels for per_class, got None")
+        classes, class_of = labels(y, n_rows)
+        left = np.delete(class_of, exclude)
+        quota = class_counts(per_class, classes, np.bincount(left, minlength=len(classes)), n)
         group = class_of.astype(np.int32)
     group[exclude] = -1
     available = np.bincount(group[group >= 0], minlength=len(quota))
@@ -42,24 +45,26 @@ def groups(
     return group, quota
 
 
-def labels(y: Any, n_rows: int) -> Array:
-    """y as an (N,) array of labels."""
-    if y is None:
-        raise ValueError("y: expected labels for per_class, got None")
-    array: Array = np.asarray(y.numpy() if _validate.is_torch(y) else y)
-    if array.shape != (n_rows,):
+def labels(y: Any, n_rows: int) -> tuple[Array, Indices]:
+    """The distinct labels of (N,) y, and the number of the label of every row."""
+    array = _validate.vector("y", y)
+    if len(array) != n_rows:
         raise ValueError(f"y: expected shape ({n_rows},), got {array.shape}")
     if array.dtype.kind == "f":
         missing = np.flatnonzero(np.isnan(array))
         if len(missing):
             raise ValueError(f"y: expected labels, got NaN first in row {missing[0]}")
-    return array
+    try:
+        classes, class_of = np.unique(array, return_inverse=True)
+    except TypeError:
+        raise TypeError("y: expected labels that can be sorted, got a mixture of types") from None
+    return classes, class_of
 
 
 def class_counts(
     per_class: str | Mapping[Any, int], classes: Array, sizes: Indices, n: int
 ) -> list[int]:
-    """How many rows of each class; they sum to n."""
+    """How many rows of each class, of `sizes` available; they sum to n."""
     if isinstance(per_class, Mapping):
         unknown = set(per_class) - set(classes.tolist())
         if unknown:

@@ -58,9 +58,13 @@ def real(name: str, value: object, above: float = -np.inf, below: float = np.inf
         value, (int, float, np.floating, np.integer)
     ):
         raise TypeError(f"{name}: expected a number, got {value!r}")
-    if not above < value < below:
-        raise ValueError(f"{name}: expected a number in ({above}, {below}), got {value}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not above < number < below:
+        raise ValueError(f"{name}: expected a number in ({above}, {below}), got {number}")
+    return number
 
 
 def seed(value: object) -> int:
@@ -88,15 +92,30 @@ def count(n: object, n_samples: int) -> int:
     return integer("n", n, 1, n_samples)
 
 
+def boolean(name: str, value: object) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def numpy_view(name: str, x: Any) -> Any:
+    """The memory of a dense CPU tensor as a NumPy array; anything else as it is."""
+    if not is_torch(x):
+        return x
+    if x.device.type != "cpu":
+        raise TypeError(f"{name}: expected a tensor on the CPU, got one on {x.device}")
+    try:
+        return x.detach().numpy()
+    except (TypeError, RuntimeError):
+        raise TypeError(
+            f"{name}: expected a dense tensor of a NumPy type, got {x.layout} of {x.dtype}"
+        ) from None
+
+
 def dense(name: str, x: object, ndim: int = 2) -> Array:
     """A NumPy view (no copy) of a float32 or float64 array or CPU tensor with contiguous rows."""
-    if is_torch(x):
-        if x.device.type != "cpu":  # type: ignore[attr-defined]
-            raise TypeError(f"{name}: expected a tensor on the CPU, got one on {x.device}")  # type: ignore[attr-defined]
-        if str(x.dtype) not in ("torch.float32", "torch.float64"):  # type: ignore[attr-defined]
-            raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")  # type: ignore[attr-defined]
-        x = x.detach().numpy()  # type: ignore[attr-defined]
-    if not isinstance(x, np.ndarray):
+    x = numpy_view(name, x)
+    if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected an array, got {type(x).__name__}")
     if x.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
@@ -117,11 +136,25 @@ def csr(name: str, x: Any) -> sp.csr_array:
     """A canonical CSR matrix (sorted, duplicates summed): x itself where it is one."""
     if x.format != "csr":
         raise TypeError(f"{name}: expected CSR, got {x.format}; {name}.tocsr() converts it")
+    if x.ndim != 2:
+        raise ValueError(f"{name}: expected 2 dimensions, got shape {x.shape}")
     if x.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
     rows, cols = x.shape
     if rows == 0 or cols == 0:
         raise ValueError(f"{name}: expected at least one row and one column, got shape {x.shape}")
+    for part, array, types in (
+        ("data", x.data, (np.float32, np.float64)),
+        ("indices", x.indices, (np.int32, np.int64)),
+        ("indptr", x.indptr, (np.int32, np.int64)),
+    ):
+        if not isinstance(array, np.ndarray) or array.dtype not in types:
+            got = getattr(array, "dtype", type(array).__name__)
+            raise TypeError(
+                f"{name}: expected {part} of {' or '.join(t.__name__ for t in types)}, got {got}"
+            )
+        if array.ndim != 1 or not array.flags.c_contiguous:
+            raise ValueError(f"{name}: expected {part} to be a contiguous vector")
     nnz = len(x.indices)
     if len(x.data) != nnz or len(x.indptr) != rows + 1:
         raise ValueError(
@@ -135,10 +168,17 @@ def csr(name: str, x: Any) -> sp.csr_array:
             f"{name}: expected column indices in [0, {cols - 1}], got "
             f"{x.indices.min()} to {x.indices.max()}"
         )
-    if not x.has_canonical_format:
-        x = x.copy()
+    if not _ascending_rows(x.indices, x.indptr):  # SciPy's own flag may be stale
+        x = sp.csr_array((x.data.copy(), x.indices.copy(), x.indptr.copy()), shape=x.shape)
         x.sum_duplicates()
     return x  # type: ignore[no-any-return]
+
+
+def _ascending_rows(indices: Array, indptr: Array) -> bool:
+    rises = indices[1 : indptr[-1]] > indices[: max(indptr[-1] - 1, 0)]
+    starts = indptr[(indptr > 0) & (indptr < indptr[-1])]
+    rises[starts - 1] = True
+    return bool(rises.all())
 
 
 def finite_rows(x: Any) -> npt.NDArray[np.bool_]:
@@ -173,27 +213,31 @@ def sketch_matrix(name: str, z: object) -> Array:
     return x
 
 
+def vector(name: str, x: Any) -> Array:
+    """A 1-d array, from an array, a CPU tensor or a sequence."""
+    try:
+        array: Array = np.asarray(numpy_view(name, x))
+    except ValueError as error:
+        raise ValueError(f"{name}: expected a vector, got {type(x).__name__} ({error})") from None
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected 1 dimension, got shape {array.shape}")
+    return array
+
+
 def rows(name: str, indices: object, n_samples: int) -> Indices:
     """Distinct row numbers in [0, N), ascending; None is none."""
-    if indices is None:
-        return np.empty(0, np.int64)
-    if is_torch(indices):
-        indices = indices.numpy()  # type: ignore[attr-defined]
-    x = np.asarray(indices)
+    x = vector(name, [] if indices is None else indices)
     if x.size == 0:
         return np.empty(0, np.int64)
     if x.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integer row numbers, got {x.dtype}")
-    if x.ndim != 1:
-        raise ValueError(f"{name}: expected 1 dimension, got shape {x.shape}")
     bad = x[(x < 0) | (x >= n_samples)]
     if len(bad):
         raise ValueError(f"{name}: expected rows in [0, {n_samples - 1}], got {bad[0]}")
     distinct, times = np.unique(x, return_counts=True)
     if len(distinct) < len(x):
-        raise ValueError(
-            f"{name}: expected distinct rows, got {distinct[times > 1][0]} more than once"
-        )
+        twice = distinct[times > 1][0]
+        raise ValueError(f"{name}: expected distinct rows, got {twice} more than once")
     return distinct.astype(np.int64)
 
 
@@ -201,7 +245,7 @@ def vector_of_ids(sample_ids: object, length: int) -> Indices:
     """(B,) int64 sample ids."""
     if sample_ids is None:
         raise ValueError("sample_ids: expected ids with targets='random', got None")
-    ids = np.asarray(sample_ids)
+    ids = vector("sample_ids", sample_ids)
     if ids.dtype.kind not in "iu" or ids.shape != (length,):
         raise ValueError(
             f"sample_ids: expected {length} integers, got shape {ids.shape} of {ids.dtype}"

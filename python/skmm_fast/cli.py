@@ -9,6 +9,13 @@ from pathlib import Path
 from . import __version__
 
 
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number >= 1, got {text}")
+    return number
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="skmm-fast", description="Choose finetuning data.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -17,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "demo", help="choose finetuning data for a small network on real images, check the choice"
     )
     demo.add_argument("--out", type=Path, default=Path("demo_out"), help="folder for the results")
-    demo.add_argument("--seeds", type=int, default=5, help="repetitions")
+    demo.add_argument("--seeds", type=positive, default=5, help="repetitions")
     args = parser.parse_args(argv)
 
     from . import demo as demo_module  # torch is needed from here on

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from . import _core, _validate
 from ._progress import bar
@@ -36,9 +37,19 @@ class VOptimal:
 
 
 def whitened(Z: Array, mom: Moments) -> Array:
-    """W = Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I."""
+    """W = Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I.
+
+    In two steps: eigenvalues near rounding have few correct digits, so that the first W is only
+    nearly white; its own second moment finishes it.
+    """
     k = mom.rank
-    return times(Z, mom.eigenvectors[:, :k] / np.sqrt(mom.eigenvalues[:k]))
+    B = mom.eigenvectors[:, :k] / np.sqrt(mom.eigenvalues[:k])
+    M = np.zeros((k, k))
+    for rows in _validate.row_blocks(Z):
+        block = Z[rows].astype(np.float64) @ B
+        M += block.T @ block
+    L = scipy.linalg.cholesky(M / len(Z), lower=True)
+    return times(Z, scipy.linalg.solve_triangular(L, B.T, lower=True).T)
 
 
 def v_optimal(
@@ -88,7 +99,8 @@ def v_optimal(
     n_rows = len(Z)
     n = _validate.count(n, n_rows)
     _validate.choice("sampler", sampler, SAMPLERS)
-    _validate.integer("block", block, 1)
+    block = min(_validate.integer("block", block, 1), n)
+    refine = _validate.boolean("refine", refine)
     _validate.real("temperature", temperature, above=0.0)
     include, exclude = _validate.constraints(n_rows, n, include, exclude)
     group, quota = groups(n_rows, n, y, per_class, include, exclude)
@@ -102,13 +114,12 @@ def v_optimal(
     W = whitened(Z, mom)
     threads = _validate.threads(n_threads)
     with bar("choose rows", n, progress) as tick:
-        rows, n_swaps, ridge = _core.v_optimal(
+        rows, n_swaps = _core.v_optimal(
             W, n, block, getattr(_core.Sampler, sampler), temperature, RIDGE, refine,
             _validate.seed(seed), group, quota, include.tolist(), threads, tick,
         )  # fmt: skip
     rows = np.sort(rows)
-    if not refine and np.linalg.matrix_rank(W[rows]) == mom.rank:
-        ridge = 0.0
+    ridge = 0.0 if np.linalg.matrix_rank(W[rows]) == mom.rank else RIDGE
     return VOptimal(
         indices=rows,
         objective=n * _trace_of_inverse(W[rows], ridge),
@@ -178,4 +189,4 @@ def lower_bound(
         step = float(change @ change) / curvature if curvature > 0 else 2 * step
         s, f, g = s + change, f_next, g_next
         recent.append(f)
-    return best
+    return best * (1 - 16 * float(np.finfo(W.dtype).eps))  # W is known to its own rounding

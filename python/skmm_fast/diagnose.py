@@ -38,7 +38,8 @@ class Diagnosis:
             f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}",
         ]
         if len(random):
-            lines.append(f"  uniform draws           {random.mean():.4g} ± {random.std():.2g}")
+            with np.errstate(invalid="ignore"):  # infinite ones have no spread
+                lines.append(f"  uniform draws           {random.mean():.4g} ± {random.std():.2g}")
         if np.isfinite(self.lower_bound):
             lines.append(f"  certified lower bound   {self.lower_bound:.4g}")
         lines += [
@@ -81,7 +82,7 @@ def diagnose(
     mom = spectrum(Z)
     W = whitened(Z, mom)
     n = len(S)
-    draws = [_core.draw_subset(len(Z), n, (seed + i) % 2**64) for i in range(n_random)]
+    draws = [_core.draw_subset(len(Z), n, seed, 1 + i) for i in range(n_random)]
     random = np.array([_trace_and_largest(W, R)[0] for R in draws])
     v_optimality, c_s = _trace_and_largest(W, S)
     return Diagnosis(
@@ -135,6 +136,6 @@ def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list
         found.append(
             f"m = {m} < 11 r̄ = {11 * mom.intrinsic_dim}: the theorem asks for a larger sketch"
         )
-    if len(random) and not v_optimality < random.mean():
+    if len(random) and n < mom.n_samples and not v_optimality < random.mean():
         found.append("no better than uniform draws in V-optimality")
     return found

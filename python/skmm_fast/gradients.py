@@ -6,7 +6,7 @@ The coordinates of a gradient are those of the chosen parameters, in the order o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -23,7 +23,7 @@ from .sketch import Sketch, make
 LOSSES = ("cross-entropy", "mse")
 TARGETS = ("label", "random")
 
-Params = str | Iterable[str] | Callable[[str, torch.nn.Parameter], bool]
+Params = str | Sequence[str] | Callable[[str, torch.nn.Parameter], bool]
 
 
 class GradientSketcher:
@@ -46,8 +46,8 @@ class GradientSketcher:
 
     Raises
     ------
-    TypeError, ValueError : a model in training mode, no parameter chosen, sketch_dim beyond the
-        number of parameters, unknown names.
+    TypeError, ValueError : a module in training mode, no parameter chosen, unknown names,
+        sketch_dim beyond the number of parameters, parameters that are not float32 or float64.
     """
 
     def __init__(
@@ -64,20 +64,28 @@ class GradientSketcher:
     ) -> None:
         if not isinstance(model, torch.nn.Module):
             raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
-        if model.training:
-            raise ValueError(
-                "model: expected eval mode, got training mode: dropout and batch statistics would "
-                "enter the gradients; call model.eval()"
-            )
         self.model = model
+        self._check_eval_mode()
         self.loss = _validate.choice("loss", loss, LOSSES)
         self.targets = _validate.choice("targets", targets, TARGETS)
         if loss == "mse" and targets == "random":
             raise ValueError("targets: expected 'label' with loss='mse', got 'random'")
         self.names = _chosen(model, params)
         self.micro_batch = _validate.integer("micro_batch", micro_batch, 1)
-        sizes = [p.numel() for p in self._parameters().values()]
-        self.sketch: Sketch = make(sketch, sum(sizes), sketch_dim, seed, nnz_per_row)
+        chosen = self._parameters().values()
+        types = {p.dtype for p in chosen}
+        if len(types) > 1 or not types <= {torch.float32, torch.float64}:
+            raise TypeError(
+                f"model: expected parameters of one type, float32 or float64, got {types}"
+            )
+        n_params = sum(p.numel() for p in chosen)
+        if _validate.integer("sketch_dim", sketch_dim, 1) > n_params:
+            raise ValueError(
+                f"sketch_dim: expected at most the number of chosen parameters, {n_params}, "
+                f"got {sketch_dim}"
+            )
+        self.sketch: Sketch = make(sketch, n_params, sketch_dim, seed, nnz_per_row)
+        self._dtype = types.pop()
         self._per_sample = vmap(grad(self._loss_of_one), in_dims=(None, 0, 0))
 
     @property
@@ -86,31 +94,75 @@ class GradientSketcher:
         return self.sketch.in_dim
 
     def __call__(
-        self, batch: tuple[torch.Tensor, torch.Tensor], sample_ids: Any = None
+        self, batch: tuple[torch.Tensor, torch.Tensor | None], sample_ids: Any = None
     ) -> torch.Tensor:
-        """(inputs (B, ...), labels (B, ...)) -> (B, sketch_dim) sketched gradients, float32.
+        """(inputs (B, ...), labels (B, ...)) -> (B, sketch_dim) sketched gradients.
 
         sample_ids: (B,) integers, needed (and used) where targets are random; labels are not then.
-        Raises ValueError for sizes that disagree, missing sample_ids, NaN or Inf in the gradients.
+        Raises TypeError or ValueError for labels that do not fit the model's output, missing
+        sample_ids, a module in training mode, NaN or Inf in the gradients.
         """
-        inputs, labels = batch
-        if len(inputs) == 0 or len(labels) != len(inputs):
-            raise ValueError(
-                f"batch: expected as many labels as inputs, at least one, got {len(labels)} and "
-                f"{len(inputs)}"
-            )
-        if self.targets == "random":
-            labels = self._random_labels(inputs, sample_ids)
-        Z = torch.zeros(len(inputs), self.sketch.out_dim)
+        self._check_eval_mode()
+        inputs, labels = self._checked(batch, sample_ids)
+        Z = torch.zeros(len(inputs), self.sketch.out_dim, dtype=self._dtype)
         for i in range(0, len(inputs), self.micro_batch):
             rows = slice(i, i + self.micro_batch)
             grads = self._per_sample(self._parameters(), inputs[rows], labels[rows])
+            finite = torch.stack([g.flatten(1).isfinite().all(1) for g in grads.values()]).all(0)
+            if not finite.all():
+                first = i + int((~finite).nonzero()[0])
+                raise ValueError(
+                    f"batch: expected finite gradients, got NaN or Inf first in sample {first}"
+                )
             offset = 0
             for g in grads.values():
-                g = g.reshape(len(g), -1).contiguous()
+                g = g.flatten(1).contiguous()
                 self.sketch.apply(g, out=Z[rows], col_offset=offset, accumulate=True)
                 offset += g.shape[1]
         return Z
+
+    def _check_eval_mode(self) -> None:
+        for name, module in self.model.named_modules():
+            if module.training:
+                raise ValueError(
+                    f"model: expected eval mode, got training mode in {name or 'the model'}: "
+                    "dropout and batch statistics would enter the gradients; call model.eval()"
+                )
+
+    def _checked(self, batch: Any, sample_ids: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs, and labels that fit the model's output."""
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise TypeError(f"batch: expected (inputs, labels), got {type(batch).__name__}")
+        inputs, labels = batch
+        if not isinstance(inputs, torch.Tensor) or len(inputs) == 0:
+            raise ValueError("batch: expected inputs as a tensor of at least one sample")
+        with torch.no_grad():
+            out = self.model(inputs[:1])[0]  # of one sample
+        if self.loss == "cross-entropy" and out.ndim != 1:
+            raise ValueError(f"model: expected logits (B, C), got shape (B, {tuple(out.shape)})")
+        if self.targets == "random":
+            return inputs, self._random_labels(inputs, sample_ids)
+        if not isinstance(labels, torch.Tensor) or len(labels) != len(inputs):
+            got = len(labels) if isinstance(labels, torch.Tensor) else type(labels).__name__
+            raise ValueError(
+                f"batch: expected labels as a tensor, as many as inputs ({len(inputs)}), got {got}"
+            )
+        if self.loss == "mse":
+            if labels.shape[1:] != out.shape:
+                raise ValueError(
+                    f"batch: expected labels of the model's output shape (B, *{tuple(out.shape)}), "
+                    f"got {tuple(labels.shape)}"
+                )
+        elif labels.dtype != torch.int64 or labels.ndim != 1:
+            raise TypeError(
+                f"batch: expected labels (B,) of int64, got {tuple(labels.shape)} of {labels.dtype}"
+            )
+        elif not 0 <= int(labels.min()) <= int(labels.max()) < len(out):
+            raise ValueError(
+                f"batch: expected labels in [0, {len(out) - 1}], got {int(labels.min())} to "
+                f"{int(labels.max())}"
+            )
+        return inputs, labels.detach()
 
     def _parameters(self) -> dict[str, torch.Tensor]:
         named = dict(self.model.named_parameters())
@@ -131,6 +183,11 @@ class GradientSketcher:
         ids = _validate.vector_of_ids(sample_ids, len(inputs))
         u = torch.from_numpy(_core.random_target_uniforms(ids, self.sketch.seed))
         cdf = torch.softmax(self.model(inputs).double(), dim=1).cumsum(dim=1)
+        if not cdf.isfinite().all():
+            first = int((~cdf.isfinite().all(1)).nonzero()[0])
+            raise ValueError(
+                f"batch: expected finite logits, got NaN or Inf first in sample {first}"
+            )
         return torch.searchsorted(cdf, (u * cdf[:, -1])[:, None]).squeeze(1)
 
 
@@ -149,7 +206,9 @@ def _chosen(model: torch.nn.Module, params: Params) -> list[str]:
         own = {id(p) for m in layers[-last:] for p in m.parameters(recurse=False)}
         names = [name for name, p in named.items() if id(p) in own]
     else:
-        patterns = [params] if isinstance(params, str) else list(params)
+        patterns = [params] if isinstance(params, str) else params
+        if not isinstance(patterns, (list, tuple)) or not all(isinstance(p, str) for p in patterns):
+            raise TypeError(f"params: expected names, patterns or a predicate, got {params!r}")
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in named):
                 raise ValueError(

@@ -32,32 +32,30 @@ def moments(Z: Any) -> Moments:
     """Eigenvalues, eigenvectors, rank and intrinsic dimension of Σ̃ = ZᵀZ/N.
 
     Z: (N, m) float32 or float64. Sums are float64. An eigenvalue counts towards the rank above
-    λ_1 max(m ε_64, (m ε_Z)²): below, it is rounding of Σ̃ or of Z.
+    λ_1 max(10 m ε_64, (m ε_Z)²): below, it is rounding of Σ̃ or of Z.
 
-    Raises TypeError or ValueError for wrong dtype or shape, NaN or Inf, entries whose squares
-    overflow float64, and Z = 0.
+    Raises TypeError or ValueError for wrong dtype or shape, NaN or Inf, Z = 0, and rows whose root
+    mean square norm is not within 1e-75 to 1e75.
     """
     return spectrum(_validate.sketch_matrix("Z", Z))
 
 
-def spectrum(Z: Array) -> Moments:
-    """`moments` of a checked array."""
+def spectrum(Z: Array, name: str = "Z") -> Moments:
+    """`moments` of a checked array that the caller knows by this name."""
     n, m = Z.shape
     sigma = np.zeros((m, m))
-    for rows in _validate.row_blocks(Z):
-        block = Z[rows].astype(np.float64)
-        with np.errstate(over="ignore"):  # reported below
-            sigma += block.T @ block
-    sigma /= n
-    if not np.isfinite(sigma).all():
-        raise ValueError(f"Z: expected entries below 1e150, got up to {np.abs(Z).max():.3g}")
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        for rows in _validate.row_blocks(Z):
+            block = Z[rows].astype(np.float64)
+            sigma += block.T @ block / n
+        total = float(np.trace(sigma))
+    if total == 0.0 and not any(Z[rows].any() for rows in _validate.row_blocks(Z)):
+        raise ValueError(f"{name}: expected a nonzero entry, got zeros only")
+    if not 1e-150 < total < 1e150:  # so that fourth powers of entries are float64 numbers
+        raise ValueError(f"{name}: expected rows of norm 1e-75 to 1e75, got {np.sqrt(total):.3g}")
     eigenvalues, eigenvectors = scipy.linalg.eigh(sigma)
     eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
-    if eigenvalues[0] == 0.0:
-        raise ValueError(
-            "Z: expected a nonzero entry, got zero rows only (or squares below 1e-308)"
-        )
-    eps = m * max(np.finfo(np.float64).eps, m * float(np.finfo(Z.dtype).eps) ** 2)
+    eps = m * max(10 * np.finfo(np.float64).eps, m * float(np.finfo(Z.dtype).eps) ** 2)
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
     return Moments(
         eigenvalues=eigenvalues,
@@ -115,7 +113,8 @@ def match_moments(
     ----------
     Z : (N, m) float32 or float64
     n : rows to be drawn from s; an int in [1, N] or a share of N
-    c_s : >= n/N. For c_s >= 1 uniform s is optimal: it is returned at once, with a warning.
+    c_s : >= n/N (any where n = N). For c_s >= 1 uniform s is optimal: it is returned at once, with
+        a warning.
     weighting : "paper" (w_j = 1) or "relative" (w_j = 1/λ_j², scale-free)
     init : "random" (1/n on n random rows), "uniform", or a feasible (N,) float array
     tol, max_iter : when to stop
@@ -132,20 +131,20 @@ def match_moments(
     n_rows = len(Z)
     n = _validate.count(n, n_rows)
     c_s = _validate.real("c_s", c_s, above=0.0)
-    if c_s < n / n_rows:
+    if c_s < n / n_rows and n < n_rows:
         raise ValueError(f"c_s: expected at least n/N = {n / n_rows:.6g}, got {c_s}")
     _validate.choice("weighting", weighting, WEIGHTINGS)
     tol = _validate.real("tol", tol, above=0.0)
     _validate.integer("max_iter", max_iter, 0, 2**31 - 1)
     include, exclude = _validate.constraints(n_rows, n, include, exclude)
     free = _validate.others(n_rows, include, exclude)
+    s = _start(init, n, n_rows, free, include, _validate.seed(seed))
     if c_s >= 1 and len(free) == n_rows:
         warnings.warn(
             f"c_s = {c_s} >= 1: uniform s is optimal, so a draw from it is a uniform draw",
             stacklevel=2,
         )
-        init = "uniform"
-    s = _start(init, n, n_rows, free, include, _validate.seed(seed))
+        s = np.full(n_rows, 1 / n_rows)
 
     mom = spectrum(Z)
     unit = float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))  # Y has eigenvalues about 1
@@ -174,7 +173,8 @@ def _start(init: Any, n: int, n_rows: int, free: Indices, include: Indices, seed
     """A feasible s: 1/n on include, the rest of the mass on the free rows."""
     if not isinstance(init, str):
         pi = inclusion_probabilities("init", init, n, n_rows)
-        if (pi[include] < 1).any() or pi.sum() - pi[free].sum() > len(include):
+        fixed = np.delete(np.arange(n_rows), free)
+        if not np.allclose(pi[fixed], np.isin(fixed, include), rtol=0, atol=1e-6):
             raise ValueError("init: expected 1/n on the rows of include and 0 on those of exclude")
         return pi / n
     _validate.choice("init", init, ("random", "uniform"))
@@ -197,7 +197,7 @@ def _column_squares(Y: Array, s: Floats | None = None) -> Floats:
 
 
 def inclusion_probabilities(name: str, s: Any, n: int, n_rows: int | None = None) -> Floats:
-    """π = n s as float64 in [0, 1] with sum n to rounding; s may be off by 1e-6.
+    """π = n s as float64 in [0, 1] with sum n to rounding; s may be off by 1e-6 (a tenth of 1/n).
 
     Raises where s is not a float vector (of length n_rows), leaves [0, 1/n] or does not sum to 1.
     """
@@ -206,7 +206,7 @@ def inclusion_probabilities(name: str, s: Any, n: int, n_rows: int | None = None
         raise ValueError(f"{name}: expected shape ({n_rows},), got {s.shape}")
     _validate.raise_not_finite(name, np.isfinite(s))
     total = float(s.sum(dtype=np.float64))
-    if not abs(total - 1) <= 1e-6:
+    if not abs(total - 1) <= min(1e-6, 0.1 / n):
         raise ValueError(f"{name}: expected entries that sum to 1, got sum {total:.9g}")
     outside = np.flatnonzero((s < 0) | (s * n > 1 + 1e-6))
     if len(outside):
@@ -220,4 +220,6 @@ def inclusion_probabilities(name: str, s: Any, n: int, n_rows: int | None = None
         if inside.any():
             pi[inside] *= (n - (pi == 1).sum()) / pi[inside].sum()
             np.minimum(pi, 1.0, out=pi)
+    if abs(pi.sum() - n) > 1e-6:
+        raise ValueError(f"{name}: expected entries that sum to 1 with none above 1/n, n = {n}")
     return pi

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,7 +22,7 @@ from ._validate import Array, Indices
 from .design import v_optimal
 from .diagnose import Diagnosis, diagnose
 from .draw import draw as draw_rows
-from .moments import match_moments, spectrum
+from .moments import Moments, match_moments, spectrum
 
 FORMAT = 1
 MAX_SKETCH_DIM = 512  # of the default
@@ -52,7 +53,7 @@ def select(
     n : an int in [1, N], or a share of N in (0, 1)
     method : "v-optimal" (options of `v_optimal`) or "moment-matching" (options of
         `match_moments`, and `draw` = "systematic", "pivotal" or "top")
-    sketch_dim : m; X is sketched where r > m. Default: min(r, 512, max(16, n // 2)), so that the
+    sketch_dim : m; X is sketched where r > m. Default: min(r, 512, max(1, n // 2)), so that the
         rows chosen can span the sketch with some to spare
     sketch : "sparse-sign" or "gaussian"
     y, per_class : (N,) labels and rows per class, "proportional", "balanced" or a mapping (only
@@ -78,17 +79,18 @@ def select(
     run = METHODS[method]
     _check_options(method, run, method_options)
     if sketch_dim is None:
-        m = min(r, MAX_SKETCH_DIM, max(16, n // 2))
+        m = min(r, MAX_SKETCH_DIM, max(1, n // 2))
     else:
         m = min(r, _validate.integer("sketch_dim", sketch_dim, 1))
     include, exclude = _validate.constraints(N, n, include, exclude)
 
     if m < r:
         S = sketches.make(sketch, r, m, seed)
-        Z = np.asarray(S.apply(A, n_threads=n_threads, progress=progress))
+        Z = S._apply("X", A, n_threads=n_threads, progress=progress)
     else:
         Z = np.ascontiguousarray(A.toarray() if sp.issparse(A) else A)
         _validate.raise_not_finite("X", _validate.finite_rows(Z))
+    mom = spectrum(Z, "X")
     common = {"seed": seed, "n_threads": n_threads, "progress": progress}
     constraints = {"y": y, "per_class": per_class, "include": include, "exclude": exclude}
     indices = run(Z, n, common, constraints, **method_options)
@@ -99,7 +101,7 @@ def select(
         "in_dim": r,
         "sketch": sketch if m < r else None,
         "sketch_dim": m,
-        "per_class": dict(per_class) if isinstance(per_class, Mapping) else per_class,
+        "per_class": list(per_class.items()) if isinstance(per_class, Mapping) else per_class,
         "n_include": len(include),
         "n_exclude": len(exclude),
         "seed": seed,
@@ -108,8 +110,8 @@ def select(
     return Selection(
         indices=indices,
         diagnosis=diagnose(Z, indices, seed=seed, n_threads=n_threads),
-        settings=settings,
-        picture=_picture(Z, indices),
+        settings={name: _plain(value) for name, value in settings.items()},
+        picture=_picture(Z, indices, mom),
     )
 
 
@@ -163,10 +165,20 @@ METHODS: dict[str, Callable[..., Indices]] = {
 }
 
 
-def _picture(Z: Array, indices: Indices) -> dict[str, Array]:
+def _plain(value: Any) -> Any:
+    """The value as JSON gives it back."""
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
+
+
+def _picture(Z: Array, indices: Indices, mom: Moments) -> dict[str, Array]:
     """What the plot needs: pool (at most PICTURE_ROWS rows, evenly taken) and selection along the
     two leading eigenvectors, and the spectrum."""
-    mom = spectrum(Z)
     plane = mom.eigenvectors[:, :2]
     return {
         "pool": Z[:: -(-len(Z) // PICTURE_ROWS)] @ plane,
@@ -207,48 +219,50 @@ class Selection:
         return need("torch.utils.data", "torch").Subset(dataset, self.indices.tolist())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one `.npz`, or, where path ends in .json, that JSON and an `.npy` of the indices
-        beside it. Returns the path written (".npz" is added where there is no such suffix).
+        """Write one `.npz`, or, where path ends in .json, that JSON and an `.indices.npy` beside
+        it. Returns the path written (".npz" is added where there is no such suffix).
 
         Each file is written under a temporary name, synced and renamed: it exists whole or not.
         """
-        path = Path(path)
-        meta = {"format": FORMAT, "settings": self.settings, "diagnosis": _plain(self.diagnosis)}
+        path = _with_suffix(path)
+        diagnosis = asdict(self.diagnosis)
+        diagnosis["random_v_optimality"] = self.diagnosis.random_v_optimality.tolist()
+        meta = {"format": FORMAT, "settings": self.settings, "diagnosis": diagnosis}
         if path.suffix == ".json":
-            beside = path.with_suffix(".npy")
+            beside = path.with_suffix(".indices.npy")
             write_whole(beside, lambda f: np.save(f, self.indices))
             meta["indices"] = beside.name
             meta["picture"] = {name: x.tolist() for name, x in self.picture.items()}
-            write_whole(path, lambda f: f.write(json.dumps(meta, indent=1, default=str).encode()))
-            return path
-        if path.suffix != ".npz":
-            path = path.with_name(path.name + ".npz")
-        text = np.array(json.dumps(meta, default=str))
-        arrays: dict[str, Any] = {"indices": self.indices, **self.picture}
-        write_whole(path, lambda f: np.savez(f, meta=text, **arrays))
+            write_whole(path, lambda f: f.write(json.dumps(meta, indent=1).encode()))
+        else:
+            arrays: dict[str, Any] = {"indices": self.indices, **self.picture}
+            text = np.array(json.dumps(meta))
+            write_whole(path, lambda f: np.savez(f, meta=text, **arrays))
         return path
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Selection:
-        """What `save` wrote. Raises ValueError for another file or format version."""
-        path = Path(path)
-        if path.suffix == ".json":
-            meta = json.loads(path.read_text())
-            if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-                raise ValueError(f"path: expected a selection of format {FORMAT}, got {path}")
-            indices = np.load(path.with_name(meta["indices"]))
-            picture = {name: np.array(x) for name, x in meta["picture"].items()}
-        else:
-            with np.load(path) as file:
-                if "meta" not in file or json.loads(str(file["meta"]))["format"] != FORMAT:
-                    raise ValueError(f"path: expected a selection of format {FORMAT}, got {path}")
-                meta = json.loads(str(file["meta"]))
-                indices = file["indices"]
-                picture = {name: file[name] for name in file if name not in ("meta", "indices")}
-        diagnosis = meta["diagnosis"]
-        diagnosis["random_v_optimality"] = np.array(diagnosis["random_v_optimality"])
-        diagnosis["warnings"] = tuple(diagnosis["warnings"])
-        return cls(indices, Diagnosis(**diagnosis), meta["settings"], picture)
+        """What `save` wrote to `path`. Raises ValueError for another file or format version."""
+        path = _with_suffix(path)
+        try:
+            if path.suffix == ".json":
+                meta = json.loads(path.read_bytes())
+                arrays = {name: np.array(x) for name, x in meta["picture"].items()}
+                arrays["indices"] = np.load(path.with_name(meta["indices"]))
+            else:
+                with np.load(path) as file:
+                    arrays = dict(file)
+                meta = json.loads(str(arrays.pop("meta")))
+            if meta["format"] != FORMAT:
+                raise ValueError(meta["format"])
+            diagnosis = meta["diagnosis"]
+            diagnosis["random_v_optimality"] = np.array(diagnosis["random_v_optimality"])
+            diagnosis["warnings"] = tuple(diagnosis["warnings"])
+            return cls(arrays.pop("indices"), Diagnosis(**diagnosis), meta["settings"], arrays)
+        except (ValueError, TypeError, KeyError, AttributeError, EOFError, BadZipFile) as error:
+            raise ValueError(
+                f"path: expected a selection of format {FORMAT}, got {path} ({error!r})"
+            ) from None
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """A picture: pool and selection in two dimensions, and the spectrum with the intrinsic
@@ -258,7 +272,6 @@ class Selection:
         return plot_selection(self, path)
 
 
-def _plain(diagnosis: Diagnosis) -> dict[str, Any]:
-    plain = asdict(diagnosis)
-    plain["random_v_optimality"] = diagnosis.random_v_optimality.tolist()
-    return plain
+def _with_suffix(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    return path if path.suffix in (".npz", ".json") else path.with_name(path.name + ".npz")

@@ -80,49 +80,68 @@ class Sketch(ABC):
             Wrong dtype, shape, memory layout or CSR structure; NaN or Inf in G (the number of rows
             and the first one are named, `out` is then undefined); overflow of the sketch.
         """
-        A = _validate.csr("G", G) if sp.issparse(G) else _validate.dense("G", G)
+        return self._apply("G", G, out, col_offset, accumulate, n_threads, progress)
+
+    def _apply(
+        self,
+        name: str,
+        G: Any,
+        out: Any = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> Any:
+        """`apply` of an argument that the caller knows by another name."""
+        A = _validate.csr(name, G) if sp.issparse(G) else _validate.dense(name, G)
         n, cols = A.shape
         col_offset = _validate.integer("col_offset", col_offset, 0, self.in_dim - 1)
+        accumulate = _validate.boolean("accumulate", accumulate)
         whole = out is None and col_offset == 0
         if cols > self.in_dim - col_offset or (whole and cols != self.in_dim):
             expected = f"{self.in_dim}" if whole else f"at most {self.in_dim - col_offset}"
-            raise ValueError(f"G: expected {expected} columns, got shape {A.shape}")
-        if out is None:
-            if accumulate:
+            raise ValueError(f"{name}: expected {expected} columns, got shape {A.shape}")
+        Z = np.empty((n, self.out_dim), A.dtype) if out is None else self._checked_out(out, name, A)
+        if accumulate:
+            if out is None:
                 raise ValueError("out: expected an array to accumulate in, got None")
-            Z = np.empty((n, self.out_dim), A.dtype)
-        else:
-            Z = _validate.dense("out", out)
-            if Z.shape != (n, self.out_dim) or Z.dtype != A.dtype:
-                raise ValueError(
-                    f"out: expected shape {(n, self.out_dim)} of {A.dtype}, "
-                    f"got {Z.shape} of {Z.dtype}"
-                )
-            if not (Z.flags.c_contiguous and Z.flags.writeable):
-                raise ValueError("out: expected a C-contiguous, writeable array")
-        threads = _validate.threads(n_threads)
-
-        call = (col_offset, accumulate, threads, Z)
+            _validate.raise_not_finite("out", _validate.finite_rows(Z))
+        call = (col_offset, accumulate, _validate.threads(n_threads), Z)
         if sp.issparse(A):
             nnz = int(A.indptr[-1])
-            indptr = A.indptr.astype(A.indices.dtype, copy=False)
+            index = np.promote_types(A.indices.dtype, A.indptr.dtype)
+            indices, indptr = (x.astype(index, copy=False) for x in (A.indices[:nnz], A.indptr))
             with bar("sketch", nnz, progress, "nonzeros") as tick:
-                self._core.sketch_csr(A.data[:nnz], A.indices[:nnz], indptr, cols, *call, tick)
+                self._core.sketch_csr(A.data[:nnz], indices, indptr, cols, *call, tick)
         else:
             with bar("sketch", n * cols, progress, "entries") as tick:
                 self._core.sketch_dense(A, *call, tick)
-        self._check_finite(A, Z)
+        self._check_finite(name, A, Z)
         return _validate.like(G, Z) if out is None else out
 
-    def _check_finite(self, A: Any, Z: _validate.Array) -> None:
+    def _checked_out(self, out: Any, name: str, A: Any) -> _validate.Array:
+        Z = _validate.dense("out", out)
+        if Z.shape != (A.shape[0], self.out_dim) or Z.dtype != A.dtype:
+            raise ValueError(
+                f"out: expected shape {(A.shape[0], self.out_dim)} of {A.dtype}, "
+                f"got {Z.shape} of {Z.dtype}"
+            )
+        if not (Z.flags.c_contiguous and Z.flags.writeable):
+            raise ValueError("out: expected a C-contiguous, writeable array")
+        if np.may_share_memory(Z, A if isinstance(A, np.ndarray) else A.data):
+            raise ValueError(f"out: expected memory apart from that of {name}")
+        return Z
+
+    def _check_finite(self, name: str, A: Any, Z: _validate.Array) -> None:
         # Every entry of a row of G reaches its row of Z: a finite Z proves a finite G.
         finite = _validate.finite_rows(Z)
         if finite.all():
             return
-        _validate.raise_not_finite("G", _validate.finite_rows(A))
+        _validate.raise_not_finite(name, _validate.finite_rows(A))
         raise ValueError(
-            f"G: expected values whose sketch stays below {np.finfo(Z.dtype).max:.3g} ({Z.dtype}), "
-            f"got overflow in {(~finite).sum()} of {len(Z)} rows, first in row {finite.argmin()}"
+            f"{name}: expected values whose sketch stays below {np.finfo(Z.dtype).max:.3g} "
+            f"({Z.dtype}), got overflow in {(~finite).sum()} of {len(Z)} rows, first in row "
+            f"{finite.argmin()}"
         )
 
     def toarray(self, start: int = 0, stop: int | None = None) -> _validate.Array:

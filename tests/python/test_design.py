@@ -193,6 +193,29 @@ def test_per_class():
     assert inside == {"a": 5, "b": 0, "c": 85}
 
 
+def test_whitening_of_an_ill_conditioned_z():
+    """All rows have V-optimality rank(Z), however small the least eigenvalue."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        Q = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+        for small in (1e-6, 3e-7, 1e-7, 1e-9):
+            Z = (rng.standard_normal((300, 6)) * [1, 1, 1, 1, 1, small]) @ Q
+            d = skmm.diagnose(Z, np.arange(300))
+            assert d.v_optimality == pytest.approx(d.rank, rel=1e-4)
+            assert d.lower_bound == pytest.approx(d.rank, rel=1e-4)
+
+
+def test_random_starts_that_are_singular_end_regular():
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        Z = rng.standard_normal((20, 4))
+        Z[rng.random(20) < 0.6] = Z[0]
+        result = skmm.v_optimal(Z, 5, "linear", seed=seed, block=5)
+        if np.linalg.matrix_rank(Z[result.indices]) == skmm.moments(Z).rank:
+            assert result.ridge == 0
+            assert result.objective >= result.lower_bound
+
+
 def test_no_n_rows_span_z():
     Z = np.random.default_rng(0).standard_normal((100, 12))
     with pytest.warns(UserWarning, match="n = 5 < rank"):

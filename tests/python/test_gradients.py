@@ -21,11 +21,11 @@ torch.manual_seed(1)
 X, Y = torch.randn(37, 1, 6, 6), torch.randint(0, 4, (37,))
 
 
-def loop(net, names, loss):
+def loop(net, names, loss, inputs=X):
     """(B, r) gradients, one sample at a time."""
     params = [dict(net.named_parameters())[name] for name in names]
     rows = []
-    for x, y in zip(X, Y, strict=True):
+    for x, y in zip(inputs, Y, strict=True):
         value = loss(net(x[None]), y[None])
         rows.append(torch.cat([g.reshape(-1) for g in torch.autograd.grad(value, params)]))
     return torch.stack(rows)
@@ -65,6 +65,14 @@ def test_mse():
         rows.append(torch.cat([p.reshape(-1) for p in g]))
     expected = sketcher.sketch.apply(torch.stack(rows).numpy())
     np.testing.assert_allclose(sketcher((X, targets)).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_double_models():
+    net = model().double()
+    sketcher = GradientSketcher(net, sketch_dim=16)
+    Z = sketcher((X.double(), Y))
+    G = loop(net, NAMES["last-2"], nn.functional.cross_entropy, X.double())
+    np.testing.assert_allclose(Z.numpy(), sketcher.sketch.apply(G.numpy()), rtol=1e-9, atol=1e-12)
 
 
 def test_choices_of_parameters():
@@ -115,6 +123,7 @@ def test_random_targets_are_keyed_by_sample():
             ValueError,
             "params: expected names or patterns .*5.weight.* got '5.wait'",
         ),
+        ({"params": 3}, TypeError, "params: expected names"),
         ({"params": []}, ValueError, "params: expected at least one parameter"),
         ({"params": lambda name, p: False}, ValueError, "params: expected at least one"),
         ({"loss": "hinge"}, ValueError, "loss: .* got 'hinge'"),
@@ -127,7 +136,7 @@ def test_random_targets_are_keyed_by_sample():
         (
             {"params": "last", "sketch_dim": 45},
             ValueError,
-            "out_dim: expected at most in_dim = 44, got 45",
+            "sketch_dim: .* 44, got 45",
         ),
         ({"micro_batch": 0}, ValueError, "micro_batch: .* got 0"),
     ],
@@ -142,13 +151,38 @@ def test_bad_models_and_batches():
         GradientSketcher(lambda x: x)
     with pytest.raises(ValueError, match="model: expected eval mode"):
         GradientSketcher(model().train())
-    sketcher = GradientSketcher(model(), sketch_dim=8)
-    with pytest.raises(ValueError, match="batch: expected as many labels"):
-        sketcher((X, Y[:3]))
-    with pytest.raises(ValueError, match="G: expected finite values"):
-        sketcher((X * torch.inf, Y))
+    with pytest.raises(TypeError, match="model: expected parameters of one type"):
+        GradientSketcher(model().half())
+    sketcher = GradientSketcher(model(), sketch_dim=8, micro_batch=2)
+    nan = X.clone()
+    nan[5, 0, 0, 0] = torch.nan
+    for batch, error, message in (
+        ((X, Y[:3]), ValueError, r"batch: expected labels .* \(37\), got 3"),
+        ((X, Y.numpy()), ValueError, "batch: expected labels as a tensor.* got ndarray"),
+        ((X, Y.float()), TypeError, r"batch: expected labels \(B,\) of int64"),
+        ((X, Y - 100), ValueError, r"batch: expected labels in \[0, 3\], got -100"),
+        ((X, Y + 1), ValueError, r"batch: expected labels in \[0, 3\], got 1 to 4"),
+        (
+            (nan, Y),
+            ValueError,
+            "batch: expected finite gradients, got NaN or Inf first in sample 5",
+        ),
+        ((X[:0], Y[:0]), ValueError, "batch: expected inputs"),
+        (X, TypeError, r"batch: expected \(inputs, labels\), got Tensor"),
+    ):
+        with pytest.raises(error, match=message):
+            sketcher(batch)
+    mse = GradientSketcher(model(), loss="mse", sketch_dim=8)
+    with pytest.raises(ValueError, match="batch: expected labels of the model's output shape"):
+        mse((X, torch.randn(37)))
+    sketcher.model[4].train()
+    with pytest.raises(ValueError, match="model: expected eval mode, got training mode in 4"):
+        sketcher((X, Y))
     random = GradientSketcher(model(), sketch_dim=8, targets="random")
     with pytest.raises(ValueError, match="sample_ids: expected ids"):
         random((X, Y))
+    assert random((X, None), np.arange(37)).shape == (37, 8)
+    with pytest.raises(ValueError, match=r"batch: expected finite logits.* first in sample 5"):
+        random((nan, None), np.arange(37))
     with pytest.raises(ValueError, match="sample_ids: expected 37 integers"):
         random((X, Y), np.arange(36))

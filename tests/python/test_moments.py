@@ -175,6 +175,32 @@ def test_projection(seed, N, share, log_scale):
     )
 
 
+def test_projection_where_rows_fill_the_cap_exactly():
+    v = np.array([0.547, 0.191, 0.478, 0.513, 0.531, 0.155, 0.517, 0.25, 0.55, 0.406])
+    for cap in (1 / 7, 1 / 3, 1 / 10):
+        s = _core.project_capped_simplex(v, cap, 1.0, 1)
+        np.testing.assert_allclose(s, capped_simplex_projection(v, cap, 1.0), atol=1e-12)
+    for seed in range(2000):
+        rng = np.random.default_rng(seed)
+        n = int(rng.choice([7, 49, 13, 25, 11, 97]))
+        v = rng.gamma(0.2, 1, 3 * n)
+        assert _core.project_capped_simplex(v, 1 / n, 1.0, 1).sum() == pytest.approx(1)
+
+
+def test_a_direction_that_only_excluded_rows_have():
+    Z = np.array([[1.0, 0], [1, 0], [1, 0], [0, 1]])
+    fit = skmm.match_moments(Z, 2, exclude=[3])
+    assert fit.s[3] == 0
+    assert fit.gap <= 1e-12
+    assert fit.objective == pytest.approx((0.25 / 0.999) ** 2)
+
+
+def test_every_row_has_one_answer():
+    Z = spread(0)
+    assert np.all(skmm.match_moments(Z, 40).s == 1 / 40)
+    assert np.all(skmm.match_moments(Z[:1], 1).s == 1)
+
+
 def test_moments():
     Z = spread(2, N=200, m=6)
     mom = skmm.moments(Z)

@@ -49,6 +49,12 @@ def test_narrow_input_is_not_sketched():
     assert np.array_equal(sel.indices, skmm.v_optimal(X[:, :10].copy(), 40).indices)
 
 
+def test_few_rows_of_wide_input_get_a_narrow_sketch():
+    sel = skmm.select(X, 5)
+    assert sel.settings["sketch_dim"] == 2
+    assert np.isfinite(sel.diagnosis.v_optimality)
+
+
 def test_v_optimal_beats_uniform_draws():
     d = skmm.select(rng.standard_t(3, size=(1000, 12)), 60).diagnosis
     assert d.lower_bound <= d.v_optimality < d.random_v_optimality.min()
@@ -66,13 +72,14 @@ def test_kinds_of_input(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["", ".npz", ".json"])
 def test_save_and_load(tmp_path, suffix):
-    sel = skmm.select(X, 30, y=y, per_class="proportional", seed=3)
+    counts = {np.int64(c): np.int64(k) for c, k in enumerate((6, 7, 8, 9))}
+    sel = skmm.select(X, np.int64(30), y=y, per_class=counts, seed=3, temperature=np.float32(0.5))
     path = sel.save(tmp_path / f"selection{suffix}")
     assert path.exists()
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        ["selection.json", "selection.npy"] if suffix == ".json" else ["selection.npz"]
-    )
-    back = skmm.Selection.load(path)
+    json_names = ["selection.indices.npy", "selection.json"]
+    names = json_names if suffix == ".json" else ["selection.npz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    back = skmm.Selection.load(tmp_path / f"selection{suffix}")
     assert np.array_equal(back.indices, sel.indices)
     assert back.settings == sel.settings
     assert str(back.diagnosis) == str(sel.diagnosis)
@@ -97,8 +104,12 @@ def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
 
 def test_load_refuses_other_files(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.ones(3))
+    np.save(tmp_path / "array", np.ones(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     (tmp_path / "other.json").write_text(json.dumps({"format": 99}))
-    for name in ("other.npz", "other.json"):
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "text.npz").write_text("text")
+    for name in ("other.npz", "array.npz", "text.npz", "other.json", "broken.json"):
         with pytest.raises(ValueError, match="path: expected a selection of format"):
             skmm.Selection.load(tmp_path / name)
 

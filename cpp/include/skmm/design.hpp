@@ -33,7 +33,6 @@ struct DesignConstraints {
 struct Design {
     std::vector<std::int64_t> rows;  // in the order chosen; after an exchange, ascending
     std::int64_t swaps = 0;
-    double ridge = 0.0;  // of the last state: 0 where W_S has full rank and was refined
 };
 
 // Greedy additions by the gain ‖Cw‖² / (1 + wᵀCw), C = (W_SᵀW_S + ridge I)⁻¹, then, with `refine`,

@@ -17,7 +17,8 @@ std::vector<std::int64_t> draw_systematic(const double* pi, std::int64_t n_rows,
 std::vector<std::int64_t> draw_pivotal(const double* pi, std::int64_t n_rows, std::int64_t n,
                                        std::uint64_t seed);
 
-// A uniformly distributed set of n out of n_rows rows, ascending.
-std::vector<std::int64_t> draw_subset(std::int64_t n_rows, std::int64_t n, std::uint64_t seed);
+// A uniformly distributed set of n out of n_rows rows, ascending; `which` numbers independent sets.
+std::vector<std::int64_t> draw_subset(std::int64_t n_rows, std::int64_t n, std::uint64_t seed,
+                                      std::uint32_t which = 0);
 
 }  // namespace skmm

@@ -12,7 +12,7 @@ namespace skmm {
 enum Stream : std::uint32_t {
     kSparseSign = 1,     // i = row of Γ, j = group of 4 targets; the width m above the stream
     kGaussian = 2,       // i = row of Γ, j = group of 4 columns; likewise
-    kSubset = 3,         // i = row of the data
+    kSubset = 3,         // i = row of the data, j = which subset
     kDraw = 4,           // i = row of the data
     kVOptimal = 5,       // i = pick
     kRandomTargets = 6,  // i = sample id
