@@ -306,6 +306,11 @@ constexpr int kVectorBytes = 32, kGemmRows = 4, kGemmVectors = 2;
 constexpr int kVectorBytes = 16, kGemmRows = 4, kGemmVectors = 2;
 #endif
 
+template <int N>
+struct Int {
+    static constexpr int value = N;
+};
+
 template <class T>
 struct Register {
     static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
@@ -344,13 +349,14 @@ SKMM_INLINE void gemm_rows(const T* a, i64 a_stride, int depth, const float* str
 template <class T>
 void gemm_strip(const T* a, i64 a_stride, i64 rows, int depth, const float* strip, T* out,
                 i64 out_stride, int width) {
+    const auto multiply = [&](auto block, i64 i) {
+        gemm_rows<decltype(block)::value>(a + i * a_stride, a_stride, depth, strip,
+                                          out + i * out_stride, out_stride, width);
+    };
     i64 i = 0;
-    for (; i + kGemmRows <= rows; i += kGemmRows)
-        gemm_rows<kGemmRows>(a + i * a_stride, a_stride, depth, strip, out + i * out_stride,
-                             out_stride, width);
-    for (; i < rows; ++i)
-        gemm_rows<1>(a + i * a_stride, a_stride, depth, strip, out + i * out_stride, out_stride,
-                     width);
+    for (; i + kGemmRows <= rows; i += kGemmRows) multiply(Int<kGemmRows>{}, i);
+    for (; i + 2 <= rows; i += 2) multiply(Int<2>{}, i);
+    for (; i < rows; ++i) multiply(Int<1>{}, i);
 }
 
 template <class T>
