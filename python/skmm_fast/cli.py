@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
+from ._extras import need
 
 
 def positive(text: str) -> int:
@@ -27,7 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.add_argument("--seeds", type=positive, default=5, help="repetitions")
     args = parser.parse_args(argv)
 
-    from . import demo as demo_module  # torch is needed from here on
+    try:
+        for module, extra in (("torch", "torch"), ("sklearn", "sklearn"), ("matplotlib", "plot")):
+            need(module, extra)
+        from . import demo as demo_module
 
-    demo_module.run(args.out, seeds=args.seeds)
+        demo_module.run(args.out, seeds=args.seeds)
+    except ImportError as error:
+        parser.exit(1, f"skmm-fast: {error}\n")
     return 0

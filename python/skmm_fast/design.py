@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from . import _core, _validate
 from ._progress import bar
 from ._quotas import groups
 from ._validate import Array, Floats, Indices
-from .moments import Moments, spectrum, times
+from .moments import Pool
 
 SAMPLERS = ("greedy", "linear", "exp")
 
@@ -34,22 +33,6 @@ class VOptimal:
     lower_bound: float  # no n rows have tr(Σ̃ Σ̃_S⁻¹) below this
     route: str  # how the rows were found: "greedy"
     n_swaps: int  # exchanges made by refine
-
-
-def whitened(Z: Array, mom: Moments) -> Array:
-    """W = Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I.
-
-    In two steps: eigenvalues near rounding have few correct digits, so that the first W is only
-    nearly white; its own second moment finishes it.
-    """
-    k = mom.rank
-    B = mom.eigenvectors[:, :k] / np.sqrt(mom.eigenvalues[:k])
-    M = np.zeros((k, k))
-    for rows in _validate.row_blocks(Z):
-        block = Z[rows].astype(np.float64) @ B
-        M += block.T @ block
-    L = scipy.linalg.cholesky(M / len(Z), lower=True)
-    return times(Z, scipy.linalg.solve_triangular(L, B.T, lower=True).T)
 
 
 def v_optimal(
@@ -95,8 +78,8 @@ def v_optimal(
     ------
     TypeError, ValueError : naming the argument, what was expected and what came.
     """
-    Z = _validate.sketch_matrix("Z", Z)
-    n_rows = len(Z)
+    pool = Pool.of(Z)
+    n_rows, rank, W = len(pool.Z), pool.moments.rank, pool.W
     n = _validate.count(n, n_rows)
     _validate.choice("sampler", sampler, SAMPLERS)
     block = min(_validate.integer("block", block, 1), n)
@@ -104,14 +87,12 @@ def v_optimal(
     _validate.real("temperature", temperature, above=0.0)
     include, exclude = _validate.constraints(n_rows, n, include, exclude)
     group, quota = groups(n_rows, n, y, per_class, include, exclude)
-    mom = spectrum(Z)
-    if n < mom.rank:
+    if n < rank:
         warnings.warn(
-            f"n = {n} < rank(Z) = {mom.rank}: no n rows span Z, so tr(Σ̃ Σ̃_S⁻¹) is infinite; "
+            f"n = {n} < rank(Z) = {rank}: no n rows span Z, so tr(Σ̃ Σ̃_S⁻¹) is infinite; "
             "the rows chosen minimise it with a ridge. A sketch_dim of at most n/2 avoids this",
             stacklevel=2,
         )
-    W = whitened(Z, mom)
     threads = _validate.threads(n_threads)
     with bar("choose rows", n, progress) as tick:
         rows, n_swaps = _core.v_optimal(
@@ -119,7 +100,7 @@ def v_optimal(
             _validate.seed(seed), group, quota, include.tolist(), threads, tick,
         )  # fmt: skip
     rows = np.sort(rows)
-    ridge = 0.0 if np.linalg.matrix_rank(W[rows]) == mom.rank else RIDGE
+    ridge = 0.0 if np.linalg.matrix_rank(W[rows]) == rank else RIDGE
     return VOptimal(
         indices=rows,
         objective=n * _trace_of_inverse(W[rows], ridge),

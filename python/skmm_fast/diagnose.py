@@ -9,8 +9,8 @@ import numpy as np
 
 from . import _core, _validate
 from ._validate import Array, Floats, Indices
-from .design import lower_bound, whitened
-from .moments import Moments, spectrum
+from .design import lower_bound
+from .moments import Moments, Pool
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,13 @@ def diagnose(
     Source: SkMM, arXiv 2407.06120, equations 3 to 5.
     Raises TypeError or ValueError naming the argument, what was expected and what came.
     """
-    Z = _validate.sketch_matrix("Z", Z)
+    pool = Pool.of(Z)
+    Z, mom, W = pool.Z, pool.moments, pool.W
     S = _validate.rows("indices", indices, len(Z))
     if len(S) == 0:
         raise ValueError("indices: expected at least one row, got none")
     _validate.integer("n_random", n_random, 0)
     seed = _validate.seed(seed)
-    mom = spectrum(Z)
-    W = whitened(Z, mom)
     n = len(S)
     draws = [_core.draw_subset(len(Z), n, seed, 1 + i) for i in range(n_random)]
     random = np.array([_trace_and_largest(W, R)[0] for R in draws])

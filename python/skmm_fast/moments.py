@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from . import _core, _validate
 from ._progress import bar
@@ -37,7 +37,7 @@ def moments(Z: Any) -> Moments:
     Raises TypeError or ValueError for wrong dtype or shape, NaN or Inf, Z = 0, and rows whose root
     mean square norm is not within 1e-75 to 1e75.
     """
-    return spectrum(_validate.sketch_matrix("Z", Z))
+    return Pool.of(Z).moments
 
 
 def spectrum(Z: Array, name: str = "Z") -> Moments:
@@ -53,7 +53,7 @@ def spectrum(Z: Array, name: str = "Z") -> Moments:
         raise ValueError(f"{name}: expected a nonzero entry, got zeros only")
     if not 1e-150 < total < 1e150:  # so that fourth powers of entries are float64 numbers
         raise ValueError(f"{name}: expected rows of norm 1e-75 to 1e75, got {np.sqrt(total):.3g}")
-    eigenvalues, eigenvectors = scipy.linalg.eigh(sigma)
+    eigenvalues, eigenvectors = np.linalg.eigh(sigma)
     eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
     eps = m * max(10 * np.finfo(np.float64).eps, m * float(np.finfo(Z.dtype).eps) ** 2)
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
@@ -72,6 +72,38 @@ def times(Z: Array, B: Floats) -> Array:
     for rows in _validate.row_blocks(Z):
         out[rows] = Z[rows].astype(np.float64) @ B
     return out
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A checked Z and what the methods need of it, made once per call of the library."""
+
+    Z: Array
+    moments: Moments
+
+    @classmethod
+    def of(cls, Z: Any, name: str = "Z") -> Pool:
+        """Z itself where it is a Pool already."""
+        if isinstance(Z, Pool):
+            return Z
+        Z = _validate.sketch_matrix(name, Z)
+        return cls(Z, spectrum(Z, name))
+
+    @cached_property
+    def W(self) -> Array:
+        """Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I.
+
+        In two steps: eigenvalues near rounding have few correct digits, so that the first W is
+        only nearly white; its own second moment finishes it.
+        """
+        k = self.moments.rank
+        B = self.moments.eigenvectors[:, :k] / np.sqrt(self.moments.eigenvalues[:k])
+        M = np.zeros((k, k))
+        for rows in _validate.row_blocks(self.Z):
+            block = self.Z[rows].astype(np.float64) @ B
+            M += block.T @ block
+        L = np.linalg.cholesky(M / len(self.Z))
+        return times(self.Z, np.linalg.solve(L, B.T).T)
 
 
 @dataclass(frozen=True)
@@ -127,8 +159,8 @@ def match_moments(
     ------
     TypeError, ValueError : naming the argument, what was expected and what came.
     """
-    Z = _validate.sketch_matrix("Z", Z)
-    n_rows = len(Z)
+    pool = Pool.of(Z)
+    mom, n_rows = pool.moments, len(pool.Z)
     n = _validate.count(n, n_rows)
     c_s = _validate.real("c_s", c_s, above=0.0)
     if c_s < n / n_rows and n < n_rows:
@@ -146,9 +178,8 @@ def match_moments(
         )
         s = np.full(n_rows, 1 / n_rows)
 
-    mom = spectrum(Z)
     unit = float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))  # Y has eigenvalues about 1
-    Y = times(Z, mom.eigenvectors[:, : mom.rank] * unit)
+    Y = times(pool.Z, mom.eigenvectors[:, : mom.rank] * unit)
     eigenvalues = _column_squares(Y) / n_rows  # of the Y stored: uniform s matches them exactly
     weight = np.ones_like(eigenvalues) if weighting == "paper" else eigenvalues**-2
     target = eigenvalues / c_s - _column_squares(Y[include]) / n

@@ -22,7 +22,7 @@ from ._validate import Array, Indices
 from .design import v_optimal
 from .diagnose import Diagnosis, diagnose
 from .draw import draw as draw_rows
-from .moments import Moments, match_moments, spectrum
+from .moments import Pool, match_moments
 
 FORMAT = 1
 MAX_SKETCH_DIM = 512  # of the default
@@ -89,11 +89,10 @@ def select(
         Z = S._apply("X", A, n_threads=n_threads, progress=progress)
     else:
         Z = np.ascontiguousarray(A.toarray() if sp.issparse(A) else A)
-        _validate.raise_not_finite("X", _validate.finite_rows(Z))
-    mom = spectrum(Z, "X")
+    pool = Pool.of(Z, "X")
     common = {"seed": seed, "n_threads": n_threads, "progress": progress}
     constraints = {"y": y, "per_class": per_class, "include": include, "exclude": exclude}
-    indices = run(Z, n, common, constraints, **method_options)
+    indices = run(pool, n, common, constraints, **method_options)
     settings = {
         "method": method,
         "n": requested,
@@ -109,9 +108,9 @@ def select(
     }
     return Selection(
         indices=indices,
-        diagnosis=diagnose(Z, indices, seed=seed, n_threads=n_threads),
+        diagnosis=diagnose(pool, indices, seed=seed, n_threads=n_threads),
         settings={name: _plain(value) for name, value in settings.items()},
-        picture=_picture(Z, indices, mom),
+        picture=_picture(pool, indices),
     )
 
 
@@ -125,7 +124,7 @@ def _check_options(method: str, run: Callable[..., Indices], options: dict[str, 
 
 
 def _v_optimal(
-    Z: Array,
+    pool: Pool,
     n: int,
     common: dict[str, Any],
     constraints: dict[str, Any],
@@ -135,12 +134,20 @@ def _v_optimal(
     temperature: float = 0.1,
 ) -> Indices:
     return v_optimal(
-        Z, n, sampler, block, refine, temperature=temperature, bound=False, **constraints, **common
+        pool,
+        n,
+        sampler,
+        block,
+        refine,
+        temperature=temperature,
+        bound=False,
+        **constraints,
+        **common,
     ).indices
 
 
 def _moment_matching(
-    Z: Array,
+    pool: Pool,
     n: int,
     common: dict[str, Any],
     constraints: dict[str, Any],
@@ -154,11 +161,11 @@ def _moment_matching(
     if constraints.pop("per_class") is not None:
         raise ValueError("per_class: expected method='v-optimal', got method='moment-matching'")
     del constraints["y"]
-    fit = match_moments(Z, n, c_s, weighting, init, tol, max_iter, **constraints, **common)
+    fit = match_moments(pool, n, c_s, weighting, init, tol, max_iter, **constraints, **common)
     return draw_rows(fit.s, n, draw, common["seed"])
 
 
-# Every method: (Z, n, seed/n_threads/progress, y/per_class/include/exclude, own options) -> rows.
+# Every method: (pool, n, seed etc., constraints, options of its own) -> rows.
 METHODS: dict[str, Callable[..., Indices]] = {
     "v-optimal": _v_optimal,
     "moment-matching": _moment_matching,
@@ -176,14 +183,14 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
 
 
-def _picture(Z: Array, indices: Indices, mom: Moments) -> dict[str, Array]:
+def _picture(pool: Pool, indices: Indices) -> dict[str, Array]:
     """What the plot needs: pool (at most PICTURE_ROWS rows, evenly taken) and selection along the
     two leading eigenvectors, and the spectrum."""
-    plane = mom.eigenvectors[:, :2]
+    plane = pool.moments.eigenvectors[:, :2]
     return {
-        "pool": Z[:: -(-len(Z) // PICTURE_ROWS)] @ plane,
-        "selected": Z[indices] @ plane,
-        "eigenvalues": mom.eigenvalues,
+        "pool": pool.Z[:: -(-len(pool.Z) // PICTURE_ROWS)] @ plane,
+        "selected": pool.Z[indices] @ plane,
+        "eigenvalues": pool.moments.eigenvalues,
     }
 
 

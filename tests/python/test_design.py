@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 import skmm_fast as skmm
 from skmm_fast.design import lower_bound
-from skmm_fast.design import whitened as our_whitened
+from skmm_fast.moments import Pool
 
 
 def trace_with_ridge(W, rows, ridge):
@@ -38,7 +38,7 @@ def test_equals_brute_force_greedy(seed, dtype):
                 ours = skmm.v_optimal(Z, n, refine=False, bound=False)
         else:
             ours = skmm.v_optimal(Z, n, refine=False, bound=False)
-        W = our_whitened(Z, skmm.moments(Z)).astype(float)
+        W = Pool.of(Z).W.astype(float)
         assert ours.indices.tolist() == sorted(brute_force_greedy(W, n))
 
 
