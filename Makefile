@@ -29,6 +29,7 @@ format: .venv/.built
 bench: .venv/.built
 	$(BIN)/python bench/bench_sketch.py
 	$(BIN)/python bench/bench_select.py
+	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/table.py
 
 # The core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer, at every ISA level.

@@ -20,9 +20,13 @@ from skmm_fast._files import write_whole
 RESULTS = Path(__file__).parent / "results"
 
 
-def seconds(call: Callable[[], Any], repeats: int = 5) -> float:
-    """Median wall time of `repeats` calls, after one that is not counted."""
-    call()
+def seconds(call: Callable[[], Any], repeats: int = 7, warm_up: float = 0.5) -> float:
+    """Median wall time of `repeats` calls, after calls for `warm_up` seconds: cores wake slowly."""
+    began = time.perf_counter()
+    while True:
+        call()
+        if time.perf_counter() - began > warm_up:
+            break
     times = []
     for _ in range(repeats):
         began = time.perf_counter()

@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 TITLES = {
     "sketch": "Stage 1: sketching (N = 128, r = 300 032, m = 512, float32 unless said)",
     "select": "Stage 2: selection (N = 50 000, m = 128, float32, 2 threads)",
+    "heads": "When gradients mislead: the demo's task, n = 100 of 997",
 }
 
 
