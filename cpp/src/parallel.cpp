@@ -17,15 +17,17 @@ namespace skmm {
 
 namespace {
 
-bool forked = false;
-[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+bool serial = false;
+[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, run_serially);
 
 }  // namespace
 
-int default_threads() { return forked ? 1 : omp_get_max_threads(); }
+void run_serially() { serial = true; }
+
+int default_threads() { return serial ? 1 : omp_get_max_threads(); }
 
 int team_size(int n_threads) {
-    if (forked) return 1;
+    if (serial) return 1;
     int size = 1;
 #pragma omp parallel num_threads(n_threads)
 #pragma omp single
@@ -35,7 +37,7 @@ int team_size(int n_threads) {
 
 void parallel_blocks(std::int64_t n_blocks, int n_threads,
                      const std::function<void(std::int64_t, int)>& f) {
-    if (forked || n_threads <= 1 || n_blocks <= 1) {
+    if (serial || n_threads <= 1 || n_blocks <= 1) {
         for (std::int64_t b = 0; b < n_blocks; ++b) f(b, 0);
         return;
     }
@@ -44,6 +46,8 @@ void parallel_blocks(std::int64_t n_blocks, int n_threads,
 }
 
 #else
+
+void run_serially() {}
 
 int default_threads() { return 1; }
 

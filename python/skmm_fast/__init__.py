@@ -1,11 +1,23 @@
 """Choose finetuning data by Sketchy Moment Matching (SkMM, arXiv 2407.06120)."""
 
+import sys
+
+from . import _core
 from .design import VOptimal, v_optimal
 from .diagnose import Diagnosis, diagnose
 from .draw import draw
 from .moments import MomentMatch, Moments, match_moments, moments
 from .select import Selection, select
 from .sketch import Gaussian, Sketch, SparseSign
+
+# A worker forked by multiprocessing (a DataLoader's, say) inherits an OpenMP runtime without threads.
+_multiprocessing = sys.modules.get("multiprocessing")
+if (
+    _multiprocessing is not None
+    and _multiprocessing.parent_process() is not None
+    and _multiprocessing.get_start_method() == "fork"
+):
+    _core.run_serially()
 
 __version__ = "0.1.0"
 

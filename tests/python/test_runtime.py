@@ -141,6 +141,26 @@ def test_a_forked_child_runs_serially_after_a_threaded_parent_call():
     assert run(FORKED) == "0 2"
 
 
+def test_a_worker_that_imports_after_torch_used_threads_in_its_parent():
+    pytest.importorskip("torch")
+    code = """
+import multiprocessing, torch
+torch.set_num_threads(2)
+torch.randn(4_000_000).exp().sum()
+def work():
+    import numpy, skmm_fast
+    from skmm_fast import _core
+    skmm_fast.SparseSign(5000, 64).apply(numpy.ones((300, 5000)), n_threads=2)
+    assert _core.team_size(2) == 1
+worker = multiprocessing.get_context("fork").Process(target=work)
+multiprocessing.set_start_method("fork", force=True)
+worker.start()
+worker.join(30)
+print(worker.exitcode)
+"""
+    assert run(code) == "0"
+
+
 def test_data_loader_workers():
     pytest.importorskip("torch")
     code = """

@@ -12,6 +12,10 @@ int default_threads();
 // Size of the team that a request for n_threads gets here and now; 1 in a forked child.
 int team_size(int n_threads);
 
+// From now on everything runs serially. A child forked after this library was loaded does so by
+// itself; this is for one that was forked before, whose parent used the OpenMP runtime otherwise.
+void run_serially();
+
 // Runs f(block, slot) for every block in [0, n_blocks), on at most n_threads threads.
 // slot < n_threads tells concurrent calls apart (scratch memory). f must not throw.
 // In a forked child blocks run serially: the parent's pool does not exist there.
