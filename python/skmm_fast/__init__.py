@@ -10,7 +10,7 @@ from .moments import MomentMatch, Moments, match_moments, moments
 from .select import Selection, select
 from .sketch import Gaussian, Sketch, SparseSign
 
-# A worker forked by multiprocessing (a DataLoader's, say) inherits an OpenMP runtime without threads.
+# A worker forked by multiprocessing (a DataLoader's, say) inherits OpenMP without its threads.
 _multiprocessing = sys.modules.get("multiprocessing")
 if (
     _multiprocessing is not None
