@@ -11,7 +11,7 @@ import torch
 import skmm_fast as skmm
 from common import peak_rss, save, seconds
 from skmm_fast.design import lower_bound
-from skmm_fast.moments import Pool
+from skmm_fast.pool import Pool
 
 N, M = 50_000, 128
 

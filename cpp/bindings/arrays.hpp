@@ -7,13 +7,11 @@
 #include <pybind11/stl.h>
 
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <tuple>
 #include <vector>
 
-#include "skmm/parallel.hpp"
 #include "skmm/views.hpp"
 
 namespace skmm::bindings {
@@ -35,9 +33,19 @@ inline void require(bool holds, const char* what) {
     if (!holds) throw py::value_error(what);
 }
 
+inline int threads(int n_threads) {
+    require(1 <= n_threads && n_threads <= 1024, "n_threads: expected 1..1024");
+    return n_threads;
+}
+
+template <class T>
+bool aligned(const Array<T>& a) {
+    return reinterpret_cast<std::uintptr_t>(a.data()) % alignof(T) == 0;
+}
+
 template <class T>
 const T* vector_data(const Array<T>& a, std::int64_t size, const char* what) {
-    require(a.ndim() == 1 && a.shape(0) == size &&
+    require(a.ndim() == 1 && a.shape(0) == size && aligned(a) &&
                 (size <= 1 || a.strides(0) == static_cast<py::ssize_t>(sizeof(T))),
             what);
     return a.data();
@@ -47,7 +55,8 @@ const T* vector_data(const Array<T>& a, std::int64_t size, const char* what) {
 template <class T>
 MatrixView<T> view(const Array<T>& a, const char* what) {
     constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
-    require(a.ndim() == 2 && (a.shape(1) <= 1 || a.strides(1) == size) && a.strides(0) % size == 0,
+    require(a.ndim() == 2 && aligned(a) && (a.shape(1) <= 1 || a.strides(1) == size) &&
+                a.strides(0) % size == 0,
             what);
     return {a.data(), a.shape(0), a.shape(1), a.strides(0) / size};
 }
@@ -70,19 +79,6 @@ MutableMatrixView<T> mutable_view(Array<T>& a, std::int64_t rows, std::int64_t c
 template <class T>
 py::array_t<T> to_array(const std::vector<T>& v) {
     return py::array_t<T>(static_cast<py::ssize_t>(v.size()), v.data());
-}
-
-// A tick for the core: about ten times a second it takes the GIL, lets Python handle signals
-// (Ctrl-C raises here) and tells `progress`, when there is one, how much is done.
-inline Tick make_tick(py::object progress) {
-    using Clock = std::chrono::steady_clock;
-    return [progress, next = Clock::now()](std::int64_t done) mutable {
-        if (Clock::now() < next) return;
-        next = Clock::now() + std::chrono::milliseconds(100);
-        const py::gil_scoped_acquire gil;
-        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-        if (!progress.is_none()) progress(done);
-    };
 }
 
 }  // namespace skmm::bindings

@@ -3,6 +3,7 @@
 #include <pybind11/native_enum.h>
 
 #include "arrays.hpp"
+#include "tick.hpp"
 
 namespace skmm::bindings {
 namespace {
@@ -27,8 +28,17 @@ void def_v_optimal(py::module_& m) {
             for (std::size_t k = 0; k < size.size(); ++k) available += std::min(size[k], quota[k]);
             require(1 <= n && n <= available && block >= 1,
                     "n: expected 1..rows that quotas allow");
-            for (const std::int64_t i : include)
-                require(0 <= i && i < rows.rows && g[i] >= 0, "include: expected rows of a group");
+            std::vector<bool> included(static_cast<std::size_t>(rows.rows));
+            std::vector<std::int64_t> left = quota;
+            for (const std::int64_t i : include) {
+                require(0 <= i && i < rows.rows && g[i] >= 0 &&
+                            !included[static_cast<std::size_t>(i)] &&
+                            left[static_cast<std::size_t>(g[i])] > 0,
+                        "include: expected distinct rows within their quotas");
+                included[static_cast<std::size_t>(i)] = true;
+                --left[static_cast<std::size_t>(g[i])];
+            }
+            threads(n_threads);
             const DesignOptions options{n, block, sampler, temperature, ridge, refine, seed};
             const DesignConstraints constraints{g, std::move(quota), std::move(include)};
             const Tick tick = make_tick(std::move(progress));

@@ -2,6 +2,7 @@
 
 #include "arrays.hpp"
 #include "skmm/simplex.hpp"
+#include "tick.hpp"
 
 namespace skmm::bindings {
 namespace {
@@ -19,6 +20,7 @@ void def_match(py::module_& m) {
             const double* s0 = vector_data(start, rows.rows, "start: expected (N,)");
             require(0 <= count && count <= rows.rows, "count: expected 0..N");
             py::array_t<double> s(rows.rows, s0);
+            threads(n_threads);
             const Tick tick = make_tick(std::move(progress));
             MomentFit fit;
             {
@@ -43,6 +45,7 @@ void moments(py::module_& m) {
         [](Array<double> v, double cap, double total, int n_threads) {
             const std::int64_t n = v.size();
             const double* const in = vector_data(v, n, "v: expected a contiguous vector");
+            threads(n_threads);
             require(0.0 < total && total <= static_cast<double>(n) * cap * (1 + 1e-12),
                     "total: expected 0 < total <= n cap");
             py::array_t<double> s(n);

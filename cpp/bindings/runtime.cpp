@@ -1,5 +1,6 @@
 #include "arrays.hpp"
 #include "skmm/kernels.hpp"
+#include "skmm/parallel.hpp"
 
 namespace skmm::bindings {
 
@@ -7,7 +8,7 @@ void runtime(py::module_& m) {
     m.attr("isa") = kernels().isa;
     m.def("run_serially", &run_serially);
     m.def("default_threads", &default_threads);
-    m.def("team_size", &team_size, "n_threads"_a, py::call_guard<py::gil_scoped_release>());
+    m.def("team_size", [](int n_threads) { return team_size(threads(n_threads)); }, "n_threads"_a);
 }
 
 }  // namespace skmm::bindings

@@ -1,6 +1,7 @@
 #include "skmm/sketch.hpp"
 
 #include "arrays.hpp"
+#include "tick.hpp"
 
 namespace skmm::bindings {
 namespace {
@@ -16,6 +17,7 @@ void def_dense(py::class_<S>& c) {
                 mutable_view(out, rows.rows, s.out_dim, "out: expected contiguous (N, m)");
             require(0 <= col_offset && rows.cols <= s.in_dim - col_offset,
                     "col_offset: expected columns inside the embedding");
+            threads(n_threads);
             const Tick tick = make_tick(std::move(progress));
             const py::gil_scoped_release release;
             sketch(rows, s, col_offset, accumulate, n_threads, tick, z);
@@ -57,6 +59,7 @@ void def_csr(py::class_<S>& c) {
             const auto z = mutable_view(out, n, s.out_dim, "out: expected contiguous (N, m)");
             require(0 <= col_offset && cols <= s.in_dim - col_offset,
                     "col_offset: expected columns inside the embedding");
+            threads(n_threads);
             const Tick tick = make_tick(std::move(progress));
             const py::gil_scoped_release release;
             const char* const fault = fault_in(a, nnz);

@@ -26,6 +26,7 @@ public:
     Information(MatrixView<T> w, double ridge, int n_threads)
         : w_(w), threads_(n_threads), c_(at(w.cols * w.cols)), p_(at(w.rows)), q_(at(w.rows)) {
         for (i64 d = 0; d < w.cols; ++d) c_[at(d * w.cols + d)] = 1.0 / ridge;
+        fresh_trace_ = trace();
         const Vector ones(at(w.cols), 1.0);
         for_blocks(w.rows, threads_, [&](i64 first, i64 last) {
             kernels().of<T>().square_dots(w.row(first), last - first, w.cols, ones.data(),
@@ -46,17 +47,20 @@ public:
                                 : std::numeric_limits<double>::infinity();
     }
 
-    void add(const Rows& rows) {
-        for (const i64 i : rows) change(row(i), 1.0);
-        apply();
+    void add(const Rows& rows, const Tick& tick, i64 done) {
+        for (const i64 i : rows) {
+            tick(done);
+            change(row(i), 1.0);
+        }
+        apply(tick, done);
     }
-    void remove(i64 i) {
+    void remove(i64 i, const Tick& tick, i64 done) {
         change(row(i), -1.0);
-        apply();
+        apply(tick, done);
     }
 
     // Takes the ridge out of M; false, and nothing changed, where M would be singular without it.
-    bool drop_ridge(double ridge, i64 done, const Tick& tick) {
+    bool drop_ridge(double ridge, const Tick& tick, i64 done) {
         const Vector kept = c_;
         bool regular = true;
         for (i64 d = 0; d < w_.cols && regular; ++d) {
@@ -66,21 +70,14 @@ public:
             regular = 1.0 - ridge * c_[at(d * w_.cols + d)] > kSingular;
             change(e, -1.0);
         }
-        changes_.clear();
-        vectors_.clear();
-        if (!regular) {
+        if (regular) {
+            refresh(tick, done);
+        } else {
+            changes_.clear();
+            vectors_.clear();
             c_ = kept;
-            return false;
         }
-        constexpr i64 kRows = 16 * kSumBlock;  // between two ticks
-        for (i64 row = 0; row < w_.rows; row += kRows) {
-            tick(done);
-            for_blocks(std::min(kRows, w_.rows - row), threads_, [&](i64 first, i64 last) {
-                kernels().of<T>().quadratic(w_.row(row + first), last - first, w_.cols, c_.data(),
-                                            &p_[at(row + first)], &q_[at(row + first)]);
-            });
-        }
-        return true;
+        return regular;
     }
 
     // The same, of these rows alone.
@@ -97,7 +94,8 @@ public:
     }
 
 private:
-    static constexpr double kSingular = 1e-9;
+    static constexpr double kSingular = 1e-6;
+    static constexpr double kFallen = 1e-5;  // of tr C, after which differences have lost digits
 
     Information(MatrixView<T> w, Vector c, Vector p, Vector q)
         : w_(w), threads_(1), c_(std::move(c)), p_(std::move(p)), q_(std::move(q)) {}
@@ -116,19 +114,51 @@ private:
         vectors_.insert(vectors_.end(), v.begin(), v.end());
     }
 
-    // One pass over W.
-    void apply() {
+    // One pass over W. p and q are updated by differences while these are few and C stays of one
+    // order; else they are made afresh, which costs as much as k/2 changes.
+    void apply(const Tick& tick, i64 done) {
+        if (2 * static_cast<i64>(changes_.size()) > w_.cols || trace() < kFallen * fresh_trace_) {
+            refresh(tick, done);
+            return;
+        }
         for (std::size_t t = 0; t < changes_.size(); ++t) {
             changes_[t].u = vectors_.data() + at(2 * w_.cols) * t;
             changes_[t].v = changes_[t].u + w_.cols;
         }
-        for_blocks(w_.rows, threads_, [&](i64 first, i64 last) {
+        for_slices(tick, done, [&](i64 first, i64 last) {
             kernels().of<T>().rank_one(w_.row(first), last - first, w_.cols, changes_.data(),
-                                       static_cast<int>(changes_.size()), p_.data() + first,
-                                       q_.data() + first);
+                                       static_cast<int>(changes_.size()), &p_[at(first)],
+                                       &q_[at(first)]);
         });
         changes_.clear();
         vectors_.clear();
+    }
+
+    void refresh(const Tick& tick, i64 done) {
+        changes_.clear();
+        vectors_.clear();
+        fresh_trace_ = trace();
+        for_slices(tick, done, [&](i64 first, i64 last) {
+            kernels().of<T>().quadratic(w_.row(first), last - first, w_.cols, c_.data(),
+                                        &p_[at(first)], &q_[at(first)]);
+        });
+    }
+
+    // for_blocks over all rows, with ticks in between.
+    template <class F>
+    void for_slices(const Tick& tick, i64 done, const F& f) {
+        constexpr i64 kSlice = 16 * kSumBlock;
+        for (i64 row = 0; row < w_.rows; row += kSlice) {
+            tick(done);
+            for_blocks(std::min(kSlice, w_.rows - row), threads_,
+                       [&](i64 first, i64 last) { f(row + first, row + last); });
+        }
+    }
+
+    double trace() const {
+        double sum = 0.0;
+        for (i64 d = 0; d < w_.cols; ++d) sum += c_[at(d * w_.cols + d)];
+        return sum;
     }
 
     Vector times_c(const Vector& x) const {
@@ -145,7 +175,8 @@ private:
 
     MatrixView<T> w_;
     int threads_;
-    Vector c_, p_, q_;  // (k, k), (N), (N)
+    Vector c_, p_, q_;          // (k, k), (N), (N)
+    double fresh_trace_ = 0.0;  // tr C when p and q were last made afresh
     std::vector<RankOne> changes_;
     Vector vectors_;  // u and v of every change
 };
@@ -192,6 +223,7 @@ Rows top_rows(i64 n_rows, i64 count, int n_threads, const Score& score) {
         return a.score > b.score || (a.score == b.score && a.row < b.row);
     };
     std::vector<std::vector<Scored>> parts(at(ceil_div(n_rows, kSumBlock)));
+    for (auto& part : parts) part.reserve(at(std::min(count, kSumBlock) + 1));
     for_blocks(n_rows, n_threads, [&](i64 first, i64 last) {
         std::vector<Scored>& part = parts[at(first / kSumBlock)];
         for (i64 i = first; i < last; ++i) {
@@ -243,6 +275,10 @@ Rows pick_greedily(const Information<T>& info, i64 n_rows, i64 count, int n_thre
     constexpr i64 kOversampling = 4;  // candidates per pick
     const Rows candidates = top_rows(n_rows, count == 1 ? 1 : kOversampling * count, n_threads,
                                      [&](i64 i) { return set.addable(i) ? info.gain(i) : -1.0; });
+    if (count == 1) {
+        for (const i64 i : candidates) set.add(i);
+        return candidates;
+    }
     std::vector<T> storage;
     Information<T> local = info.among(candidates, storage);
     Rows picks;
@@ -254,7 +290,7 @@ Rows pick_greedily(const Information<T>& info, i64 n_rows, i64 count, int n_thre
         if (best.empty()) break;  // a quota ran out: the next block goes on
         picks.push_back(candidates[at(best.front())]);
         set.add(picks.back());
-        if (static_cast<i64>(picks.size()) < count) local.add(best);
+        if (static_cast<i64>(picks.size()) < count) local.add(best, tick, set.size());
     }
     return picks;
 }
@@ -264,7 +300,9 @@ template <class T>
 Rows pick_at_random(const Information<T>& info, i64 n_rows, i64 count, int n_threads,
                     const DesignOptions& o, Membership& set) {
     const auto gain = [&](i64 i) { return set.addable(i) ? info.gain(i) : -1.0; };
-    const double most = gain(top_rows(n_rows, 1, n_threads, gain).front());
+    const Rows top = top_rows(n_rows, 1, n_threads, gain);
+    if (top.empty()) return {};
+    const double most = gain(top.front());
     const auto weight = [&](i64 i) {
         const double g = gain(i);
         if (g < 0.0) return 0.0;
@@ -297,7 +335,7 @@ i64 exchange(i64 n_rows, i64 groups, int n_threads, const Tick& tick, Informatio
         });
         if (best.empty()) return swaps;
         const i64 in = best.front();
-        info.add(best);
+        info.add(best, tick, set.size());
         set.add(in);
         i64 out = in;
         double least = info.loss(in) * (1.0 - kHelps);
@@ -307,7 +345,7 @@ i64 exchange(i64 n_rows, i64 groups, int n_threads, const Tick& tick, Informatio
             out = i;
             least = info.loss(i);
         }
-        info.remove(out);
+        info.remove(out, tick, set.size());
         set.remove(out);
         if (out == in) {
             settled[at(set.group(in))] = true;
@@ -326,22 +364,22 @@ Design v_optimal(MatrixView<T> w, const DesignOptions& o, const DesignConstraint
     Information<T> info(w, o.ridge, n_threads);
     Membership set(w.rows, constraints);
     Design design{constraints.include, 0};
-    info.add(constraints.include);
+    info.add(constraints.include, tick, set.size());
     while (set.size() < o.n) {
         tick(set.size());
         const i64 count = std::min(o.block, o.n - set.size());
         const Rows picks = o.sampler == Sampler::kGreedy
                                ? pick_greedily(info, w.rows, count, n_threads, tick, set)
                                : pick_at_random(info, w.rows, count, n_threads, o, set);
-        info.add(picks);
+        if (picks.empty()) break;  // W is not finite
+        info.add(picks, tick, set.size());
         design.rows.insert(design.rows.end(), picks.begin(), picks.end());
     }
     if (o.refine) {
-        // Once without the ridge; where W_S is singular, with it first, which may make W_S regular.
-        bool regular = info.drop_ridge(o.ridge, set.size(), tick);
+        // With the ridge first: it keeps C small while bad rows leave.
         const auto groups = static_cast<i64>(constraints.quota.size());
         design.swaps = exchange(w.rows, groups, n_threads, tick, info, set);
-        if (!regular && info.drop_ridge(o.ridge, set.size(), tick))
+        if (info.drop_ridge(o.ridge, tick, set.size()))
             design.swaps += exchange(w.rows, groups, n_threads, tick, info, set);
         design.rows.clear();
         for (i64 i = 0; i < w.rows; ++i)

@@ -6,11 +6,8 @@
 #include "skmm/philox.hpp"
 
 namespace skmm {
-namespace {
 
 using i64 = std::int64_t;
-
-}  // namespace
 
 std::vector<i64> draw_systematic(const double* pi, i64 n_rows, i64 n, std::uint64_t seed) {
     std::vector<i64> drawn;
@@ -28,7 +25,7 @@ std::vector<i64> draw_systematic(const double* pi, i64 n_rows, i64 n, std::uint6
     }
     // A lattice point within rounding of the end may fall on either side of it.
     if (static_cast<i64>(drawn.size()) > n) drawn.pop_back();
-    if (static_cast<i64>(drawn.size()) < n) drawn.push_back(spare);
+    if (static_cast<i64>(drawn.size()) < n && spare >= 0) drawn.push_back(spare);
     return drawn;
 }
 

@@ -1,7 +1,6 @@
 // The Gaussian sketch: pieces of Γ are made in cache, multiplied with every row, and dropped.
 #include <algorithm>
 #include <numeric>
-#include <vector>
 
 #include "skmm/kernels.hpp"
 #include "skmm/memory.hpp"
@@ -14,10 +13,11 @@ namespace {
 using i64 = std::int64_t;
 using u64 = std::uint64_t;
 
-constexpr i64 kDepth = 256;     // rows of Γ made at a time
-constexpr i64 kPiece = 16;      // of which a thread makes this many
-constexpr i64 kMaxRows = 256;   // rows of dense A that a thread multiplies at a time
-constexpr i64 kCsrRows = 1024;  // at most: CSR rows that share a row of Γ while a thread has it
+constexpr i64 kDepth = 256;        // rows of Γ made at a time
+constexpr i64 kPiece = 16;         // of which a thread makes this many
+constexpr i64 kMaxRows = 256;      // rows of dense A that a thread multiplies at a time
+constexpr i64 kCsrRows = 1024;     // at most: CSR rows that share a row of Γ in a thread
+constexpr i64 kCsrWork = 1 << 30;  // products that a thread makes between two ticks
 
 i64 strips_of(const Gaussian& g) { return ceil_div(g.out_dim, kStrip); }
 
@@ -62,13 +62,13 @@ void sketch(MatrixView<T> a, const Gaussian& g, i64 offset, bool accumulate, int
 namespace {
 
 // Rows [first, first + rows) of a CSR matrix, columns in order; a row of Γ is made once, when the
-// first of these rows has an entry there. gamma: kDepth rows of Γ.
+// first of these rows has an entry there. Scratch: gamma, kDepth rows of Γ; next, one per row.
 template <class T, class I>
 void sketch_rows(CsrView<T, I> a, i64 first, i64 rows, const Gaussian& g, i64 offset, float* gamma,
-                 MutableMatrixView<T> out) {
+                 i64* next, MutableMatrixView<T> out) {
     const i64 width = strips_of(g) * kStrip;
     const I* end = a.indptr + first + 1;
-    std::vector<i64> next(a.indptr + first, a.indptr + first + rows);
+    std::copy_n(a.indptr + first, rows, next);
     for (;;) {
         i64 c = a.cols;
         for (i64 i = 0; i < rows; ++i)
@@ -95,14 +95,17 @@ void sketch(CsrView<T, I> a, const Gaussian& g, i64 offset, bool accumulate, int
             const Tick& tick, MutableMatrixView<T> out) {
     if (!accumulate) clear(out);
     const i64 gamma_size = kDepth * strips_of(g) * kStrip;
-    const i64 block = std::clamp<i64>(ceil_div(a.rows, n_threads), 1, kCsrRows);
+    const i64 row_work = ceil_div(a.indptr[a.rows] * g.out_dim, a.rows) + 1;
+    const i64 most = std::clamp<i64>(kCsrWork / row_work, 1, kCsrRows);
+    const i64 block = std::clamp<i64>(ceil_div(a.rows, n_threads), 1, most);
     Scratch<float> gammas(n_threads * gamma_size);
+    Scratch<i64> nexts(n_threads * block);
     for (i64 row = 0; row < a.rows; row += n_threads * block) {
         tick(a.indptr[row]);
         parallel_blocks(n_threads, n_threads, [&](i64 b, int slot) {
             const i64 first = std::min(row + b * block, a.rows);
             sketch_rows(a, first, std::min(block, a.rows - first), g, offset,
-                        gammas.data() + slot * gamma_size, out);
+                        gammas.data() + slot * gamma_size, nexts.data() + slot * block, out);
         });
     }
 }

@@ -139,7 +139,8 @@ void sparse_sign(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride, 
     }
 }
 
-// Box-Muller on two words: sqrt(-2 ln u) (cos, sin)(2π v), u = (a + 1/2) / 2^32, v = b / 2^32.
+// Box-Muller on two words: sqrt(-2 ln u) (cos, sin)(2π v), u = (a / 2 + 1/4) / 2^31 (a / 2 rounded
+// down), v = b / 2^32.
 SKMM_INLINE void box_muller(u32 a, u32 b, float* x, float* y) {
     // u = z 2^e, z in [sqrt(1/2), sqrt(2)); ln(1 + f), f = z - 1, from the odd series in f/(2 + f).
     const float u = (static_cast<float>(static_cast<int>(a >> 1)) + 0.25f) * 0x1p-31f;
@@ -313,16 +314,16 @@ struct Int {
 
 template <class T>
 struct Register {
-    static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
-    typedef T V __attribute__((vector_size(kLanes * sizeof(T))));
-    typedef float F __attribute__((vector_size(kLanes * sizeof(float))));
+    static constexpr int kSize = kVectorBytes / static_cast<int>(sizeof(T));
+    typedef T V __attribute__((vector_size(kSize * sizeof(T))));
+    typedef float F __attribute__((vector_size(kSize * sizeof(float))));
 };
 
 template <int R, class T>
 SKMM_INLINE void gemm_rows(const T* a, i64 a_stride, int depth, const float* strip, T* out,
                            i64 out_stride, int width) {
     using V = typename Register<T>::V;
-    constexpr int L = Register<T>::kLanes;
+    constexpr int L = Register<T>::kSize;
     for (int k0 = 0; k0 < width; k0 += L * kGemmVectors) {
         V acc[R][kGemmVectors] = {};
         for (int c = 0; c < depth; ++c) {

@@ -21,11 +21,9 @@ constexpr i64 kSegment = 1 << 15;
 // Rows whose accumulators one thread keeps in its cache while it reads a segment.
 constexpr i64 kGroupRows = 256;
 
-// CSR rows taken by a thread at a time.
+// CSR rows taken by a thread at a time, and entries of Γ used between two ticks.
 constexpr i64 kCsrRows = 64;
-
-// Such pieces of work per thread between two ticks.
-constexpr i64 kCsrBlocks = 8;
+constexpr i64 kCsrWork = 1 << 26;
 
 float entry_of(const SparseSign& g) { return 1.0f / std::sqrt(static_cast<float>(g.zeta)); }
 
@@ -134,13 +132,16 @@ void sketch(CsrView<T, I> a, const SparseSign& g, i64 offset, bool accumulate, i
 
     TargetTables tables(g.zeta, n_threads);
     Scratch<T> sums(n_threads * m);
-    const i64 batch = kCsrRows * kCsrBlocks * n_threads;
+    const i64 row_work = ceil_div(a.indptr[a.rows] * g.zeta, a.rows) + 1;
+    const i64 batch = std::max<i64>(kCsrWork / row_work, 1) * n_threads;
+    const i64 block =
+        std::clamp<i64>(ceil_div(std::min(batch, a.rows), 4 * n_threads), 1, kCsrRows);
     for (i64 row = 0; row < a.rows; row += batch) {
         tick(a.indptr[row]);
         const i64 end = std::min(row + batch, a.rows);
-        parallel_blocks(ceil_div(end - row, kCsrRows), n_threads, [&](i64 b, int slot) {
+        parallel_blocks(ceil_div(end - row, block), n_threads, [&](i64 b, int slot) {
             T* sum = sums.data() + slot * m;
-            for (i64 i = row + b * kCsrRows; i < std::min(row + (b + 1) * kCsrRows, end); ++i) {
+            for (i64 i = row + b * block; i < std::min(row + (b + 1) * block, end); ++i) {
                 std::fill_n(sum, m, T(0));
                 add_row(a, i, g, offset, tables[slot], sum);
                 for (i64 k = 0; k < m; ++k) out.row(i)[k] += scale * sum[k];

@@ -6,8 +6,10 @@ from . import _core
 from .design import VOptimal, v_optimal
 from .diagnose import Diagnosis, diagnose
 from .draw import draw
-from .moments import MomentMatch, Moments, match_moments, moments
-from .select import Selection, select
+from .moments import MomentMatch, match_moments
+from .pool import Moments, moments
+from .select import select
+from .selection import Selection
 from .sketch import Gaussian, Sketch, SparseSign
 
 # A worker forked by multiprocessing (a DataLoader's, say) inherits OpenMP without its threads.

@@ -40,7 +40,7 @@ def groups(
         if not included[g] <= count <= available[g]:
             raise ValueError(
                 f"per_class: expected between {included[g]} (included) and {available[g]} "
-                f"(available) rows of class {classes[g]!r}, got a count of {count}"
+                f"(available) rows of class {classes[g]}, got a count of {count}"
             )
     return group, quota
 

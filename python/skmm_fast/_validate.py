@@ -153,8 +153,8 @@ def csr(name: str, x: Any) -> sp.csr_array:
             raise TypeError(
                 f"{name}: expected {part} of {' or '.join(t.__name__ for t in types)}, got {got}"
             )
-        if array.ndim != 1 or not array.flags.c_contiguous:
-            raise ValueError(f"{name}: expected {part} to be a contiguous vector")
+        if array.ndim != 1 or not (array.flags.c_contiguous and array.flags.aligned):
+            raise ValueError(f"{name}: expected {part} to be a contiguous, aligned vector")
     nnz = len(x.indices)
     if len(x.data) != nnz or len(x.indptr) != rows + 1:
         raise ValueError(
@@ -241,8 +241,39 @@ def rows(name: str, indices: object, n_samples: int) -> Indices:
     return distinct.astype(np.int64)
 
 
-def vector_of_ids(sample_ids: object, length: int) -> Indices:
-    """(B,) int64 sample ids."""
+def inclusion_probabilities(name: str, s: Any, n: int, n_rows: int | None = None) -> Floats:
+    """π = n s as float64 in [0, 1] with sum n to rounding; s may be off by 1e-6 (a tenth of 1/n).
+
+    Raises where s is not a float vector (of length n_rows), leaves [0, 1/n] or does not sum to 1.
+    """
+    s = dense(name, s, ndim=1)
+    if n_rows is not None and len(s) != n_rows:
+        raise ValueError(f"{name}: expected shape ({n_rows},), got {s.shape}")
+    raise_not_finite(name, np.isfinite(s))
+    total = float(s.sum(dtype=np.float64))
+    if not abs(total - 1) <= min(1e-6, 0.1 / n):
+        raise ValueError(f"{name}: expected entries that sum to 1, got sum {total:.9g}")
+    outside = np.flatnonzero((s < 0) | (s * n > 1 + 1e-6))
+    if len(outside):
+        raise ValueError(
+            f"{name}: expected entries in [0, 1/n = {1 / n:.6g}], got {s[outside[0]]:.6g} in row "
+            f"{outside[0]} ({len(outside)} such rows)"
+        )
+    pi: Floats = np.minimum(s.astype(np.float64) * n, 1.0)
+    for _ in range(2):  # to the last bits: the rows strictly inside carry the rest
+        inside = (pi > 0) & (pi < 1)
+        if inside.any():
+            pi[inside] *= (n - (pi == 1).sum()) / pi[inside].sum()
+            np.minimum(pi, 1.0, out=pi)
+    if abs(pi.sum() - n) > 1e-6:
+        raise ValueError(f"{name}: expected entries that sum to 1 with none above 1/n, n = {n}")
+    return pi
+
+
+def vector_of_ids(sample_ids: object, length: int, needed: bool) -> Indices:
+    """(B,) int64 sample ids, empty where not needed."""
+    if not needed:
+        return np.empty(0, np.int64)
     if sample_ids is None:
         raise ValueError("sample_ids: expected ids with targets='random', got None")
     ids = vector("sample_ids", sample_ids)

@@ -29,11 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     try:
-        for module, extra in (("torch", "torch"), ("sklearn", "sklearn"), ("matplotlib", "plot")):
-            need(module, extra)
-        from . import demo as demo_module
-
-        demo_module.run(args.out, seeds=args.seeds)
+        for module in ("torch", "sklearn", "matplotlib", "tqdm"):
+            need(module, {"matplotlib": "plot", "tqdm": "cli"}.get(module, module))
     except ImportError as error:
         parser.exit(1, f"skmm-fast: {error}\n")
+    from . import demo as demo_module
+
+    demo_module.run(args.out, seeds=args.seeds)
     return 0

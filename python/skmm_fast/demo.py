@@ -24,7 +24,8 @@ from ._extras import need
 from ._files import write_whole
 from .gradients import GradientSketcher
 from .plot import draw_pool, draw_spectrum
-from .select import Selection, select
+from .select import select
+from .selection import Selection
 
 COUNTS = (50, 100, 200)
 SEEDS = 5
@@ -57,7 +58,6 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
     """The demo; writes demo.png and demo.json to the folder `out`, returns what the JSON holds."""
     tqdm = need("tqdm", "cli").tqdm
     load_digits = need("sklearn.datasets", "sklearn").load_digits
-    need("matplotlib", "plot")
     data, target = load_digits(return_X_y=True)
     X, y = (data / 16).astype(np.float32), target.astype(np.int64)
     clock, scores = Clock(), defaultdict(list)
@@ -192,8 +192,8 @@ def report(scores: Scores, first: dict[int, Selection], clock: Clock) -> None:
 def picture(path: Path, scores: Scores, selection: Selection) -> None:
     figure = need("matplotlib.figure", "plot").Figure(figsize=(14, 4.2), layout="constrained")
     pool_axes, spectrum_axes, score_axes = figure.subplots(1, 3)
-    draw_pool(pool_axes, selection)
-    draw_spectrum(spectrum_axes, selection)
+    draw_pool(pool_axes, selection.picture, selection.diagnosis, "v-optimal")
+    draw_spectrum(spectrum_axes, selection.picture, selection.diagnosis)
     for method in ("uniform", *METHODS):
         counts = sorted(n for what, n in scores if what == method)
         accuracy = [[a for a, _ in scores[method, n]] for n in counts]

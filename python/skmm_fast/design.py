@@ -14,7 +14,7 @@ from . import _core, _validate
 from ._progress import bar
 from ._quotas import groups
 from ._validate import Array, Floats, Indices
-from .moments import Pool
+from .pool import Pool
 
 SAMPLERS = ("greedy", "linear", "exp")
 
@@ -68,7 +68,7 @@ def v_optimal(
     refine : exchange rows until no swap helps: the best row comes in, the least useful goes out
     seed : of the random samplers
     y, per_class : (N,) labels and how many rows of each: "proportional" (to the classes' sizes),
-        "balanced", or a mapping of every class to its count
+        "balanced", or a mapping of classes to their counts (0 where absent)
     include, exclude : rows that must and must not be chosen; with per_class, inside its counts
     bound : compute the lower bound (some dozens of passes over W)
     n_threads : of the core; the selection does not depend on it
@@ -100,10 +100,12 @@ def v_optimal(
             _validate.seed(seed), group, quota, include.tolist(), threads, tick,
         )  # fmt: skip
     rows = np.sort(rows)
-    ridge = 0.0 if np.linalg.matrix_rank(W[rows]) == rank else RIDGE
+    objective, ridge = trace_and_largest(W, rows)[0], 0.0
+    if not np.isfinite(objective):
+        objective, ridge = trace_and_largest(W, rows, RIDGE)[0], RIDGE
     return VOptimal(
         indices=rows,
-        objective=n * _trace_of_inverse(W[rows], ridge),
+        objective=objective,
         ridge=ridge,
         lower_bound=lower_bound(W, n, n_threads=n_threads) if bound else -np.inf,
         route="greedy",
@@ -111,9 +113,15 @@ def v_optimal(
     )
 
 
-def _trace_of_inverse(W_S: Array, ridge: float) -> float:
-    M = W_S.T.astype(np.float64) @ W_S + ridge * np.eye(W_S.shape[1])
-    return float(np.trace(np.linalg.inv(M)))
+def trace_and_largest(W: Array, S: Indices, ridge: float = 0.0) -> tuple[float, float]:
+    """Trace and largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are those of
+    Σ̃ Σ̃_S⁻¹; infinite where that does not exist to float64 rounding."""
+    W_S = W[S].astype(np.float64)
+    eigenvalues = (np.linalg.eigvalsh(W_S.T @ W_S) + ridge) / len(S)
+    k = len(eigenvalues)
+    if eigenvalues[0] <= k * np.finfo(np.float64).eps * eigenvalues[-1]:
+        return np.inf, np.inf
+    return float((1 / eigenvalues).sum()), float(1 / eigenvalues[0])
 
 
 def lower_bound(
@@ -141,7 +149,7 @@ def lower_bound(
         try:
             L = np.linalg.inv(np.linalg.cholesky(M))
         except np.linalg.LinAlgError:
-            return np.inf, s
+            return np.inf, s  # the line search turns back from here
         C = L.T @ L
         g = np.empty(N)
         for rows in _validate.row_blocks(W):
@@ -165,6 +173,8 @@ def lower_bound(
             if f_next <= max(recent[-10:]) + 1e-4 * t * slope or t < 1e-10:
                 break
             t /= 2
+        if not np.isfinite(f_next):
+            break
         change = t * d
         curvature = float(change @ (g_next - g))
         step = float(change @ change) / curvature if curvature > 0 else 2 * step

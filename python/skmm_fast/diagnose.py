@@ -9,8 +9,8 @@ import numpy as np
 
 from . import _core, _validate
 from ._validate import Array, Floats, Indices
-from .design import lower_bound
-from .moments import Moments, Pool
+from .design import lower_bound, trace_and_largest
+from .pool import Moments, Pool
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Diagnosis:
     """Figures of a selection S of n rows; lower is better. Those marked * are infinite where S does
     not span the numerical range of Z."""
 
-    v_optimality: float  # * tr(Σ̃ Σ̃_S⁻¹) >= rank: the variance part of the risk, times n/σ²
+    v_optimality: float  # * tr(Σ̃ Σ̃_S⁻¹): the variance part of the risk, times n/σ²
     lower_bound: float  # no n rows have a lower v_optimality; -inf where not asked for
     random_v_optimality: Floats  # (n_random,) * of uniform draws of n rows
     c_s: float  # * smallest c with Σ̃ ⪯ c Σ̃_S
@@ -30,6 +30,19 @@ class Diagnosis:
     n_samples: int
     warnings: tuple[str, ...]
 
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> Diagnosis:
+        """From what JSON gives back: infinite figures are strings there."""
+        figures = ("v_optimality", "lower_bound", "c_s", "spectral", "moment_error")
+        return cls(
+            **{
+                **values,
+                **{name: float(values[name]) for name in figures},
+                "random_v_optimality": np.array(values["random_v_optimality"], np.float64),
+                "warnings": tuple(values["warnings"]),
+            }
+        )
+
     def __str__(self) -> str:
         random = self.random_v_optimality
         lines = [
@@ -38,8 +51,12 @@ class Diagnosis:
             f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}",
         ]
         if len(random):
-            with np.errstate(invalid="ignore"):  # infinite ones have no spread
-                lines.append(f"  uniform draws           {random.mean():.4g} ± {random.std():.2g}")
+            spans = np.isfinite(random)
+            figures = (
+                f"{random[spans].mean():.4g} ± {random[spans].std():.2g}" if spans.any() else ""
+            )
+            missed = "" if spans.all() else f" ({(~spans).sum()} of {len(random)} do not span Z)"
+            lines.append(f"  uniform draws           {figures}{missed}")
         if np.isfinite(self.lower_bound):
             lines.append(f"  certified lower bound   {self.lower_bound:.4g}")
         lines += [
@@ -82,8 +99,8 @@ def diagnose(
     seed = _validate.seed(seed)
     n = len(S)
     draws = [_core.draw_subset(len(Z), n, seed, 1 + i) for i in range(n_random)]
-    random = np.array([_trace_and_largest(W, R)[0] for R in draws])
-    v_optimality, c_s = _trace_and_largest(W, S)
+    random = np.array([trace_and_largest(W, R)[0] for R in draws])
+    v_optimality, c_s = trace_and_largest(W, S)
     return Diagnosis(
         v_optimality=v_optimality,
         lower_bound=lower_bound(W, n, n_threads=n_threads) if bound else -np.inf,
@@ -97,16 +114,6 @@ def diagnose(
         n_samples=len(Z),
         warnings=tuple(_warnings(n, mom, v_optimality, random)),
     )
-
-
-def _trace_and_largest(W: Array, S: Indices) -> tuple[float, float]:
-    """tr(Σ̃ Σ̃_S⁻¹) and λ_max(Σ̃ Σ̃_S⁻¹), both from the eigenvalues of W_SᵀW_S / n."""
-    W_S = W[S].astype(np.float64)
-    eigenvalues = np.linalg.eigvalsh(W_S.T @ W_S / len(S))
-    k = len(eigenvalues)
-    if len(S) < k or eigenvalues[0] <= k * np.finfo(np.float64).eps * eigenvalues[-1]:
-        return np.inf, np.inf
-    return float((1 / eigenvalues).sum()), float(1 / eigenvalues[0])
 
 
 def _spectral(Z: Array, mom: Moments, S: Indices) -> float:

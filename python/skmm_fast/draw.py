@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from . import _core, _validate
-from .moments import inclusion_probabilities
 
 METHODS = ("pivotal", "systematic", "top")
 
@@ -32,7 +31,7 @@ def draw(s: Any, n: int, method: str = "pivotal", seed: int = 0) -> _validate.In
     _validate.choice("method", method, METHODS)
     n_rows = len(_validate.dense("s", s, ndim=1))
     n = _validate.integer("n", n, 1, n_rows)
-    pi = inclusion_probabilities("s", s, n)
+    pi = _validate.inclusion_probabilities("s", s, n)
     seed = _validate.seed(seed)
     if method == "top":
         return np.sort(np.argsort(-pi, kind="stable")[:n])

@@ -72,6 +72,9 @@ class GradientSketcher:
             raise ValueError("targets: expected 'label' with loss='mse', got 'random'")
         self.names = _chosen(model, params)
         self.micro_batch = _validate.integer("micro_batch", micro_batch, 1)
+        devices = {p.device.type for p in model.parameters()}
+        if devices != {"cpu"}:
+            raise ValueError(f"model: expected parameters on the CPU, got {devices}")
         chosen = self._parameters().values()
         types = {p.dtype for p in chosen}
         if len(types) > 1 or not types <= {torch.float32, torch.float64}:
@@ -103,11 +106,13 @@ class GradientSketcher:
         sample_ids, a module in training mode, NaN or Inf in the gradients.
         """
         self._check_eval_mode()
-        inputs, labels = self._checked(batch, sample_ids)
+        inputs, labels = self._checked(batch)
+        ids = _validate.vector_of_ids(sample_ids, len(inputs), needed=labels is None)
         Z = torch.zeros(len(inputs), self.sketch.out_dim, dtype=self._dtype)
         for i in range(0, len(inputs), self.micro_batch):
             rows = slice(i, i + self.micro_batch)
-            grads = self._per_sample(self._parameters(), inputs[rows], labels[rows])
+            y = self._random_labels(inputs[rows], ids[rows], i) if labels is None else labels[rows]
+            grads = self._per_sample(self._parameters(), inputs[rows], y)
             finite = torch.stack([g.flatten(1).isfinite().all(1) for g in grads.values()]).all(0)
             if not finite.all():
                 first = i + int((~finite).nonzero()[0])
@@ -129,19 +134,18 @@ class GradientSketcher:
                     "dropout and batch statistics would enter the gradients; call model.eval()"
                 )
 
-    def _checked(self, batch: Any, sample_ids: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs, and labels that fit the model's output."""
+    def _checked(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Inputs, and labels that fit the model's output; None where targets are random."""
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             raise TypeError(f"batch: expected (inputs, labels), got {type(batch).__name__}")
         inputs, labels = batch
         if not isinstance(inputs, torch.Tensor) or len(inputs) == 0:
             raise ValueError("batch: expected inputs as a tensor of at least one sample")
-        with torch.no_grad():
-            out = self.model(inputs[:1])[0]  # of one sample
+        out = self._output_of_one(inputs)
         if self.loss == "cross-entropy" and out.ndim != 1:
-            raise ValueError(f"model: expected logits (B, C), got shape (B, {tuple(out.shape)})")
+            raise ValueError(f"model: expected logits (B, C), got shape {('B', *out.shape)}")
         if self.targets == "random":
-            return inputs, self._random_labels(inputs, sample_ids)
+            return inputs, None
         if not isinstance(labels, torch.Tensor) or len(labels) != len(inputs):
             got = len(labels) if isinstance(labels, torch.Tensor) else type(labels).__name__
             raise ValueError(
@@ -150,7 +154,7 @@ class GradientSketcher:
         if self.loss == "mse":
             if labels.shape[1:] != out.shape:
                 raise ValueError(
-                    f"batch: expected labels of the model's output shape (B, *{tuple(out.shape)}), "
+                    f"batch: expected labels of the model's output shape {('B', *out.shape)}, "
                     f"got {tuple(labels.shape)}"
                 )
         elif labels.dtype != torch.int64 or labels.ndim != 1:
@@ -163,6 +167,21 @@ class GradientSketcher:
                 f"{int(labels.max())}"
             )
         return inputs, labels.detach()
+
+    @torch.no_grad()
+    def _output_of_one(self, inputs: torch.Tensor) -> torch.Tensor:
+        try:
+            out = self.model(inputs[:1])
+        except (RuntimeError, TypeError, IndexError) as error:
+            raise ValueError(
+                "batch: expected inputs that the model takes, got shape "
+                f"{tuple(inputs.shape)} of {inputs.dtype}: {error}"
+            ) from error
+        if not isinstance(out, torch.Tensor) or len(out) != 1:
+            raise TypeError(
+                f"model: expected a tensor (B, ...) as output, got {type(out).__name__}"
+            )
+        return out[0]
 
     def _parameters(self) -> dict[str, torch.Tensor]:
         named = dict(self.model.named_parameters())
@@ -179,14 +198,17 @@ class GradientSketcher:
         )
 
     @torch.no_grad()
-    def _random_labels(self, inputs: torch.Tensor, sample_ids: Any) -> torch.Tensor:
-        ids = _validate.vector_of_ids(sample_ids, len(inputs))
+    def _random_labels(
+        self, inputs: torch.Tensor, ids: _validate.Indices, first: int
+    ) -> torch.Tensor:
+        """Classes drawn from the model's predictive distribution; `first`: number of inputs[0]."""
         u = torch.from_numpy(_core.random_target_uniforms(ids, self.sketch.seed))
         cdf = torch.softmax(self.model(inputs).double(), dim=1).cumsum(dim=1)
-        if not cdf.isfinite().all():
-            first = int((~cdf.isfinite().all(1)).nonzero()[0])
+        finite = cdf.isfinite().all(1)
+        if not finite.all():
             raise ValueError(
-                f"batch: expected finite logits, got NaN or Inf first in sample {first}"
+                "batch: expected finite logits, got NaN or Inf first in sample "
+                f"{first + int((~finite).nonzero()[0])}"
             )
         return torch.searchsorted(cdf, (u * cdf[:, -1])[:, None]).squeeze(1)
 

@@ -5,105 +5,16 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from . import _core, _validate
 from ._progress import bar
-from ._validate import Array, Floats, Indices
+from ._validate import Array, Floats, Indices, inclusion_probabilities
+from .pool import Pool, times
 
 WEIGHTINGS = ("paper", "relative")
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Spectrum of the second moment Σ̃ = ZᵀZ/N = VΛVᵀ (not centred)."""
-
-    eigenvalues: Floats  # (m,), descending, >= 0
-    eigenvectors: Floats  # (m, m), columns
-    rank: int  # eigenvalues above rounding
-    intrinsic_dim: int  # r̄ = min{t : Σ_{j>t} λ_j <= tr(Σ̃)/N}
-    n_samples: int
-
-
-def moments(Z: Any) -> Moments:
-    """Eigenvalues, eigenvectors, rank and intrinsic dimension of Σ̃ = ZᵀZ/N.
-
-    Z: (N, m) float32 or float64. Sums are float64. An eigenvalue counts towards the rank above
-    λ_1 max(10 m ε_64, (m ε_Z)²): below, it is rounding of Σ̃ or of Z.
-
-    Raises TypeError or ValueError for wrong dtype or shape, NaN or Inf, Z = 0, and rows whose root
-    mean square norm is not within 1e-75 to 1e75.
-    """
-    return Pool.of(Z).moments
-
-
-def spectrum(Z: Array, name: str = "Z") -> Moments:
-    """`moments` of a checked array that the caller knows by this name."""
-    n, m = Z.shape
-    sigma = np.zeros((m, m))
-    with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        for rows in _validate.row_blocks(Z):
-            block = Z[rows].astype(np.float64)
-            sigma += block.T @ block / n
-        total = float(np.trace(sigma))
-    if total == 0.0 and not any(Z[rows].any() for rows in _validate.row_blocks(Z)):
-        raise ValueError(f"{name}: expected a nonzero entry, got zeros only")
-    if not 1e-150 < total < 1e150:  # so that fourth powers of entries are float64 numbers
-        raise ValueError(f"{name}: expected rows of norm 1e-75 to 1e75, got {np.sqrt(total):.3g}")
-    eigenvalues, eigenvectors = np.linalg.eigh(sigma)
-    eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
-    eps = m * max(10 * np.finfo(np.float64).eps, m * float(np.finfo(Z.dtype).eps) ** 2)
-    tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
-    return Moments(
-        eigenvalues=eigenvalues,
-        eigenvectors=np.ascontiguousarray(eigenvectors[:, ::-1]),
-        rank=int((eigenvalues > eps * eigenvalues[0]).sum()),
-        intrinsic_dim=int((tail <= tail[0] / n).argmax()),
-        n_samples=n,
-    )
-
-
-def times(Z: Array, B: Floats) -> Array:
-    """Z B in float64, stored in Z's dtype: (N, m) times (m, k)."""
-    out = np.empty((len(Z), B.shape[1]), Z.dtype)
-    for rows in _validate.row_blocks(Z):
-        out[rows] = Z[rows].astype(np.float64) @ B
-    return out
-
-
-@dataclass(frozen=True)
-class Pool:
-    """A checked Z and what the methods need of it, made once per call of the library."""
-
-    Z: Array
-    moments: Moments
-
-    @classmethod
-    def of(cls, Z: Any, name: str = "Z") -> Pool:
-        """Z itself where it is a Pool already."""
-        if isinstance(Z, Pool):
-            return Z
-        Z = _validate.sketch_matrix(name, Z)
-        return cls(Z, spectrum(Z, name))
-
-    @cached_property
-    def W(self) -> Array:
-        """Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I.
-
-        In two steps: eigenvalues near rounding have few correct digits, so that the first W is
-        only nearly white; its own second moment finishes it.
-        """
-        k = self.moments.rank
-        B = self.moments.eigenvectors[:, :k] / np.sqrt(self.moments.eigenvalues[:k])
-        M = np.zeros((k, k))
-        for rows in _validate.row_blocks(self.Z):
-            block = self.Z[rows].astype(np.float64) @ B
-            M += block.T @ block
-        L = np.linalg.cholesky(M / len(self.Z))
-        return times(self.Z, np.linalg.solve(L, B.T).T)
 
 
 @dataclass(frozen=True)
@@ -115,7 +26,7 @@ class MomentMatch:
     objective: float  # φ(s)
     gap: float  # φ(s) - min φ lies in [0, gap]
     n_iter: int
-    converged: bool  # gap <= tol φ(s_0)
+    converged: bool  # gap <= tol φ(s_0), or φ(s) is zero to rounding
     history: dict[str, Floats]  # "objective", "gap", "seconds" of each iteration
 
 
@@ -225,32 +136,3 @@ def _column_squares(Y: Array, s: Floats | None = None) -> Floats:
         squares = np.square(Y[rows], dtype=np.float64)
         total += squares.sum(axis=0) if s is None else s[rows] @ squares
     return total
-
-
-def inclusion_probabilities(name: str, s: Any, n: int, n_rows: int | None = None) -> Floats:
-    """π = n s as float64 in [0, 1] with sum n to rounding; s may be off by 1e-6 (a tenth of 1/n).
-
-    Raises where s is not a float vector (of length n_rows), leaves [0, 1/n] or does not sum to 1.
-    """
-    s = _validate.dense(name, s, ndim=1)
-    if n_rows is not None and len(s) != n_rows:
-        raise ValueError(f"{name}: expected shape ({n_rows},), got {s.shape}")
-    _validate.raise_not_finite(name, np.isfinite(s))
-    total = float(s.sum(dtype=np.float64))
-    if not abs(total - 1) <= min(1e-6, 0.1 / n):
-        raise ValueError(f"{name}: expected entries that sum to 1, got sum {total:.9g}")
-    outside = np.flatnonzero((s < 0) | (s * n > 1 + 1e-6))
-    if len(outside):
-        raise ValueError(
-            f"{name}: expected entries in [0, 1/n = {1 / n:.6g}], got {s[outside[0]]:.6g} in row "
-            f"{outside[0]} ({len(outside)} such rows)"
-        )
-    pi: Floats = np.minimum(s.astype(np.float64) * n, 1.0)
-    for _ in range(2):  # to the last bits: the rows strictly inside carry the rest
-        inside = (pi > 0) & (pi < 1)
-        if inside.any():
-            pi[inside] *= (n - (pi == 1).sum()) / pi[inside].sum()
-            np.minimum(pi, 1.0, out=pi)
-    if abs(pi.sum() - n) > 1e-6:
-        raise ValueError(f"{name}: expected entries that sum to 1 with none above 1/n, n = {n}")
-    return pi

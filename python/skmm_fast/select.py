@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import inspect
-import json
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import scipy.sparse as sp
 
 from . import _validate
 from . import sketch as sketches
-from ._extras import need
-from ._files import write_whole
-from ._validate import Array, Indices
+from ._quotas import labels
+from ._validate import Indices
 from .design import v_optimal
-from .diagnose import Diagnosis, diagnose
+from .diagnose import diagnose
 from .draw import draw as draw_rows
-from .moments import Pool, match_moments
+from .moments import match_moments
+from .pool import Pool
+from .selection import Selection, picture_of, plain
 
-FORMAT = 1
 MAX_SKETCH_DIM = 512  # of the default
-PICTURE_ROWS = 5000  # of the pool kept for the picture
 
 
 def select(
@@ -83,6 +78,8 @@ def select(
     else:
         m = min(r, _validate.integer("sketch_dim", sketch_dim, 1))
     include, exclude = _validate.constraints(N, n, include, exclude)
+    if y is not None:
+        labels(y, N)
 
     if m < r:
         S = sketches.make(sketch, r, m, seed)
@@ -92,7 +89,13 @@ def select(
     pool = Pool.of(Z, "X")
     common = {"seed": seed, "n_threads": n_threads, "progress": progress}
     constraints = {"y": y, "per_class": per_class, "include": include, "exclude": exclude}
-    indices = run(pool, n, common, constraints, **method_options)
+    indices, solver = run(pool, n, common, constraints, **method_options)
+    diagnosis = diagnose(pool, indices, seed=seed, n_threads=n_threads)
+    if not solver.get("converged", True):
+        said = (
+            f"moment matching did not converge: gap {solver['gap']:.3g}; raise max_iter or tol",
+        )
+        diagnosis = replace(diagnosis, warnings=diagnosis.warnings + said)
     settings = {
         "method": method,
         "n": requested,
@@ -105,16 +108,16 @@ def select(
         "n_exclude": len(exclude),
         "seed": seed,
         "options": method_options,
+        "solver": solver,
     }
-    return Selection(
-        indices=indices,
-        diagnosis=diagnose(pool, indices, seed=seed, n_threads=n_threads),
-        settings={name: _plain(value) for name, value in settings.items()},
-        picture=_picture(pool, indices),
-    )
+    return Selection(indices, diagnosis, plain(settings), picture_of(pool, indices))
 
 
-def _check_options(method: str, run: Callable[..., Indices], options: dict[str, Any]) -> None:
+# (pool, n, seed etc., constraints, options of its own) -> rows, and what the solver says of them
+Method = Callable[..., tuple[Indices, dict[str, Any]]]
+
+
+def _check_options(method: str, run: Method, options: dict[str, Any]) -> None:
     known = [
         name for name, p in inspect.signature(run).parameters.items() if p.default is not p.empty
     ]
@@ -132,18 +135,12 @@ def _v_optimal(
     block: int = 1,
     refine: bool = True,
     temperature: float = 0.1,
-) -> Indices:
-    return v_optimal(
-        pool,
-        n,
-        sampler,
-        block,
-        refine,
-        temperature=temperature,
-        bound=False,
-        **constraints,
+) -> tuple[Indices, dict[str, Any]]:
+    found = v_optimal(
+        pool, n, sampler, block, refine, temperature=temperature, bound=False, **constraints,
         **common,
-    ).indices
+    )  # fmt: skip
+    return found.indices, {"route": found.route, "n_swaps": found.n_swaps, "ridge": found.ridge}
 
 
 def _moment_matching(
@@ -157,128 +154,21 @@ def _moment_matching(
     tol: float = 1e-6,
     max_iter: int = 1000,
     draw: str = "systematic",
-) -> Indices:
+) -> tuple[Indices, dict[str, Any]]:
     if constraints.pop("per_class") is not None:
         raise ValueError("per_class: expected method='v-optimal', got method='moment-matching'")
     del constraints["y"]
     fit = match_moments(pool, n, c_s, weighting, init, tol, max_iter, **constraints, **common)
-    return draw_rows(fit.s, n, draw, common["seed"])
+    facts = {
+        "converged": fit.converged,
+        "objective": fit.objective,
+        "gap": fit.gap,
+        "n_iter": fit.n_iter,
+    }
+    return draw_rows(fit.s, n, draw, common["seed"]), facts
 
 
-# Every method: (pool, n, seed etc., constraints, options of its own) -> rows.
-METHODS: dict[str, Callable[..., Indices]] = {
+METHODS: dict[str, Method] = {
     "v-optimal": _v_optimal,
     "moment-matching": _moment_matching,
 }
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON gives it back."""
-    if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
-
-
-def _picture(pool: Pool, indices: Indices) -> dict[str, Array]:
-    """What the plot needs: pool (at most PICTURE_ROWS rows, evenly taken) and selection along the
-    two leading eigenvectors, and the spectrum."""
-    plane = pool.moments.eigenvectors[:, :2]
-    return {
-        "pool": pool.Z[:: -(-len(pool.Z) // PICTURE_ROWS)] @ plane,
-        "selected": pool.Z[indices] @ plane,
-        "eigenvalues": pool.moments.eigenvalues,
-    }
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """n rows, how good they are, and how they were found."""
-
-    indices: Indices  # (n,), ascending, distinct
-    diagnosis: Diagnosis
-    settings: dict[str, Any]
-    picture: dict[str, Array]
-
-    def subset(self, dataset: Any) -> Any:
-        """The chosen samples: an array or sparse matrix by rows, a Hugging Face dataset by its
-        `select`, a list or tuple as a list, any other map-style dataset as a torch `Subset`.
-
-        Raises ValueError where len(dataset) is not the N that was selected from.
-        """
-        shaped = hasattr(dataset, "shape")
-        length = dataset.shape[0] if shaped else len(dataset)
-        if length != self.settings["n_samples"]:
-            raise ValueError(
-                f"dataset: expected {self.settings['n_samples']} samples, got {length}"
-            )
-        if hasattr(dataset, "iloc"):
-            return dataset.iloc[self.indices]
-        if shaped:
-            return dataset[self.indices]
-        if isinstance(dataset, (list, tuple)):
-            return [dataset[i] for i in self.indices]
-        if hasattr(dataset, "select"):
-            return dataset.select(self.indices)
-        return need("torch.utils.data", "torch").Subset(dataset, self.indices.tolist())
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one `.npz`, or, where path ends in .json, that JSON and an `.indices.npy` beside
-        it. Returns the path written (".npz" is added where there is no such suffix).
-
-        Each file is written under a temporary name, synced and renamed: it exists whole or not.
-        """
-        path = _with_suffix(path)
-        diagnosis = asdict(self.diagnosis)
-        diagnosis["random_v_optimality"] = self.diagnosis.random_v_optimality.tolist()
-        meta = {"format": FORMAT, "settings": self.settings, "diagnosis": diagnosis}
-        if path.suffix == ".json":
-            beside = path.with_suffix(".indices.npy")
-            write_whole(beside, lambda f: np.save(f, self.indices))
-            meta["indices"] = beside.name
-            meta["picture"] = {name: x.tolist() for name, x in self.picture.items()}
-            write_whole(path, lambda f: f.write(json.dumps(meta, indent=1).encode()))
-        else:
-            arrays: dict[str, Any] = {"indices": self.indices, **self.picture}
-            text = np.array(json.dumps(meta))
-            write_whole(path, lambda f: np.savez(f, meta=text, **arrays))
-        return path
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Selection:
-        """What `save` wrote to `path`. Raises ValueError for another file or format version."""
-        path = _with_suffix(path)
-        try:
-            if path.suffix == ".json":
-                meta = json.loads(path.read_bytes())
-                arrays = {name: np.array(x) for name, x in meta["picture"].items()}
-                arrays["indices"] = np.load(path.with_name(meta["indices"]))
-            else:
-                with np.load(path) as file:
-                    arrays = dict(file)
-                meta = json.loads(str(arrays.pop("meta")))
-            if meta["format"] != FORMAT:
-                raise ValueError(meta["format"])
-            diagnosis = meta["diagnosis"]
-            diagnosis["random_v_optimality"] = np.array(diagnosis["random_v_optimality"])
-            diagnosis["warnings"] = tuple(diagnosis["warnings"])
-            return cls(arrays.pop("indices"), Diagnosis(**diagnosis), meta["settings"], arrays)
-        except (ValueError, TypeError, KeyError, AttributeError, EOFError, BadZipFile) as error:
-            raise ValueError(
-                f"path: expected a selection of format {FORMAT}, got {path} ({error!r})"
-            ) from None
-
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """A picture: pool and selection in two dimensions, and the spectrum with the intrinsic
-        dimension. Written to `path` where given; returns the matplotlib figure."""
-        from .plot import plot_selection
-
-        return plot_selection(self, path)
-
-
-def _with_suffix(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    return path if path.suffix in (".npz", ".json") else path.with_name(path.name + ".npz")

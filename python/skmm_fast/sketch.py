@@ -55,8 +55,8 @@ class Sketch(ABC):
         ----------
         G : (N, c) array of float32 or float64
             NumPy (rows of contiguous elements, `np.memmap` too), SciPy CSR, or a torch tensor on
-            the CPU; not copied. c must be in_dim, unless `out` or `col_offset` say that this is
-            one of several chunks of columns.
+            the CPU; not copied. c must be in_dim, unless `col_offset` or `accumulate` say that
+            this is one of several chunks of columns.
         out : (N, out_dim) array, C-contiguous, of the dtype of G; made where None.
         col_offset : int
             The row of Γ that belongs to the first column of G.
@@ -97,7 +97,7 @@ class Sketch(ABC):
         n, cols = A.shape
         col_offset = _validate.integer("col_offset", col_offset, 0, self.in_dim - 1)
         accumulate = _validate.boolean("accumulate", accumulate)
-        whole = out is None and col_offset == 0
+        whole = col_offset == 0 and not accumulate
         if cols > self.in_dim - col_offset or (whole and cols != self.in_dim):
             expected = f"{self.in_dim}" if whole else f"at most {self.in_dim - col_offset}"
             raise ValueError(f"{name}: expected {expected} columns, got shape {A.shape}")

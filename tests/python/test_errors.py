@@ -60,6 +60,7 @@ CASES = [
     ("no rows", lambda: S.apply(G[:0]), ValueError, r"G: expected at least one row.* \(0, 20\)"),
     ("no columns", lambda: S.apply(G[:, :0]), ValueError, "G: expected at least one row and one column"),
     ("too few columns", lambda: S.apply(G[:, :19].copy()), ValueError, "G: expected 20 columns, got shape"),
+    ("too few columns into out", lambda: S.apply(G[:, :19].copy(), out=np.zeros((6, 8), np.float32)), ValueError, "G: expected 20 columns, got shape"),
     ("too many columns", lambda: S.apply(np.hstack([G, G])), ValueError, "G: expected 20 columns"),
     ("columns apart", lambda: S.apply(np.hstack([G, G])[:, ::2]), ValueError, "G: .*contiguous elements"),
     ("Fortran order", lambda: S.apply(np.asfortranarray(G)), ValueError, "G: .*ascontiguousarray"),
@@ -94,7 +95,7 @@ CASES = [
     ("1-d CSR", lambda: S.apply(sp.csr_array(np.ones(20))), ValueError, "G: expected 2 dimensions"),
     ("CSR of uint32 indices", lambda: S.apply(csr(indices=np.array([0, 3, 1], np.uint32))), TypeError, "G: expected indices of int32 or int64, got uint32"),
     ("CSR of float indptr", lambda: S.apply(csr(indptr=np.array([0, 2.0, 3]))), TypeError, "G: expected indptr of int32 or int64, got float64"),
-    ("CSR of strided indices", lambda: S.apply(csr(indices=np.arange(6)[::2])), ValueError, "G: expected indices to be a contiguous vector"),
+    ("CSR of strided indices", lambda: S.apply(csr(indices=np.arange(6)[::2])), ValueError, "G: expected indices to be a contiguous, aligned vector"),
     ("NaN in CSR", lambda: S.apply(csr(data=(1, 2, np.nan))), ValueError, "G: .* in 1 of 2 rows, first in row 1"),
     ("CSR of wrong width", lambda: skmm.SparseSign(30, 8).apply(csr()), ValueError, "G: expected 30 columns"),
     # moments

@@ -108,7 +108,7 @@ def test_random_targets_are_keyed_by_sample():
     assert not torch.allclose(sketcher((X, Y), ids + 1), Z)
     # and follow the model's predictive distribution
     many = X[:1].repeat(20000, 1, 1, 1)
-    drawn = sketcher._random_labels(many, np.arange(20000))
+    drawn = sketcher._random_labels(many, np.arange(20000), 0)
     expected = torch.softmax(net(X[:1]), 1)[0].detach().numpy()
     np.testing.assert_allclose(
         np.bincount(drawn.numpy(), minlength=4) / 20000, expected, atol=0.015
@@ -168,6 +168,8 @@ def test_bad_models_and_batches():
             "batch: expected finite gradients, got NaN or Inf first in sample 5",
         ),
         ((X[:0], Y[:0]), ValueError, "batch: expected inputs"),
+        ((X.double(), Y), ValueError, "batch: expected inputs that the model takes"),
+        ((X[..., :5], Y), ValueError, "batch: expected inputs that the model takes"),
         (X, TypeError, r"batch: expected \(inputs, labels\), got Tensor"),
     ):
         with pytest.raises(error, match=message):

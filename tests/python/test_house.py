@@ -17,11 +17,12 @@ LAYERS = [
     {"_core"},
     {"_validate", "_extras", "_files"},
     {"_progress", "_quotas"},
-    {"sketch", "moments"},
-    {"draw", "design"},
-    {"diagnose", "gradients"},
-    {"select"},
+    {"sketch", "pool", "draw"},
+    {"moments", "design", "gradients"},
+    {"diagnose"},
     {"plot"},
+    {"selection"},
+    {"select"},
     {"demo"},
     {"cli"},
 ]
@@ -32,9 +33,8 @@ def test_imports_point_downward():
     for path in PACKAGE.glob("*.py"):
         if path.stem == "__init__":
             continue
-        tree = ast.parse(path.read_text())
-        top = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.level == 1]
-        for node in top:
+        nodes = ast.walk(ast.parse(path.read_text()))
+        for node in (n for n in nodes if isinstance(n, ast.ImportFrom) and n.level == 1):
             names = [node.module] if node.module else [a.name for a in node.names]
             for name in set(names) - {"__version__"}:
                 assert LEVEL[name] < LEVEL[path.stem], f"{path.name} imports {name}"
@@ -69,7 +69,11 @@ def test_one_file_owns_openmp_one_the_isa():
 
 def test_public_names_have_docstrings():
     for name in skmm_fast.__all__:
-        assert getattr(skmm_fast, name).__doc__, name
+        public = getattr(skmm_fast, name)
+        methods = [m for k, m in vars(public).items() if callable(m) and not k.startswith("_")]
+        for item in (public, *methods):
+            assert item.__doc__, item
+            assert not item.__doc__.startswith(f"{name}("), f"{name}: generated docstring"
 
 
 def test_version_is_the_same_everywhere():

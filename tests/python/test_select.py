@@ -64,10 +64,43 @@ def test_kinds_of_input(tmp_path):
     torch = pytest.importorskip("torch")
     expected = skmm.select(X, 30).indices
     np.save(tmp_path / "x.npy", X)
-    for same in (sp.csr_array(X), torch.from_numpy(X), np.load(tmp_path / "x.npy", mmap_mode="r")):
-        indices = skmm.select(same, 30).indices
-        assert isinstance(indices, np.ndarray)
-        assert len(set(indices) & set(expected)) >= 27  # CSR sums in another order
+    for same in (torch.from_numpy(X), np.load(tmp_path / "x.npy", mmap_mode="r")):
+        assert np.array_equal(skmm.select(same, 30).indices, expected)
+    sparse = skmm.select(sp.csr_array(X), 30).indices
+    assert len(set(sparse) & set(expected)) >= 27  # CSR sums in another order
+
+
+def test_y_is_checked_even_where_it_is_not_used():
+    with pytest.raises(ValueError, match="y: expected shape"):
+        skmm.select(X, 30, y=y[:5])
+
+
+def test_moment_matching_says_whether_it_converged():
+    sel = skmm.select(X, 30, "moment-matching", c_s=0.5, max_iter=2)
+    assert sel.settings["solver"]["converged"] is False
+    assert sel.settings["solver"]["gap"] > 0
+    assert any("did not converge" in w for w in sel.diagnosis.warnings)
+    done = skmm.select(X, 30, "moment-matching", weighting="relative", max_iter=20_000)
+    assert done.settings["solver"]["converged"] is True
+    assert not any("did not converge" in w for w in done.diagnosis.warnings)
+
+
+def test_infinite_figures_are_saved_and_loaded(tmp_path):
+    with pytest.warns(UserWarning, match="n = 5 < rank"):
+        sel = skmm.select(X, 5, sketch_dim=20)
+    assert sel.diagnosis.v_optimality == np.inf
+    assert "do not span Z" in str(sel.diagnosis)
+    for suffix in (".npz", ".json"):
+        back = skmm.Selection.load(sel.save(tmp_path / f"s{suffix}"))
+        assert str(back.diagnosis) == str(sel.diagnosis)
+    json.loads((tmp_path / "s.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_a_json_beside_the_indices_of_another_selection_is_refused(tmp_path):
+    path = skmm.select(X, 30).save(tmp_path / "s.json")
+    np.save(tmp_path / "s.indices.npy", np.arange(30))
+    with pytest.raises(ValueError, match="of another selection"):
+        skmm.Selection.load(path)
 
 
 @pytest.mark.parametrize("suffix", ["", ".npz", ".json"])
@@ -124,6 +157,8 @@ def test_subset():
     assert [int(sample[0]) for sample in sel.subset(dataset)] == sel.indices.tolist()
 
     class HuggingFaceLike:
+        shape, column_names = (120, 2), ["a", "b"]
+
         def __len__(self):
             return 120
 

@@ -1,4 +1,4 @@
-// Non-owning views of rows. Nothing here allocates, checks or copies.
+// Non-owning views of rows, and what is done to whole views. Nothing here allocates or checks.
 #pragma once
 
 #include <algorithm>

@@ -1,0 +1,27 @@
+// How the core's long calls reach Python in between.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <chrono>
+
+#include "skmm/parallel.hpp"
+
+namespace skmm::bindings {
+
+namespace py = pybind11;
+
+// A tick for the core: about ten times a second it takes the GIL, lets Python handle signals
+// (Ctrl-C raises here) and tells `progress`, when there is one, how much is done.
+inline Tick make_tick(py::object progress) {
+    using Clock = std::chrono::steady_clock;
+    return [progress, next = Clock::now()](std::int64_t done) mutable {
+        if (Clock::now() < next) return;
+        next = Clock::now() + std::chrono::milliseconds(100);
+        const py::gil_scoped_acquire gil;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        if (!progress.is_none()) progress(done);
+    };
+}
+
+}  // namespace skmm::bindings
