@@ -16,6 +16,7 @@ from ._quotas import labels
 from ._validate import Indices
 from .design import v_optimal
 from .diagnose import diagnose
+from .draw import METHODS as DRAWS
 from .draw import draw as draw_rows
 from .moments import match_moments
 from .pool import Pool
@@ -158,6 +159,7 @@ def _moment_matching(
     if constraints.pop("per_class") is not None:
         raise ValueError("per_class: expected method='v-optimal', got method='moment-matching'")
     del constraints["y"]
+    _validate.choice("draw", draw, DRAWS)
     fit = match_moments(pool, n, c_s, weighting, init, tol, max_iter, **constraints, **common)
     facts = {
         "converged": fit.converged,

@@ -164,6 +164,7 @@ CASES = [
     # select
     ("method", lambda: skmm.select(Z, 5, "best"), ValueError, "method: .*'v-optimal', 'moment-matching', got 'best'"),
     ("option", lambda: skmm.select(Z, 5, c_s=0.5), TypeError, "c_s: expected an option of method 'v-optimal'"),
+    ("draw of moments", lambda: skmm.select(Z, 6, "moment-matching", draw="best"), ValueError, "draw: .* got 'best'"),
     ("sketch", lambda: skmm.select(Z, 5, sketch="dense"), ValueError, "sketch: .* got 'dense'"),
     ("sketch_dim 0", lambda: skmm.select(Z, 5, sketch_dim=0), ValueError, "sketch_dim: .* got 0"),
     ("select a list", lambda: skmm.select(Z.tolist(), 5), TypeError, "X: expected an array, got list"),
