@@ -75,13 +75,7 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
                 sketcher = GradientSketcher(base, "last-2", sketch_dim=512, seed=seed)
                 Z = sketcher((torch.from_numpy(X[pool]), torch.from_numpy(y[pool])))
 
-            def tune(rows: Labels, what: str, n: int) -> None:
-                with clock("finetune and test"):
-                    model = finetuned(base, X[rows], y[rows])  # noqa: B023 (used at once)
-                    scores[what, n].append(score(model, X[test], y[test]))  # noqa: B023
-                bar.update()
-
-            tune(pool, "whole pool", len(pool))
+            trials = [("whole pool", pool)]
             rng = np.random.default_rng(seed)
             for n in counts:
                 for method, options in METHODS.items():
@@ -93,9 +87,14 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
                     chosen.append(
                         {"method": method, "n": n, "seed": seed, "indices": rows.tolist()}
                     )
-                    tune(rows, method, n)
+                    trials.append((method, rows))
                 for _ in range(UNIFORM_DRAWS):
-                    tune(rng.choice(pool, n, replace=False), "uniform", n)
+                    trials.append(("uniform", rng.choice(pool, n, replace=False)))
+            for what, rows in trials:
+                with clock("finetune and test"):
+                    model = finetuned(base, X[rows], y[rows])
+                    scores[what, len(rows)].append(score(model, X[test], y[test]))
+                bar.update()
 
     result = {
         "dataset": "sklearn.datasets.load_digits",

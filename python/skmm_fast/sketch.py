@@ -71,8 +71,7 @@ class Sketch(ABC):
         -------
         (N, out_dim) array: `out` itself, or a new one of G's dtype and kind (NumPy or torch).
 
-        For the sparse sign the bits do not depend on n_threads, the ISA level, or how rows are
-        split into calls.
+        The bits do not depend on n_threads, the ISA level, or how rows are split into calls.
 
         Raises
         ------
