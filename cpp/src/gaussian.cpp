@@ -6,6 +6,7 @@
 #include "skmm/memory.hpp"
 #include "skmm/parallel.hpp"
 #include "skmm/sketch.hpp"
+#include "widen.hpp"
 
 namespace skmm {
 namespace {
@@ -31,12 +32,14 @@ void make_strips(const Gaussian& g, const u64* j, i64 count, i64 depth, float* o
 
 }  // namespace
 
-template <class T>
-void sketch(MatrixView<T> a, const Gaussian& g, i64 offset, bool accumulate, int n_threads,
-            const Tick& tick, MutableMatrixView<T> out) {
+template <class U>
+void sketch(MatrixView<U> a, const Gaussian& g, i64 offset, bool accumulate, int n_threads,
+            const Tick& tick, MutableMatrixView<Sum<U>> out) {
+    using T = Sum<U>;
     if (!accumulate) clear(out);
     const i64 block = std::clamp<i64>(ceil_div(a.rows, 4 * n_threads), 1, kMaxRows);
-    Scratch<float> gamma(strips_of(g) * kDepth * kStrip);
+    const Scratch<float> gamma(strips_of(g) * kDepth * kStrip);
+    const Scratch<T> rooms(std::is_same_v<T, U> ? 0 : n_threads * block * kDepth);
     u64 j[kDepth];
     for (i64 c = 0; c < a.cols; c += kDepth) {
         const i64 depth = std::min(kDepth, a.cols - c);
@@ -47,11 +50,13 @@ void sketch(MatrixView<T> a, const Gaussian& g, i64 offset, bool accumulate, int
             make_strips(g, j + first, std::min(kPiece, depth - first), depth,
                         gamma.data() + first * kStrip);
         });
-        parallel_blocks(ceil_div(a.rows, block), n_threads, [&](i64 b, int) {
+        parallel_blocks(ceil_div(a.rows, block), n_threads, [&](i64 b, int slot) {
             const i64 i = b * block, rows = std::min(block, a.rows - i);
+            const MatrixView<T> x = widened(MatrixView<U>{a.row(i) + c, rows, depth, a.stride},
+                                            rooms.data() + slot * block * kDepth);
             for (i64 strip = 0; strip < strips_of(g); ++strip) {
                 const i64 k = strip * kStrip;
-                kernels().of<T>().gemm_strip(a.row(i) + c, a.stride, rows, static_cast<int>(depth),
+                kernels().of<T>().gemm_strip(x.data, x.stride, rows, static_cast<int>(depth),
                                              gamma.data() + k * depth, out.row(i) + k, out.stride,
                                              static_cast<int>(std::min<i64>(kStrip, out.cols - k)));
             }
@@ -119,9 +124,16 @@ void rows_of(const Gaussian& g, i64 start, MutableMatrixView<float> out) {
     }
 }
 
+#define SKMM_INSTANTIATE(U)                                                           \
+    template void sketch(MatrixView<U>, const Gaussian&, i64, bool, int, const Tick&, \
+                         MutableMatrixView<Sum<U>>);
+SKMM_INSTANTIATE(float)
+SKMM_INSTANTIATE(double)
+SKMM_INSTANTIATE(Half)
+SKMM_INSTANTIATE(BFloat16)
+#undef SKMM_INSTANTIATE
+
 #define SKMM_INSTANTIATE(T)                                                                      \
-    template void sketch(MatrixView<T>, const Gaussian&, i64, bool, int, const Tick&,            \
-                         MutableMatrixView<T>);                                                  \
     template void sketch(CsrView<T, std::int32_t>, const Gaussian&, i64, bool, int, const Tick&, \
                          MutableMatrixView<T>);                                                  \
     template void sketch(CsrView<T, std::int64_t>, const Gaussian&, i64, bool, int, const Tick&, \

@@ -5,9 +5,11 @@
 #include "skmm/kernels.hpp"
 
 #include "kernels/gemm.hpp"
+#include "kernels/grouped.hpp"
 #include "kernels/random_rows.hpp"
 #include "kernels/scatter.hpp"
 #include "kernels/sums.hpp"
+#include "kernels/widen.hpp"
 
 #define SKMM_CONCAT_(a, b) a##b
 #define SKMM_CONCAT(a, b) SKMM_CONCAT_(a, b)
@@ -19,14 +21,17 @@ namespace {
 
 template <class T>
 constexpr TypedKernels<T> typed() {
-    return {scatter_tile<T>,     scatter_row<T>, gemm_strip<T>, axpy<T>,
-            weighted_squares<T>, square_dots<T>, quadratic<T>,  rank_one<T>};
+    return {scatter_tile<T>,     scatter_row<T>, grouped_row<T>, gemm_strip<T>, axpy<T>,
+            weighted_squares<T>, square_dots<T>, quadratic<T>,   rank_one<T>};
 }
 
 }  // namespace
 
 extern const Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL);
 const Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL) = {
-    SKMM_STRING(SKMM_LEVEL), {sparse_sign, gaussian, clipped_sum}, typed<float>(), typed<double>()};
+    SKMM_STRING(SKMM_LEVEL),
+    {widen_half, widen_bfloat16, sparse_sign, grouped_sign, grouped_chunk, gaussian, clipped_sum},
+    typed<float>(),
+    typed<double>()};
 
 }  // namespace skmm

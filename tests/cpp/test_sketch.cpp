@@ -54,8 +54,8 @@ static void compare(const S& s, int64_t n, int threads) {
 }
 
 TEST(sketches_equal_the_product_with_gamma) {
-    const int64_t shapes[][3] = {
-        {1, 1, 1}, {1, 300, 5}, {17, 259, 33}, {40, 513, 100}, {3, 64, 64}};
+    const int64_t shapes[][3] = {{1, 1, 1},   {1, 300, 5},     {17, 259, 33}, {40, 513, 100},
+                                 {3, 64, 64}, {2, 17000, 128}, {3, 300, 8}};
     for (const auto& [n, r, m] : shapes) {
         for (const int threads : {1, 3}) {
             const int zeta = static_cast<int>(std::min<int64_t>(m, 7));
@@ -63,6 +63,9 @@ TEST(sketches_equal_the_product_with_gamma) {
             compare<double>(SparseSign{r, m, std::min(zeta, 4), 5}, n, threads);
             compare<float>(Gaussian{r, m, 5}, n, threads);
             compare<double>(Gaussian{r, m, 5}, n, threads);
+            if (m < 8) continue;
+            compare<float>(GroupedSign{r, m, 5}, n, threads);
+            compare<double>(GroupedSign{r, m, 5}, n, threads);
         }
     }
 }

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "skmm/float16.hpp"
+
 namespace skmm {
 
 // Rows of a dense tile: one 64-byte vector holds one column of the tile.
@@ -15,12 +17,44 @@ constexpr int kTileRows = 64 / static_cast<int>(sizeof(T));
 constexpr int kTargetBlock = 256;  // columns of G whose targets are tabulated together
 constexpr int kStrip = 64;         // columns of a Gaussian strip
 
+// Grouped signs: a chunk of Γ is kParts parts of kSteps vectors of kLanes rows. A step takes one
+// vector from each part; lane by lane, the kParts rows share their targets.
+constexpr int kLanes = 16;
+constexpr int kParts = 8;
+constexpr int kSteps = 64;
+constexpr int kPart = kSteps * kLanes;
+constexpr int kChunk = kParts * kPart;
+
 // Where the entries of up to kTargetBlock rows of a sparse-sign Γ lie:
 // row c has an entry of sign bit sign[b][c] (0 or 1 << 31) in column target[b][c] / stride.
 struct Targets {
     std::uint32_t* target;  // (zeta, kTargetBlock)
     std::uint32_t* sign;    // (zeta, kTargetBlock)
 };
+
+// Where a step of a chunk puts its kParts outputs: place p of the kLanes from start[k] takes lane
+// lane[k][p] of output k, its sign flipped where bit p of output_signs[k] is set.
+struct GroupedStep {
+    std::uint16_t column_signs[kParts];  // bit l: lane l of the vector of a part is negated
+    std::uint16_t output_signs[kParts];
+    std::uint32_t start[kParts];  // in the accumulators of a row
+    std::uint8_t lane[kParts][kLanes];
+};
+
+// Step t takes vector (t + rotation[s]) % kSteps of part s, and reads its lanes as lane[s] says.
+struct GroupedChunk {
+    std::uint8_t lane[kParts][kLanes];
+    std::uint32_t rotation[kParts];
+    GroupedStep step[kSteps];
+};
+
+// Accumulators of a row for each of the kParts blocks of the m columns of Γ, of width w: places
+// from w on belong to column p % w of the block. Where kLanes divides the widths, starts are
+// multiples of kLanes and nothing runs over.
+constexpr bool grouped_aligned(std::int64_t m) { return m % (kParts * kLanes) == 0; }
+constexpr std::int64_t grouped_stride(std::int64_t m) {
+    return grouped_aligned(m) ? m / kParts : ((m + kParts - 1) / kParts / kLanes + 2) * kLanes;
+}
 
 // One symmetric rank-one change C' = C - u uᵀ / delta, seen from the rows w of W.
 struct RankOne {
@@ -31,9 +65,21 @@ struct RankOne {
 };
 
 struct TypeFreeKernels {
+    // out[c] = x[c], exactly.
+    void (*widen_half)(const Half* x, int count, float* out);
+    void (*widen_bfloat16)(const BFloat16* x, int count, float* out);
+
     // Targets of the rows j[0, count) of Γ, times stride.
     void (*sparse_sign)(std::uint64_t key, const std::uint64_t* j, int count, std::int64_t m,
                         int zeta, std::uint32_t stride, Targets out);
+
+    // The same for a grouped-sign Γ, of kParts entries a row.
+    void (*grouped_sign)(std::uint64_t key, const std::uint64_t* j, int count, std::int64_t m,
+                         std::uint32_t stride, Targets out);
+
+    // What the chunk of rows [kChunk chunk, kChunk (chunk + 1)) of a grouped-sign Γ does.
+    void (*grouped_chunk)(std::uint64_t key, std::uint64_t chunk, std::int64_t m,
+                          GroupedChunk* out);
 
     // out[c][k] = entry (j[c], kStrip * strip + k) of a Gaussian Γ with m columns.
     void (*gaussian)(std::uint64_t key, const std::uint64_t* j, int count, std::int64_t m,
@@ -47,11 +93,17 @@ struct TypeFreeKernels {
 template <class T>
 struct TypedKernels {
     // acc[target][lane] += ± row_lane[c] over the columns c of a tile; acc is (m, kTileRows<T>),
-    // 64-byte aligned; targets carry the stride kTileRows<T>.
-    void (*scatter_tile)(const T* const* rows, int count, int zeta, Targets, T* acc);
+    // 64-byte aligned; targets carry the stride kTileRows<T>. Prefetches as much of `next`.
+    void (*scatter_tile)(const T* const* rows, const T* const* next, int count, int zeta, Targets,
+                         T* acc);
 
-    // acc[target] += ± values[c], targets with stride 1.
+    // acc[target] += ± values[c].
     void (*scatter_row)(const T* values, int count, int zeta, Targets, T* acc);
+
+    // acc += √kParts x Γ over the rows of Γ in those steps of a chunk whose bit is set; x is
+    // (kChunk). Prefetches as much of `next`.
+    void (*grouped_row)(const T* x, const T* next, const GroupedChunk&, std::uint64_t steps,
+                        T* acc);
 
     // out[i][k] += Σ_c a[i][c] strip[c][k] for i < rows, k < width <= kStrip, in order of c.
     void (*gemm_strip)(const T* a, std::int64_t a_stride, std::int64_t rows, int depth,

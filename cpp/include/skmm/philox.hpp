@@ -16,6 +16,7 @@ enum Stream : std::uint32_t {
     kDraw = 4,           // i = row of the data
     kVOptimal = 5,       // i = pick
     kRandomTargets = 6,  // i = sample id
+    kGroupedSign = 7,    // i = chunk of rows of Γ, j = step and use; the width m above the stream
 };
 
 // One counter, or one in each lane of a vector V of 64-bit words; mul(a, b) multiplies the low

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "skmm/float16.hpp"
 #include "skmm/parallel.hpp"
 #include "skmm/views.hpp"
 
@@ -19,6 +20,14 @@ struct SparseSign {
     std::uint64_t seed;
 };
 
+// The same marginals with zeta = 8 and correlated rows: groups of 8 far-apart rows share their
+// targets with orthogonal sign patterns, so that one Hadamard butterfly serves them together. Every
+// row has one entry ±1/√8 at a uniform place of each of 8 blocks. 8 <= m < 2^24.
+struct GroupedSign {
+    std::int64_t in_dim, out_dim;
+    std::uint64_t seed;
+};
+
 // Independent entries N(0, 1/m).
 struct Gaussian {
     std::int64_t in_dim, out_dim;
@@ -27,15 +36,21 @@ struct Gaussian {
 
 // out (A.rows, m) = A Γ[col_offset : col_offset + A.cols], or out += that where `accumulate`.
 // The bits of a row of `out` depend on that row of A (and `out`), Γ and col_offset alone.
-// The tick counts entries of A.
-template <class T>
-void sketch(MatrixView<T> a, const SparseSign&, std::int64_t col_offset, bool accumulate,
-            int n_threads, const Tick& tick, MutableMatrixView<T> out);
-template <class T>
-void sketch(MatrixView<T> a, const Gaussian&, std::int64_t col_offset, bool accumulate,
-            int n_threads, const Tick& tick, MutableMatrixView<T> out);
+// The tick counts entries of A. 16-bit elements are summed as float.
+template <class U>
+void sketch(MatrixView<U> a, const SparseSign&, std::int64_t col_offset, bool accumulate,
+            int n_threads, const Tick& tick, MutableMatrixView<Sum<U>> out);
+template <class U>
+void sketch(MatrixView<U> a, const GroupedSign&, std::int64_t col_offset, bool accumulate,
+            int n_threads, const Tick& tick, MutableMatrixView<Sum<U>> out);
+template <class U>
+void sketch(MatrixView<U> a, const Gaussian&, std::int64_t col_offset, bool accumulate,
+            int n_threads, const Tick& tick, MutableMatrixView<Sum<U>> out);
 template <class T, class I>
 void sketch(CsrView<T, I> a, const SparseSign&, std::int64_t col_offset, bool accumulate,
+            int n_threads, const Tick& tick, MutableMatrixView<T> out);
+template <class T, class I>
+void sketch(CsrView<T, I> a, const GroupedSign&, std::int64_t col_offset, bool accumulate,
             int n_threads, const Tick& tick, MutableMatrixView<T> out);
 template <class T, class I>
 void sketch(CsrView<T, I> a, const Gaussian&, std::int64_t col_offset, bool accumulate,
@@ -43,6 +58,7 @@ void sketch(CsrView<T, I> a, const Gaussian&, std::int64_t col_offset, bool accu
 
 // out = rows [start, start + out.rows) of Γ.
 void rows_of(const SparseSign&, std::int64_t start, MutableMatrixView<float> out);
+void rows_of(const GroupedSign&, std::int64_t start, MutableMatrixView<float> out);
 void rows_of(const Gaussian&, std::int64_t start, MutableMatrixView<float> out);
 
 }  // namespace skmm

@@ -9,8 +9,6 @@ namespace skmm {
 namespace {
 
 constexpr int kWordLanes = Register<u64>::kSize;  // counters in a vector
-using Words64 = Vector<u64>;
-using Words32 = Vector<u32>;
 
 // Product of the low 32 bits of every lane with b.
 SKMM_INLINE Words64 mul_low(Words64 a, u64 b) {
@@ -41,29 +39,6 @@ SKMM_INLINE void philox_lanes(u64 key, Words64 i, Words64 j, u64 last, Words64 (
     philox(w, key, mul_low);
 }
 
-// The low or high halves of the lanes of a, then of b.
-SKMM_INLINE Words32 low_halves(Words64 a, Words64 b) {
-#if defined(__AVX512F__)
-    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
-                        24, 26, 28, 30);
-#elif defined(__AVX__)
-    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, 0, 2, 4, 6, 8, 10, 12, 14);
-#else
-    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, 0, 2, 4, 6);
-#endif
-}
-
-SKMM_INLINE Words32 high_halves(Words64 a, Words64 b) {
-#if defined(__AVX512F__)
-    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23,
-                        25, 27, 29, 31);
-#elif defined(__AVX__)
-    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, 1, 3, 5, 7, 9, 11, 13, 15);
-#else
-    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, 1, 3, 5, 7);
-#endif
-}
-
 // Calls f(c, a, b) with the rows j[c], j[c + 1], ... of Γ in two vectors; past the end the last
 // row repeats.
 template <class F>
@@ -90,11 +65,11 @@ void sparse_sign(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride, 
             philox_lanes(key, more_rows, group, embedding(kSparseSign, m), v);
             for (int t = 0; t < blocks; ++t) {
                 const u32 width = first[t + 1] - first[t];
-                const Words32 place = high_halves(mul_low(w[t] & ~u64{1}, width),
-                                                  mul_low(v[t] & ~u64{1}, width));
+                const Words32 place =
+                    odd(mul_low(w[t] & ~u64{1}, width), mul_low(v[t] & ~u64{1}, width));
                 const i64 at = i64{b + t} * kTargetBlock + c;
                 store(out.target + at, (place + first[t]) * stride);
-                store(out.sign + at, low_halves(w[t], v[t]) << 31);
+                store(out.sign + at, even(w[t], v[t]) << 31);
             }
         });
     }
@@ -149,7 +124,7 @@ void gaussian(u64 key, const u64* j, int count, i64 m, int strip, float* out) {
             philox_lanes(key, Words64{} + j[c], group, embedding(kGaussian, m), w);
             philox_lanes(key, Words64{} + j[c], group + u64{kWordLanes}, embedding(kGaussian, m),
                          v);
-            for (int t = 0; t < 4; ++t) store(words[t] + l, low_halves(w[t], v[t]));
+            for (int t = 0; t < 4; ++t) store(words[t] + l, even(w[t], v[t]));
         }
         float* row = out + c * kStrip;
         for (int l = 0; l < L; ++l) box_muller(words[0][l], words[1][l], row + l, row + L + l);

@@ -7,127 +7,127 @@
 namespace skmm {
 namespace {
 
-// One vector of a tile's column, and its sign flips.
+// The columns of a square block of 64-byte rows, each in as many registers as it takes.
 template <class T>
-struct Tile;
-template <>
-struct Tile<float> {
-    using V = f32x16;
-    using Bits = u32x16;
-    static constexpr int kSignShift = 0;
-};
-template <>
-struct Tile<double> {
-    using V = f64x8;
-    using Bits = u64x8;
-    static constexpr int kSignShift = 32;
+struct Columns {
+    static constexpr int kCount = kTileRows<T>;
+    static constexpr int kParts = 64 / kVectorBytes;
+    Vector<T> x[kCount][kParts];
 };
 
-template <class T>
-SKMM_INLINE typename Tile<T>::V flip(typename Tile<T>::V x, u32 sign) {
-    using Bits = typename Tile<T>::Bits;
-    const Bits mask = Bits{} + (static_cast<decltype(Bits{}[0] + 0)>(sign) << Tile<T>::kSignShift);
-    return (typename Tile<T>::V)((Bits)x ^ mask);
-}
-
-// x[c][i] = rows[i][c] for a square tile, through 4 x 4 (float) or 2 x 2 (double) blocks.
-SKMM_INLINE void transpose(const float* const* rows, i64 c0, float* x) {
-    constexpr int L = kTileRows<float>;
-    for (int i = 0; i < L; i += 4) {
-        for (int c = 0; c < L; c += 4) {
-            const f32x4 r0 = load<f32x4>(rows[i] + c0 + c), r1 = load<f32x4>(rows[i + 1] + c0 + c);
-            const f32x4 r2 = load<f32x4>(rows[i + 2] + c0 + c),
-                        r3 = load<f32x4>(rows[i + 3] + c0 + c);
-            const f32x4 a = SKMM_SHUFFLE(r0, r1, i32x4, 0, 4, 1, 5);
-            const f32x4 b = SKMM_SHUFFLE(r0, r1, i32x4, 2, 6, 3, 7);
-            const f32x4 d = SKMM_SHUFFLE(r2, r3, i32x4, 0, 4, 1, 5);
-            const f32x4 e = SKMM_SHUFFLE(r2, r3, i32x4, 2, 6, 3, 7);
-            store(x + (c + 0) * L + i, SKMM_SHUFFLE(a, d, i32x4, 0, 1, 4, 5));
-            store(x + (c + 1) * L + i, SKMM_SHUFFLE(a, d, i32x4, 2, 3, 6, 7));
-            store(x + (c + 2) * L + i, SKMM_SHUFFLE(b, e, i32x4, 0, 1, 4, 5));
-            store(x + (c + 3) * L + i, SKMM_SHUFFLE(b, e, i32x4, 2, 3, 6, 7));
+// Whole 64-byte lines are read at once: rows a multiple of 4 KB apart share a set of the cache.
+SKMM_INLINE void transpose(const float* const* rows, i64 c, Columns<float>& out) {
+    for (int p = 0; p < Columns<float>::kParts; ++p) {
+        Words32 r[4][4];
+        for (int i = 0; i < 4; ++i)
+            for (int q = 0; q < 4; ++q)
+                r[i][q] = (Words32)join(rows + p * Register<float>::kSize + i, 4, c + 4 * q);
+        for (int q = 0; q < 4; ++q) {
+            const Words64 a = (Words64)SKMM_SHUFFLE(r[0][q], r[1][q], Words32, SKMM_LOWER32);
+            const Words64 b = (Words64)SKMM_SHUFFLE(r[2][q], r[3][q], Words32, SKMM_LOWER32);
+            const Words64 d = (Words64)SKMM_SHUFFLE(r[0][q], r[1][q], Words32, SKMM_UPPER32);
+            const Words64 e = (Words64)SKMM_SHUFFLE(r[2][q], r[3][q], Words32, SKMM_UPPER32);
+            out.x[4 * q + 0][p] = (Vector<float>)SKMM_SHUFFLE(a, b, Words64, SKMM_LOWER64);
+            out.x[4 * q + 1][p] = (Vector<float>)SKMM_SHUFFLE(a, b, Words64, SKMM_UPPER64);
+            out.x[4 * q + 2][p] = (Vector<float>)SKMM_SHUFFLE(d, e, Words64, SKMM_LOWER64);
+            out.x[4 * q + 3][p] = (Vector<float>)SKMM_SHUFFLE(d, e, Words64, SKMM_UPPER64);
         }
     }
 }
 
-SKMM_INLINE void transpose(const double* const* rows, i64 c0, double* x) {
-    constexpr int L = kTileRows<double>;
-    for (int i = 0; i < L; i += 2) {
-        for (int c = 0; c < L; c += 2) {
-            const f64x2 r0 = load<f64x2>(rows[i] + c0 + c), r1 = load<f64x2>(rows[i + 1] + c0 + c);
-            store(x + (c + 0) * L + i, SKMM_SHUFFLE(r0, r1, i64x2, 0, 2));
-            store(x + (c + 1) * L + i, SKMM_SHUFFLE(r0, r1, i64x2, 1, 3));
+SKMM_INLINE void transpose(const double* const* rows, i64 c, Columns<double>& out) {
+    for (int p = 0; p < Columns<double>::kParts; ++p) {
+        Words64 r[2][4];
+        for (int i = 0; i < 2; ++i)
+            for (int q = 0; q < 4; ++q)
+                r[i][q] = (Words64)join(rows + p * Register<double>::kSize + i, 2, c + 2 * q);
+        for (int q = 0; q < 4; ++q) {
+            out.x[2 * q][p] = (Vector<double>)SKMM_SHUFFLE(r[0][q], r[1][q], Words64, SKMM_LOWER64);
+            out.x[2 * q + 1][p] =
+                (Vector<double>)SKMM_SHUFFLE(r[0][q], r[1][q], Words64, SKMM_UPPER64);
         }
     }
 }
 
-// Adds tile columns x[0, count) to their targets; zeta is a constant where Z > 0.
+SKMM_INLINE Vector<float> flip(Vector<float> x, u32 sign) {
+    return (Vector<float>)((Words32)x ^ sign);
+}
+SKMM_INLINE Vector<double> flip(Vector<double> x, u32 sign) {
+    return (Vector<double>)((Words64)x ^ (u64{sign} << 32));
+}
+
+// Adds `count` columns to their targets; zeta is a constant where Z > 0.
 template <int Z, class T>
-SKMM_INLINE void scatter_columns(const T* x, int c0, int count, int zeta, Targets at, T* acc) {
-    using V = typename Tile<T>::V;
+SKMM_INLINE void scatter_columns(const Columns<T>& columns, int count, int zeta, Targets at,
+                                 T* acc) {
     for (int c = 0; c < count; ++c) {
-        const V column = load<V>(x + c * kTileRows<T>);
-        const u32* target = at.target + c0 + c;
-        const u32* sign = at.sign + c0 + c;
         for (int b = 0; b < (Z > 0 ? Z : zeta); ++b) {
-            T* a = acc + target[b * kTargetBlock];
-            store(a, load<V>(a) + flip<T>(column, sign[b * kTargetBlock]));
+            T* a = acc + at.target[b * kTargetBlock + c];
+            const u32 sign = at.sign[b * kTargetBlock + c];
+            for (int p = 0; p < Columns<T>::kParts; ++p, a += Register<T>::kSize)
+                store(a, load<Vector<T>>(a) + flip(columns.x[c][p], sign));
         }
     }
 }
 
 template <int Z, class T>
-void scatter_tile_z(const T* const* rows, int count, int zeta, Targets at, T* acc) {
-    constexpr int L = kTileRows<T>;
-    constexpr int kPrefetchBytes = 1024;
-    alignas(64) T x[L * L];
+SKMM_INLINE void scatter_tile_z(const T* const* rows, const T* const* next, int count, int zeta,
+                                Targets at, T* acc) {
+    constexpr int C = Columns<T>::kCount;
+    Columns<T> columns;
     int c = 0;
-    for (; c + L <= count; c += L) {
-        for (int i = 0; i < L; ++i)
-            __builtin_prefetch(reinterpret_cast<const char*>(rows[i] + c) + kPrefetchBytes);
-        transpose(rows, c, x);
-        scatter_columns<Z>(x, c, L, zeta, at, acc);
+    for (; c + C <= count; c += C) {
+        for (int i = 0; i < C; ++i) __builtin_prefetch(next[i] + c, 0, 2);
+        transpose(rows, c, columns);
+        scatter_columns<Z>(columns, C, zeta, {at.target + c, at.sign + c}, acc);
     }
-    for (int t = c; t < count; ++t)
-        for (int i = 0; i < L; ++i) x[(t - c) * L + i] = rows[i][t];
-    scatter_columns<Z>(x, c, count - c, zeta, at, acc);
+    if (c == count) return;
+    T tail[C][C] = {};
+    const T* tails[C];
+    for (int i = 0; i < C; ++i) {
+        tails[i] = tail[i];
+        for (int t = c; t < count; ++t) tail[i][t - c] = rows[i][t];
+    }
+    transpose(tails, 0, columns);
+    scatter_columns<Z>(columns, count - c, zeta, {at.target + c, at.sign + c}, acc);
 }
 
 template <class T>
-void scatter_tile(const T* const* rows, int count, int zeta, Targets at, T* acc) {
+void scatter_tile(const T* const* rows, const T* const* next, int count, int zeta, Targets at,
+                  T* acc) {
     switch (zeta) {
-        case 1: return scatter_tile_z<1>(rows, count, zeta, at, acc);
-        case 2: return scatter_tile_z<2>(rows, count, zeta, at, acc);
-        case 4: return scatter_tile_z<4>(rows, count, zeta, at, acc);
-        case 8: return scatter_tile_z<8>(rows, count, zeta, at, acc);
-        default: return scatter_tile_z<0>(rows, count, zeta, at, acc);
+        case 1: return scatter_tile_z<1>(rows, next, count, zeta, at, acc);
+        case 2: return scatter_tile_z<2>(rows, next, count, zeta, at, acc);
+        case 4: return scatter_tile_z<4>(rows, next, count, zeta, at, acc);
+        case 8: return scatter_tile_z<8>(rows, next, count, zeta, at, acc);
+        default: return scatter_tile_z<0>(rows, next, count, zeta, at, acc);
     }
 }
 
-// Adds W entries of a row to their targets; zeta is a constant where Z > 0.
-template <int Z, int W, class T>
-SKMM_INLINE void scatter_entries(const T* values, int zeta, Targets at, T* acc) {
-    constexpr int kMany = Z > 0 ? Z : 8;
-    for (int b0 = 0; b0 < (Z > 0 ? Z : zeta); b0 += kMany) {
-        const int n = Z > 0 || b0 + kMany <= zeta ? kMany : zeta - b0;
-        const u32* target = at.target + b0 * kTargetBlock;
-        const u32* sign = at.sign + b0 * kTargetBlock;
-        T x[kMany][W];
-        for (int b = 0; b < n; ++b)
-            for (int c = 0; c < W; ++c) x[b][c] = flip(values[c], sign[b * kTargetBlock + c]);
-        for (int c = 0; c < W; ++c)
-            for (int b = 0; b < n; ++b) acc[target[b * kTargetBlock + c]] += x[b][c];
-    }
+SKMM_INLINE Vector<float, 4> flip(Vector<float, 4> x, const u32* sign) {
+    return (Vector<float, 4>)((Vector<u32, 4>)x ^ load<Vector<u32, 4>>(sign));
+}
+SKMM_INLINE Vector<double, 2> flip(Vector<double, 2> x, const u32* sign) {
+    return Vector<double, 2>{flip(x[0], sign[0]), flip(x[1], sign[1])};
 }
 
+// 16 bytes of entries at a time: the sums bind by their loads and stores, so the entries come from
+// registers.
 template <int Z, class T>
 SKMM_INLINE void scatter_row_z(const T* values, int count, int zeta, Targets at, T* acc) {
-    constexpr int W = 16;
+    constexpr int W = 16 / static_cast<int>(sizeof(T));
     int c = 0;
-    for (; c + W <= count; c += W)
-        scatter_entries<Z, W>(values + c, zeta, {at.target + c, at.sign + c}, acc);
+    for (; c + W <= count; c += W) {
+        const auto x = load<Vector<T, W>>(values + c);
+        for (int b = 0; b < (Z > 0 ? Z : zeta); ++b) {
+            const u32* target = at.target + b * kTargetBlock + c;
+            const auto y = flip(x, at.sign + b * kTargetBlock + c);
+            for (int l = 0; l < W; ++l) acc[target[l]] += y[l];
+        }
+    }
     for (; c < count; ++c)
-        scatter_entries<Z, 1>(values + c, zeta, {at.target + c, at.sign + c}, acc);
+        for (int b = 0; b < zeta; ++b)
+            acc[at.target[b * kTargetBlock + c]] += flip(values[c], at.sign[b * kTargetBlock + c]);
 }
 
 template <class T>

@@ -17,6 +17,7 @@
 #define SKMM_SHUFFLE(a, b, index, ...) __builtin_shuffle(a, b, index{__VA_ARGS__})
 #endif
 #define SKMM_INLINE [[gnu::always_inline]] static inline
+#define SKMM_INLINE_MEMBER [[gnu::always_inline]] inline
 
 namespace skmm {
 namespace {
@@ -26,24 +27,37 @@ using u16 = std::uint16_t;
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
-// Of fixed size: lanes that the order of summation or the layout of memory depends on.
-typedef float f32x4 __attribute__((vector_size(16)));
-typedef int i32x4 __attribute__((vector_size(16)));
-typedef double f64x2 __attribute__((vector_size(16)));
-typedef long long i64x2 __attribute__((vector_size(16)));
+// Of fixed size: lanes that meet in sums.
 typedef float f32x8 __attribute__((vector_size(32)));
-typedef float f32x16 __attribute__((vector_size(64)));
-typedef u32 u32x16 __attribute__((vector_size(64)));
 typedef double f64x8 __attribute__((vector_size(64)));
-typedef u64 u64x8 __attribute__((vector_size(64)));
 
-// The widest register of the level, for work whose lanes do not meet.
+// The widest register of the level, for lanes that do not meet; and its shuffles: the even and the
+// odd 32-bit lanes of a, then of b, and within every 16 bytes the lower and the upper lanes of a
+// and b in turn.
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
+#define SKMM_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define SKMM_ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define SKMM_LOWER32 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define SKMM_UPPER32 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+#define SKMM_LOWER64 0, 8, 2, 10, 4, 12, 6, 14
+#define SKMM_UPPER64 1, 9, 3, 11, 5, 13, 7, 15
 #elif defined(__AVX__)
 constexpr int kVectorBytes = 32;
+#define SKMM_EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define SKMM_ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define SKMM_LOWER32 0, 8, 1, 9, 4, 12, 5, 13
+#define SKMM_UPPER32 2, 10, 3, 11, 6, 14, 7, 15
+#define SKMM_LOWER64 0, 4, 2, 6
+#define SKMM_UPPER64 1, 5, 3, 7
 #else
 constexpr int kVectorBytes = 16;
+#define SKMM_EVEN 0, 2, 4, 6
+#define SKMM_ODD 1, 3, 5, 7
+#define SKMM_LOWER32 0, 4, 1, 5
+#define SKMM_UPPER32 2, 6, 3, 7
+#define SKMM_LOWER64 0, 2
+#define SKMM_UPPER64 1, 3
 #endif
 
 template <class T, int Lanes = kVectorBytes / static_cast<int>(sizeof(T))>
@@ -53,6 +67,9 @@ struct Register {
 };
 template <class T, int Lanes = Register<T>::kSize>
 using Vector = typename Register<T, Lanes>::V;
+
+using Words32 = Vector<u32>;
+using Words64 = Vector<u64>;
 
 template <class V, class T>
 SKMM_INLINE V load(const T* p) {
@@ -64,6 +81,30 @@ SKMM_INLINE V load(const T* p) {
 template <class V, class T>
 SKMM_INLINE void store(T* p, V v) {
     __builtin_memcpy(p, &v, sizeof v);
+}
+
+SKMM_INLINE Words32 even(Words64 a, Words64 b) {
+    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, SKMM_EVEN);
+}
+SKMM_INLINE Words32 odd(Words64 a, Words64 b) {
+    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, SKMM_ODD);
+}
+
+// 16 bytes from each of the rows i, i + step, ... at the same place.
+template <class T>
+SKMM_INLINE Vector<T> join(const T* const* rows, int step, i64 at) {
+    const auto piece = [&](int i) { return reinterpret_cast<const float*>(rows[i * step] + at); };
+#if defined(__AVX512F__)
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(piece(0)));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(piece(1)), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(piece(2)), 2);
+    return (Vector<T>)_mm512_insertf32x4(v, _mm_loadu_ps(piece(3)), 3);
+#elif defined(__AVX__)
+    const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps(piece(0)));
+    return (Vector<T>)_mm256_insertf128_ps(v, _mm_loadu_ps(piece(1)), 1);
+#else
+    return load<Vector<T> >(piece(0));
+#endif
 }
 
 // x with its sign flipped where `sign`, 0 or 1 << 31, says so.

@@ -1,0 +1,89 @@
+// The grouped-sign sketch of dense rows: each row goes through the butterflies of a chunk of Γ.
+#include <algorithm>
+
+#include "segments.hpp"
+#include "signs.hpp"
+#include "skmm/sketch.hpp"
+#include "widen.hpp"
+
+namespace skmm {
+namespace {
+
+using i64 = std::int64_t;
+using u64 = std::uint64_t;
+
+static_assert(kSegment % kChunk == 0, "chunks lie inside segments");
+
+// The steps of a chunk that meet its columns [begin, end).
+u64 steps_of(const GroupedChunk& chunk, i64 begin, i64 end) {
+    u64 steps = 0;
+    for (int s = 0; s < kParts; ++s) {
+        const i64 part = i64{s} * kPart;
+        const i64 first = std::clamp<i64>(begin - part, 0, kPart) / kLanes;
+        const i64 last = ceil_div(std::clamp<i64>(end - part, 0, kPart), kLanes);
+        for (i64 v = first; v < last; ++v) steps |= u64{1} << (v - chunk.rotation[s]) % kSteps;
+    }
+    return steps;
+}
+
+}  // namespace
+
+// Sums of a row: (kParts, stride), laid out as grouped_stride() says.
+template <class U>
+void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, int n_threads,
+            const Tick& tick, MutableMatrixView<Sum<U>> out) {
+    using T = Sum<U>;
+    const i64 m = g.out_dim, stride = grouped_stride(m), row_size = kParts * stride;
+    const T scale = entry_of(g);
+    const Scratch<GroupedChunk> chunks(n_threads);
+    const Scratch<T> rooms(n_threads * kChunk);
+
+    const auto add = [&](MatrixView<U> rows, i64 c0, int slot, T* sums) {
+        GroupedChunk& chunk = chunks.data()[slot];
+        T* const room = rooms.data() + slot * kChunk;
+        for (i64 c = 0; c < rows.cols;) {
+            // Columns of this chunk: [begin, begin + count), the others being zero.
+            const i64 begin = (c0 + c) % kChunk, count = std::min(kChunk - begin, rows.cols - c);
+            const bool whole = count == kChunk;
+            kernels().any.grouped_chunk(g.seed, static_cast<u64>((c0 + c) / kChunk), m, &chunk);
+            const u64 steps = steps_of(chunk, begin, begin + count);
+            if (!whole) std::fill_n(room, i64{kChunk}, T(0));
+            for (i64 i = 0; i < rows.rows; ++i) {
+                const T* x = widened(rows.row(i) + c, static_cast<int>(count), room + begin);
+                const T* next = x;
+                if constexpr (std::is_same_v<T, U>) {
+                    if (whole)
+                        next = i + 1 < rows.rows ? rows.row(i + 1) + c : rows.row(0) + c + count;
+                    else
+                        std::copy_n(x, count, room + begin);
+                }
+                kernels().of<T>().grouped_row(whole ? x : room, whole ? next : room, chunk, steps,
+                                              sums + i * row_size);
+            }
+            c += count;
+        }
+    };
+    const auto fold = [&](const T* sums, MutableMatrixView<T> rows) {
+        for (i64 i = 0; i < rows.rows; ++i) {
+            for (i64 k = 0; k < kParts; ++k) {
+                const i64 first = k * m / kParts, width = (k + 1) * m / kParts - first;
+                const T* sum = sums + i * row_size + k * stride;
+                for (i64 at = 0; at < stride; at += width)
+                    for (i64 p = 0; p < std::min(width, stride - at); ++p)
+                        rows.row(i)[first + p] += scale * sum[at + p];
+            }
+        }
+    };
+    sum_segments(a, offset, row_size, accumulate, n_threads, tick, out, add, fold);
+}
+
+#define SKMM_INSTANTIATE(U)                                                              \
+    template void sketch(MatrixView<U>, const GroupedSign&, i64, bool, int, const Tick&, \
+                         MutableMatrixView<Sum<U>>);
+SKMM_INSTANTIATE(float)
+SKMM_INSTANTIATE(double)
+SKMM_INSTANTIATE(Half)
+SKMM_INSTANTIATE(BFloat16)
+#undef SKMM_INSTANTIATE
+
+}  // namespace skmm
