@@ -15,6 +15,8 @@ template <class T>
 constexpr int kTileRows = 64 / static_cast<int>(sizeof(T));
 
 constexpr int kTargetBlock = 256;  // columns of G whose targets are tabulated together
+constexpr int kPairWidth = 2048;   // up to this mean width of its blocks, two entries of a
+                                   // sparse-sign Γ share a random word
 constexpr int kStrip = 64;         // columns of a Gaussian strip
 
 // Grouped signs: a chunk of Γ is kParts parts of kSteps vectors of kLanes rows. A step takes one

@@ -53,26 +53,40 @@ SKMM_INLINE void for_rows(const u64* j, int count, F&& f) {
     }
 }
 
-void sparse_sign(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride, Targets out) {
-    for (int b = 0; b < zeta; b += 4) {
-        const int blocks = zeta - b < 4 ? zeta - b : 4;
-        u32 first[5];
-        for (int t = 0; t <= blocks; ++t) first[t] = static_cast<u32>((b + t) * m / zeta);
+// Each word is a fraction of 2^32 whose digits are the entries of PerWord blocks: multiplied by
+// 2 width, it leaves 2 place + sign above the point, and what remains below it for the next block.
+template <int PerWord>
+SKMM_INLINE void sparse_sign_digits(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride,
+                                    Targets out) {
+    constexpr int kGroup = 4 * PerWord;
+    for (int b = 0; b < zeta; b += kGroup) {
+        u32 first[kGroup + 1];
+        for (int t = 0; t <= kGroup; ++t) first[t] = static_cast<u32>((b + t) * m / zeta);
         for_rows(j, count, [&](int c, Words64 rows, Words64 more_rows) {
-            const Words64 group = Words64{} + static_cast<u64>(b / 4);
+            const Words64 group = Words64{} + static_cast<u64>(b / kGroup);
             Words64 w[4], v[4];
             philox_lanes(key, rows, group, embedding(kSparseSign, m), w);
             philox_lanes(key, more_rows, group, embedding(kSparseSign, m), v);
-            for (int t = 0; t < blocks; ++t) {
+            for (int t = 0; t < kGroup; ++t) {
+                if (b + t == zeta) return;
                 const u32 width = first[t + 1] - first[t];
-                const Words32 place =
-                    odd(mul_low(w[t] & ~u64{1}, width), mul_low(v[t] & ~u64{1}, width));
+                Words64 &x = w[t / PerWord], &y = v[t / PerWord];
+                x = mul_low(x, 2 * width);
+                y = mul_low(y, 2 * width);
+                const Words32 entry = odd(x, y);
                 const i64 at = i64{b + t} * kTargetBlock + c;
-                store(out.target + at, (place + first[t]) * stride);
-                store(out.sign + at, even(w[t], v[t]) << 31);
+                store(out.target + at, ((entry >> 1) + first[t]) * stride);
+                store(out.sign + at, entry << 31);
             }
         });
     }
+}
+
+void sparse_sign(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride, Targets out) {
+    if (m <= i64{kPairWidth} * zeta)
+        sparse_sign_digits<2>(key, j, count, m, zeta, stride, out);
+    else
+        sparse_sign_digits<1>(key, j, count, m, zeta, stride, out);
 }
 
 // Box-Muller on two words: sqrt(-2 ln u) (cos, sin)(2π v), u = (a / 2 + 1/4) / 2^31 (a / 2 rounded
