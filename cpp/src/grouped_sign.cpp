@@ -12,6 +12,8 @@ namespace {
 using i64 = std::int64_t;
 using u64 = std::uint64_t;
 
+constexpr int kRowsAtOnce = 2;
+
 static_assert(kSegment % kChunk == 0, "chunks lie inside segments");
 
 // The steps of a chunk that meet its columns [begin, end).
@@ -36,29 +38,37 @@ void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, 
     const i64 m = g.out_dim, stride = grouped_stride(m), row_size = kParts * stride;
     const T scale = entry_of(g);
     const Scratch<GroupedChunk> chunks(n_threads);
-    const Scratch<T> rooms(n_threads * kChunk);
+    const Scratch<T> rooms(n_threads * kRowsAtOnce * kChunk);
 
     const auto add = [&](MatrixView<U> rows, i64 c0, int slot, T* sums) {
         GroupedChunk& chunk = chunks.data()[slot];
-        T* const room = rooms.data() + slot * kChunk;
+        T* const room = rooms.data() + slot * kRowsAtOnce * kChunk;
         for (i64 c = 0; c < rows.cols;) {
             // Columns of this chunk: [begin, begin + count), the others being zero.
             const i64 begin = (c0 + c) % kChunk, count = std::min(kChunk - begin, rows.cols - c);
             const bool whole = count == kChunk;
             kernels().any.grouped_chunk(g.seed, static_cast<u64>((c0 + c) / kChunk), m, &chunk);
             const u64 steps = steps_of(chunk, begin, begin + count);
-            if (!whole) std::fill_n(room, i64{kChunk}, T(0));
-            for (i64 i = 0; i < rows.rows; ++i) {
-                const T* x = widened(rows.row(i) + c, static_cast<int>(count), room + begin);
-                const T* next = x;
-                if constexpr (std::is_same_v<T, U>) {
-                    if (whole)
-                        next = i + 1 < rows.rows ? rows.row(i + 1) + c : rows.row(0) + c + count;
-                    else
-                        std::copy_n(x, count, room + begin);
+            if (!whole) std::fill_n(room, kRowsAtOnce * kChunk, T(0));
+            for (i64 i = 0; i < rows.rows; i += kRowsAtOnce) {
+                const int n = static_cast<int>(std::min<i64>(kRowsAtOnce, rows.rows - i));
+                const T *x[kRowsAtOnce], *next[kRowsAtOnce];
+                for (int l = 0; l < n; ++l) {
+                    const U* const row = rows.row(i + l) + c;
+                    T* const place = room + l * kChunk + begin;
+                    x[l] = widened(row, static_cast<int>(count), place);
+                    if (!whole) {
+                        if (x[l] != place) std::copy_n(x[l], count, place);
+                        x[l] = room + l * kChunk;
+                    }
+                    next[l] = x[l];
+                    if constexpr (std::is_same_v<T, U>)
+                        if (whole)
+                            next[l] = i + n + l < rows.rows ? rows.row(i + n + l) + c
+                                                            : rows.row(l) + c + count;
                 }
-                kernels().of<T>().grouped_row(whole ? x : room, whole ? next : room, chunk, steps,
-                                              sums + i * row_size);
+                kernels().of<T>().grouped_rows(x, next, n, chunk, steps, sums + i * row_size,
+                                               row_size);
             }
             c += count;
         }

@@ -40,8 +40,8 @@ void sum_segments(MatrixView<U> a, std::int64_t offset, std::int64_t row_size, b
     const i64 group_size = row_size * static_cast<i64>(sizeof(T));
     const i64 most = std::clamp(kGroupBytes / group_size / L * L, L, kGroupRows);
     const i64 group = std::min(most, ceil_div(ceil_div(a.rows, groups), L) * L);
-    const i64 wave = std::min(segments, std::max(ceil_div(n_threads, groups),
-                                                 kSumBytes / (groups * group * group_size)));
+    const i64 wave = std::min(
+        segments, std::max(ceil_div(n_threads, groups), kSumBytes / (groups * group * group_size)));
     Scratch<T> scratch(groups * wave * group * row_size);
 
     for (i64 row = 0; row < a.rows; row += groups * group) {

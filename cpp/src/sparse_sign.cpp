@@ -42,8 +42,8 @@ void sketch(MatrixView<U> a, const SparseSign& g, i64 offset, bool accumulate, i
                 // Past the end the first row repeats; those sums are not used.
                 const T *x[L], *next[L];
                 for (i64 l = 0; l < L; ++l)
-                    x[l] = l < n ? widened(rows.row(i + l) + c, count, room + l * kTargetBlock)
-                                 : x[0];
+                    x[l] =
+                        l < n ? widened(rows.row(i + l) + c, count, room + l * kTargetBlock) : x[0];
                 for (i64 l = 0; l < L; ++l) next[l] = x[l];
                 if constexpr (std::is_same_v<T, U>)
                     for (i64 l = 0; l < L; ++l)

@@ -37,7 +37,7 @@ struct Targets {
 // Where a step of a chunk puts its kParts outputs: place p of the kLanes from start[k] takes lane
 // lane[k][p] of output k, its sign flipped where bit p of output_signs[k] is set.
 struct GroupedStep {
-    std::uint16_t column_signs[kParts];  // bit l: lane l of the vector of a part is negated
+    std::uint16_t column_signs[kParts];  // of the vector of a part, its lanes arranged
     std::uint16_t output_signs[kParts];
     std::uint32_t start[kParts];  // in the accumulators of a row
     std::uint8_t lane[kParts][kLanes];
@@ -102,10 +102,10 @@ struct TypedKernels {
     // acc[target] += ± values[c].
     void (*scatter_row)(const T* values, int count, int zeta, Targets, T* acc);
 
-    // acc += √kParts x Γ over the rows of Γ in those steps of a chunk whose bit is set; x is
-    // (kChunk). Prefetches as much of `next`.
-    void (*grouped_row)(const T* x, const T* next, const GroupedChunk&, std::uint64_t steps,
-                        T* acc);
+    // acc[i] += √kParts x[i] Γ over the rows of Γ in those steps of a chunk whose bit is set, for
+    // one or two rows x[i] (kChunk), acc[i] = acc + i row_size. Prefetches as much of next[i].
+    void (*grouped_rows)(const T* const* x, const T* const* next, int rows, const GroupedChunk&,
+                         std::uint64_t steps, T* acc, std::int64_t row_size);
 
     // out[i][k] += Σ_c a[i][c] strip[c][k] for i < rows, k < width <= kStrip, in order of c.
     void (*gemm_strip)(const T* a, std::int64_t a_stride, std::int64_t rows, int depth,

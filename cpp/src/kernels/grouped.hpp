@@ -6,6 +6,8 @@
 // part s.
 #pragma once
 
+#include <cstdint>
+
 #include "random_rows.hpp"
 #include "skmm/kernels.hpp"
 #include "vectors.hpp"
@@ -71,7 +73,7 @@ SKMM_INLINE void grouped_entries(u64 key, Words64 row, i64 m, Entries& out) {
     const Words64 step = (row / kLanes - (of_part >> 26)) % kSteps;
     const Words64 lane = place_of_lane(of_part & 0xffff, row % kLanes);
     philox_lanes(key, chunk, step, last, w);
-    const Words64 sign = pick(w, part / 2) >> (part % 2 * kLanes + row % kLanes);
+    const Words64 sign = pick(w, part / 2) >> (part % 2 * kLanes + lane);
     for (int k = 0; k < kParts; ++k) {
         if (k % 2 == 0)
             philox_lanes(key, chunk, step + static_cast<u64>(kSteps * (1 + k / 2)), last, w);
@@ -157,66 +159,88 @@ template <class T>
 struct Lanes {
     static constexpr int kSize = Register<T>::kSize, kCount = kLanes / kSize;
     Vector<T> v[kCount];
+};
+template <class T>
+SKMM_INLINE Lanes<T> load_lanes(const T* p) {
+    Lanes<T> x;
+    for (int i = 0; i < Lanes<T>::kCount; ++i) x.v[i] = load<Vector<T>>(p + i * Lanes<T>::kSize);
+    return x;
+}
 
-    SKMM_INLINE_MEMBER void load_from(const T* p) {
-        for (int i = 0; i < kCount; ++i) v[i] = load<Vector<T>>(p + i * kSize);
+SKMM_INLINE Vector<float, 4> gather(const float* x, const std::uint8_t* at) {
+    return Vector<float, 4>{x[at[0]], x[at[1]], x[at[2]], x[at[3]]};
+}
+SKMM_INLINE Vector<double, 2> gather(const double* x, const std::uint8_t* at) {
+    return Vector<double, 2>{x[at[0]], x[at[1]]};
+}
+
+// x[p] becomes ± x[lane[p]], negated where bit p of signs is set.
+template <class T>
+struct Arrangement {
+    using L = Lanes<T>;
+    using Word = Bits<T>;
+    using Words = Vector<Word>;
+    const std::uint8_t* lane;
+    Words signs[L::kCount];
+
+    SKMM_INLINE_MEMBER Arrangement(const std::uint8_t* from, u32 bits) : lane(from) {
+        static const Word kBit[] = {1, 2, 4, 8, 16, 32, 64, 128};
+        constexpr Word kSign = Word{1} << (8 * sizeof(Word) - 1);
+        const Words bit = load<Words>(kBit);
+        for (int i = 0; i < L::kCount; ++i)
+            signs[i] = (Words)((Word{bits >> i * L::kSize} & bit) == bit) & kSign;
     }
-    SKMM_INLINE_MEMBER void store_to(T* p) const {
-        for (int i = 0; i < kCount; ++i) store(p + i * kSize, v[i]);
+    SKMM_INLINE_MEMBER void operator()(L& x) const {
+        T from[kLanes], to[kLanes];
+        store(from, x);
+        for (int p = 0; p < kLanes; p += 16 / static_cast<int>(sizeof(T)))
+            store(to + p, gather(from, lane + p));
+        x = load_lanes(to);
+        for (int i = 0; i < L::kCount; ++i) x.v[i] = (Vector<T>)((Words)x.v[i] ^ signs[i]);
     }
 };
 
-// Signs flipped where the bit of the lane is set.
-SKMM_INLINE void flip(Lanes<float>& x, u32 bits) {
-    using L = Lanes<float>;
-    for (int i = 0; i < L::kCount; ++i) {
 #if defined(__AVX512F__)
-        const Words32 mask =
-            (Words32)_mm512_maskz_set1_epi32(static_cast<__mmask16>(bits), INT32_MIN);
-#else
-        static const u32 kBit[] = {1, 2, 4, 8, 16, 32, 64, 128};
-        const Words32 bit = load<Words32>(kBit + 0);
-        const Words32 mask = (Words32)(((bits >> i * L::kSize) & bit) == bit) & 0x80000000u;
-#endif
-        x.v[i] = (Vector<float>)((Words32)x.v[i] ^ mask);
+template <>
+struct Arrangement<float> {
+    __m512i index;
+    __mmask16 signs;
+
+    SKMM_INLINE_MEMBER Arrangement(const std::uint8_t* lane, u32 bits)
+        : index(_mm512_maskz_cvtepu8_epi32(
+              0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(lane)))),
+          signs(static_cast<__mmask16>(bits)) {}
+    SKMM_INLINE_MEMBER void operator()(Lanes<float>& x) const {
+        const __m512i y =
+            _mm512_castps_si512(_mm512_maskz_permutexvar_ps(0xffff, index, (__m512)x.v[0]));
+        x.v[0] = (Vector<float>)_mm512_mask_xor_epi32(y, signs, y, _mm512_set1_epi32(INT32_MIN));
     }
-}
-
-SKMM_INLINE void flip(Lanes<double>& x, u32 bits) {
-    using L = Lanes<double>;
-    static const u64 kBit[] = {1, 2, 4, 8, 16, 32, 64, 128};
-    const Words64 bit = load<Words64>(kBit);
-    for (int i = 0; i < L::kCount; ++i) {
-        const Words64 mask =
-            (Words64)((u64{bits >> i * L::kSize} & bit) == bit) & 0x8000000000000000u;
-        x.v[i] = (Vector<double>)((Words64)x.v[i] ^ mask);
-    }
-}
-
-// x[p] = x[lane[p]].
-template <class T>
-SKMM_INLINE void permute(Lanes<T>& x, const std::uint8_t* lane) {
-    T from[kLanes], to[kLanes];
-    x.store_to(from);
-    for (int p = 0; p < kLanes; ++p) to[p] = from[lane[p]];
-    x.load_from(to);
-}
-
-#if defined(__AVX512F__)
-SKMM_INLINE void permute(Lanes<float>& x, const std::uint8_t* lane) {
-    const __m512i index = _mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128((const __m128i*)lane));
-    x.v[0] = (Vector<float>)_mm512_maskz_permutexvar_ps(0xffff, index, (__m512)x.v[0]);
-}
+};
 #elif defined(__AVX2__)
-SKMM_INLINE void permute(Lanes<float>& x, const std::uint8_t* lane) {
-    const __m256 low = (__m256)x.v[0], high = (__m256)x.v[1];
-    for (int i = 0; i < 2; ++i) {
-        const __m256i index = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)(lane + 8 * i)));
-        x.v[i] = (Vector<float>)_mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
-                                                 _mm256_permutevar8x32_ps(high, index),
-                                                 _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+template <>
+struct Arrangement<float> {
+    __m256i index[2], signs[2];
+
+    SKMM_INLINE_MEMBER Arrangement(const std::uint8_t* lane, u32 bits) {
+        const __m256i left = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
+        for (int i = 0; i < 2; ++i) {
+            index[i] = _mm256_cvtepu8_epi32(
+                _mm_loadl_epi64(reinterpret_cast<const __m128i*>(lane + 8 * i)));
+            signs[i] = _mm256_and_si256(
+                _mm256_sllv_epi32(_mm256_set1_epi32(static_cast<int>(bits >> 8 * i)), left),
+                _mm256_set1_epi32(INT32_MIN));
+        }
     }
-}
+    SKMM_INLINE_MEMBER void operator()(Lanes<float>& x) const {
+        const __m256 low = (__m256)x.v[0], high = (__m256)x.v[1];
+        for (int i = 0; i < 2; ++i) {
+            const __m256 from_high = _mm256_castsi256_ps(_mm256_slli_epi32(index[i], 28));
+            const __m256 y = _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index[i]),
+                                              _mm256_permutevar8x32_ps(high, index[i]), from_high);
+            x.v[i] = (Vector<float>)_mm256_xor_ps(y, _mm256_castsi256_ps(signs[i]));
+        }
+    }
+};
 #endif
 
 // (a, b) = (a + b, a - b).
@@ -229,32 +253,46 @@ SKMM_INLINE void butterfly(Lanes<T>& a, Lanes<T>& b) {
     }
 }
 
-template <class T>
-void grouped_row(const T* x, const T* next, const GroupedChunk& chunk, u64 steps, T* acc) {
+// R rows share what a step knows of Γ.
+template <int R, class T>
+SKMM_INLINE void grouped_rows_of(const T* const* x, const T* const* next, const GroupedChunk& chunk,
+                                 u64 steps, T* acc, i64 row_size) {
     for (; steps != 0; steps &= steps - 1) {
         const u32 t = static_cast<u32>(__builtin_ctzll(steps));
         const GroupedStep& step = chunk.step[t];
-        Lanes<T> y[kParts];
+        Lanes<T> y[R][kParts];
         for (int s = 0; s < kParts; ++s) {
             const i64 at = i64{kPart} * s + kLanes * ((t + chunk.rotation[s]) % kSteps);
-            for (int c = 0; c < kLanes; c += kTileRows<T>) __builtin_prefetch(next + at + c, 0, 2);
-            y[s].load_from(x + at);
-            flip(y[s], step.column_signs[s]);
-            permute(y[s], chunk.lane[s]);
+            const Arrangement<T> arrange{chunk.lane[s], step.column_signs[s]};
+            for (int i = 0; i < R; ++i) {
+                for (int c = 0; c < kLanes; c += kTileRows<T>)
+                    __builtin_prefetch(next[i] + at + c, 0, 2);
+                y[i][s] = load_lanes(x[i] + at);
+                arrange(y[i][s]);
+            }
         }
-        for (int half = 1; half < kParts; half *= 2)
-            for (int k = 0; k < kParts; ++k)
-                if ((k & half) == 0) butterfly(y[k], y[k + half]);
+        for (int i = 0; i < R; ++i)
+            for (int half = 1; half < kParts; half *= 2)
+                for (int k = 0; k < kParts; ++k)
+                    if ((k & half) == 0) butterfly(y[i][k], y[i][k + half]);
         for (int k = 0; k < kParts; ++k) {
-            permute(y[k], step.lane[k]);
-            flip(y[k], step.output_signs[k]);
-            T* a = acc + step.start[k];
-            Lanes<T> sum;
-            sum.load_from(a);
-            for (int i = 0; i < Lanes<T>::kCount; ++i) sum.v[i] += y[k].v[i];
-            sum.store_to(a);
+            const Arrangement<T> arrange{step.lane[k], step.output_signs[k]};
+            for (int i = 0; i < R; ++i) {
+                arrange(y[i][k]);
+                T* a = acc + i * row_size + step.start[k];
+                Lanes<T> sum = load_lanes(a);
+                for (int p = 0; p < Lanes<T>::kCount; ++p) sum.v[p] += y[i][k].v[p];
+                store(a, sum);
+            }
         }
     }
+}
+
+template <class T>
+void grouped_rows(const T* const* x, const T* const* next, int rows, const GroupedChunk& chunk,
+                  u64 steps, T* acc, i64 row_size) {
+    if (rows == 2) return grouped_rows_of<2>(x, next, chunk, steps, acc, row_size);
+    return grouped_rows_of<1>(x, next, chunk, steps, acc, row_size);
 }
 
 }  // namespace

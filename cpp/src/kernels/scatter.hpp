@@ -49,13 +49,6 @@ SKMM_INLINE void transpose(const double* const* rows, i64 c, Columns<double>& ou
     }
 }
 
-SKMM_INLINE Vector<float> flip(Vector<float> x, u32 sign) {
-    return (Vector<float>)((Words32)x ^ sign);
-}
-SKMM_INLINE Vector<double> flip(Vector<double> x, u32 sign) {
-    return (Vector<double>)((Words64)x ^ (u64{sign} << 32));
-}
-
 // Adds `count` columns to their targets; zeta is a constant where Z > 0.
 template <int Z, class T>
 SKMM_INLINE void scatter_columns(const Columns<T>& columns, int count, int zeta, Targets at,
@@ -65,7 +58,7 @@ SKMM_INLINE void scatter_columns(const Columns<T>& columns, int count, int zeta,
             T* a = acc + at.target[b * kTargetBlock + c];
             const u32 sign = at.sign[b * kTargetBlock + c];
             for (int p = 0; p < Columns<T>::kParts; ++p, a += Register<T>::kSize)
-                store(a, load<Vector<T>>(a) + flip(columns.x[c][p], sign));
+                store(a, load<Vector<T>>(a) + flip_lanes<T>(columns.x[c][p], sign));
         }
     }
 }

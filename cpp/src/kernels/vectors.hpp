@@ -107,21 +107,32 @@ SKMM_INLINE Vector<T> join(const T* const* rows, int step, i64 at) {
 #endif
 }
 
+// The unsigned integer of T's size.
+template <class T>
+struct BitsOf {
+    using Type = u32;
+};
+template <>
+struct BitsOf<double> {
+    using Type = u64;
+};
+template <class T>
+using Bits = typename BitsOf<T>::Type;
+
 // x with its sign flipped where `sign`, 0 or 1 << 31, says so.
-SKMM_INLINE float flip(float x, u32 sign) {
-    u32 bits;
+template <class T>
+SKMM_INLINE T flip(T x, u32 sign) {
+    Bits<T> bits;
     __builtin_memcpy(&bits, &x, sizeof x);
-    bits ^= sign;
+    bits ^= Bits<T>{sign} << (8 * sizeof x - 32);
     __builtin_memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-SKMM_INLINE double flip(double x, u32 sign) {
-    u64 bits;
-    __builtin_memcpy(&bits, &x, sizeof x);
-    bits ^= u64{sign} << 32;
-    __builtin_memcpy(&x, &bits, sizeof x);
-    return x;
+// The same for all lanes.
+template <class T>
+SKMM_INLINE Vector<T> flip_lanes(Vector<T> x, u32 sign) {
+    return (Vector<T>)((Vector<Bits<T>>)x ^ (Bits<T>{sign} << (8 * sizeof(T) - 32)));
 }
 
 }  // namespace
