@@ -12,7 +12,20 @@
 #include <tuple>
 #include <vector>
 
+#include "skmm/float16.hpp"
 #include "skmm/views.hpp"
+
+// NumPy's types of our 16-bit floats: float16, and uint16 for the bits of bfloat16, which it lacks.
+template <>
+struct pybind11::detail::npy_format_descriptor<skmm::Half> {
+    static constexpr auto name = const_name("numpy.float16");
+    static pybind11::dtype dtype() { return pybind11::dtype("e"); }
+};
+template <>
+struct pybind11::detail::npy_format_descriptor<skmm::BFloat16> {
+    static constexpr auto name = const_name("numpy.uint16");
+    static pybind11::dtype dtype() { return pybind11::dtype::of<std::uint16_t>(); }
+};
 
 namespace skmm::bindings {
 

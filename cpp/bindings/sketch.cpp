@@ -6,12 +6,12 @@
 namespace skmm::bindings {
 namespace {
 
-template <class S, class T>
+template <class S, class U>
 void def_dense(py::class_<S>& c) {
     c.def(
         "sketch_dense",
-        [](const S& s, Array<T> a, std::int64_t col_offset, bool accumulate, int n_threads,
-           Array<T> out, py::object progress) {
+        [](const S& s, Array<U> a, std::int64_t col_offset, bool accumulate, int n_threads,
+           Array<Sum<U>> out, py::object progress) {
             const auto rows = view(a, "a: expected rows of contiguous elements");
             const auto z =
                 mutable_view(out, rows.rows, s.out_dim, "out: expected contiguous (N, m)");
@@ -76,6 +76,8 @@ void def_csr(py::class_<S>& c) {
 
 template <class S>
 void def_family(py::class_<S>& c) {
+    def_dense<S, Half>(c);
+    def_dense<S, BFloat16>(c);
     for_floats([&](auto zero) {
         using T = decltype(zero);
         def_dense<S, T>(c);
@@ -106,6 +108,14 @@ void sketch(py::module_& m) {
                     }),
                     "in_dim"_a, "out_dim"_a, "nnz_per_row"_a, "seed"_a);
     def_family(sparse_sign);
+
+    py::class_<GroupedSign> grouped_sign(m, "GroupedSign");
+    grouped_sign.def(py::init([](std::int64_t r, std::int64_t k, std::uint64_t seed) {
+                         require(0 < r && 8 <= k && k < (1 << 24), "expected 8 <= out_dim < 2^24");
+                         return GroupedSign{r, k, seed};
+                     }),
+                     "in_dim"_a, "out_dim"_a, "seed"_a);
+    def_family(grouped_sign);
 
     py::class_<Gaussian> gaussian(m, "Gaussian");
     gaussian.def(py::init([](std::int64_t r, std::int64_t k, std::uint64_t seed) {

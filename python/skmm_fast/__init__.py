@@ -10,7 +10,7 @@ from .moments import MomentMatch, match_moments
 from .pool import Moments, moments
 from .select import select
 from .selection import Selection
-from .sketch import Gaussian, Sketch, SparseSign
+from .sketch import Gaussian, GroupedSign, Sketch, SparseSign
 
 # A worker forked by multiprocessing (a DataLoader's, say) inherits OpenMP without its threads.
 _multiprocessing = sys.modules.get("multiprocessing")
@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Diagnosis",
     "Gaussian",
+    "GroupedSign",
     "MomentMatch",
     "Moments",
     "Selection",

@@ -23,7 +23,7 @@ def random_target_uniforms(ids: _Indices, seed: int) -> _Doubles: ...
 class _Sketch:
     def sketch_dense(
         self,
-        a: _Floats,
+        a: npt.NDArray[Any],  # float16, float32, float64, or the bits of bfloat16 as uint16
         col_offset: int,
         accumulate: bool,
         n_threads: int,
@@ -46,6 +46,9 @@ class _Sketch:
 
 class SparseSign(_Sketch):
     def __init__(self, in_dim: int, out_dim: int, nnz_per_row: int, seed: int) -> None: ...
+
+class GroupedSign(_Sketch):
+    def __init__(self, in_dim: int, out_dim: int, seed: int) -> None: ...
 
 class Gaussian(_Sketch):
     def __init__(self, in_dim: int, out_dim: int, seed: int) -> None: ...

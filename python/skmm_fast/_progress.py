@@ -21,3 +21,8 @@ def bar(
     ) as shown_bar:
         yield lambda done: shown_bar.update(done - shown_bar.n)
         shown_bar.update(total - shown_bar.n)
+
+
+def after(before: int, tick: Callable[[int], None] | None) -> Callable[[int], None] | None:
+    """The same bar for a part of the work that begins when `before` is done."""
+    return tick and (lambda done: tick(before + done))

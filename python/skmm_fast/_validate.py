@@ -18,6 +18,9 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
+FLOATS = (np.float32, np.float64)
+BFLOAT16 = np.uint16  # its bits: NumPy has no such type
+
 BLOCK_BYTES = 1 << 25  # of rows looked at together
 
 
@@ -112,13 +115,13 @@ def numpy_view(name: str, x: Any) -> Any:
         ) from None
 
 
-def dense(name: str, x: object, ndim: int = 2) -> Array:
-    """A NumPy view (no copy) of a float32 or float64 array or CPU tensor with contiguous rows."""
+def dense(name: str, x: object, ndim: int = 2, types: tuple[type, ...] = FLOATS) -> Array:
+    """A NumPy view (no copy) of an array or CPU tensor of such a type with contiguous rows."""
     x = numpy_view(name, x)
     if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected an array, got {type(x).__name__}")
-    if x.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
+    if x.dtype not in types:
+        raise TypeError(f"{name}: expected {' or '.join(t.__name__ for t in types)}, got {x.dtype}")
     if x.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} dimension(s), got shape {x.shape}")
     if x.size == 0:
@@ -132,19 +135,27 @@ def dense(name: str, x: object, ndim: int = 2) -> Array:
     return x
 
 
+def gradients(name: str, x: Any) -> Array:
+    """As `dense`, and float16; a torch tensor of bfloat16 becomes its bits as BFLOAT16."""
+    if is_torch(x) and str(x.dtype) == "torch.bfloat16":
+        bits = x.detach().view(sys.modules["torch"].int16)
+        return dense(name, bits, types=(np.int16,)).view(BFLOAT16)
+    return dense(name, x, types=(np.float16, *FLOATS))
+
+
 def csr(name: str, x: Any) -> sp.csr_array:
     """A canonical CSR matrix (sorted, duplicates summed): x itself where it is one."""
     if x.format != "csr":
         raise TypeError(f"{name}: expected CSR, got {x.format}; {name}.tocsr() converts it")
     if x.ndim != 2:
         raise ValueError(f"{name}: expected 2 dimensions, got shape {x.shape}")
-    if x.dtype not in (np.float32, np.float64):
+    if x.dtype not in FLOATS:
         raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
     rows, cols = x.shape
     if rows == 0 or cols == 0:
         raise ValueError(f"{name}: expected at least one row and one column, got shape {x.shape}")
     for part, array, types in (
-        ("data", x.data, (np.float32, np.float64)),
+        ("data", x.data, FLOATS),
         ("indices", x.indices, (np.int32, np.int64)),
         ("indptr", x.indptr, (np.int32, np.int64)),
     ):
@@ -181,10 +192,14 @@ def _ascending_rows(indices: Array, indptr: Array) -> bool:
     return bool(rises.all())
 
 
+def _finite(x: Array) -> npt.NDArray[np.bool_]:
+    return (x & 0x7F80) != 0x7F80 if x.dtype == BFLOAT16 else np.isfinite(x)
+
+
 def finite_rows(x: Any) -> npt.NDArray[np.bool_]:
     """(N,) whether all entries of a row of an array or a canonical CSR matrix are finite."""
     if isinstance(x, np.ndarray):
-        return np.concatenate([np.isfinite(x[rows]).all(axis=1) for rows in row_blocks(x)])
+        return np.concatenate([_finite(x[rows]).all(axis=1) for rows in row_blocks(x)])
     finite = np.ones(x.shape[0], np.bool_)
     row_of_entry = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
     finite[row_of_entry[~np.isfinite(x.data[: x.indptr[-1]])]] = False

@@ -49,9 +49,9 @@ def select(
     n : an int in [1, N], or a share of N in (0, 1)
     method : "v-optimal" (options of `v_optimal`) or "moment-matching" (options of
         `match_moments`, and `draw` = "systematic", "pivotal" or "top")
-    sketch_dim : m; X is sketched where r > m. Default: min(r, 512, max(1, n // 2)), so that the
+    sketch_dim : m; X is sketched where r > m. Default: min(r, 512, n // 2), so that the
         rows chosen can span the sketch with some to spare
-    sketch : "sparse-sign" or "gaussian"
+    sketch : "sparse-sign", "grouped-sign" (dense rows faster; at least 8 dimensions) or "gaussian"
     y, per_class : (N,) labels and rows per class, "proportional", "balanced" or a mapping (only
         "v-optimal")
     include, exclude : rows that must and must not be chosen
@@ -70,14 +70,15 @@ def select(
     N, r = A.shape
     requested, n = n, _validate.count(n, N)
     _validate.choice("method", method, tuple(METHODS))
-    _validate.choice("sketch", sketch, sketches.KINDS)
+    _validate.choice("sketch", sketch, tuple(sketches.KINDS))
     seed = _validate.seed(seed)
     run = METHODS[method]
     _check_options(method, run, method_options)
+    least = sketches.KINDS[sketch].least_out_dim
     if sketch_dim is None:
-        m = min(r, MAX_SKETCH_DIM, max(1, n // 2))
+        m = min(r, MAX_SKETCH_DIM, max(least, n // 2))
     else:
-        m = min(r, _validate.integer("sketch_dim", sketch_dim, 1))
+        m = min(r, _validate.integer("sketch_dim", sketch_dim, least))
     include, exclude = _validate.constraints(N, n, include, exclude)
     if y is not None:
         labels(y, N)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
 from . import _core, _validate
-from ._progress import bar
-
-KINDS = ("sparse-sign", "gaussian")
+from ._progress import after, bar
+from ._stream import row_batches
 
 
 class Sketch(ABC):
@@ -26,9 +25,11 @@ class Sketch(ABC):
     out_dim: int
     seed: int
 
+    least_out_dim: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         _validate.integer("in_dim", self.in_dim, 1, 2**62)
-        _validate.integer("out_dim", self.out_dim, 1, 2**24 - 1)
+        _validate.integer("out_dim", self.out_dim, self.least_out_dim, 2**24 - 1)
         if self.out_dim > self.in_dim:
             raise ValueError(
                 f"out_dim: expected at most in_dim = {self.in_dim}, got {self.out_dim}; "
@@ -53,11 +54,12 @@ class Sketch(ABC):
 
         Parameters
         ----------
-        G : (N, c) array of float32 or float64
-            NumPy (rows of contiguous elements, `np.memmap` too), SciPy CSR, or a torch tensor on
-            the CPU; not copied. c must be in_dim, unless `col_offset` or `accumulate` say that
-            this is one of several chunks of columns.
-        out : (N, out_dim) array, C-contiguous, of the dtype of G; made where None.
+        G : (N, c) array of float32, float64, float16 or (torch) bfloat16
+            NumPy (rows of contiguous elements), SciPy CSR (float32 or float64), or a torch tensor
+            on the CPU; not copied. An `np.memmap` may be larger than memory: it is read in
+            batches of rows, of which one at a time stays in the process. c must be in_dim, unless
+            `col_offset` or `accumulate` say that this is one of several chunks of columns.
+        out : (N, out_dim) array, C-contiguous, of the dtype of the result; made where None.
         col_offset : int
             The row of Γ that belongs to the first column of G.
         accumulate : bool
@@ -69,7 +71,8 @@ class Sketch(ABC):
 
         Returns
         -------
-        (N, out_dim) array: `out` itself, or a new one of G's dtype and kind (NumPy or torch).
+        (N, out_dim) array: `out` itself, or a new one of G's kind (NumPy or torch) and dtype;
+        float32 where G has 16 bits, which are summed as float32.
 
         The bits do not depend on n_threads, the ISA level, or how rows are split into calls.
 
@@ -92,7 +95,7 @@ class Sketch(ABC):
         progress: bool = False,
     ) -> Any:
         """`apply` of an argument that the caller knows by another name."""
-        A = _validate.csr(name, G) if sp.issparse(G) else _validate.dense(name, G)
+        A = _validate.csr(name, G) if sp.issparse(G) else _validate.gradients(name, G)
         n, cols = A.shape
         col_offset = _validate.integer("col_offset", col_offset, 0, self.in_dim - 1)
         accumulate = _validate.boolean("accumulate", accumulate)
@@ -100,31 +103,34 @@ class Sketch(ABC):
         if cols > self.in_dim - col_offset or (whole and cols != self.in_dim):
             expected = f"{self.in_dim}" if whole else f"at most {self.in_dim - col_offset}"
             raise ValueError(f"{name}: expected {expected} columns, got shape {A.shape}")
-        Z = np.empty((n, self.out_dim), A.dtype) if out is None else self._checked_out(out, name, A)
+        Z = self._checked_out(name, A, out)
         if accumulate:
             if out is None:
                 raise ValueError("out: expected an array to accumulate in, got None")
             _validate.raise_not_finite("out", _validate.finite_rows(Z))
-        call = (col_offset, accumulate, _validate.threads(n_threads), Z)
+        call = (col_offset, accumulate, _validate.threads(n_threads))
         if sp.issparse(A):
             nnz = int(A.indptr[-1])
             index = np.promote_types(A.indices.dtype, A.indptr.dtype)
             indices, indptr = (x.astype(index, copy=False) for x in (A.indices[:nnz], A.indptr))
             with bar("sketch", nnz, progress, "nonzeros") as tick:
-                self._core.sketch_csr(A.data[:nnz], indices, indptr, cols, *call, tick)
+                self._core.sketch_csr(A.data[:nnz], indices, indptr, cols, *call, Z, tick)
         else:
             with bar("sketch", n * cols, progress, "entries") as tick:
-                self._core.sketch_dense(A, *call, tick)
+                for rows in row_batches(A):
+                    self._core.sketch_dense(A[rows], *call, Z[rows], after(rows.start * cols, tick))
         self._check_finite(name, A, Z)
         return _validate.like(G, Z) if out is None else out
 
-    def _checked_out(self, out: Any, name: str, A: Any) -> _validate.Array:
+    def _checked_out(self, name: str, A: Any, out: Any) -> _validate.Array:
+        """`out`, or a new array, for the sketch of A."""
+        shape = (A.shape[0], self.out_dim)
+        dtype = A.dtype if A.dtype in _validate.FLOATS else np.dtype(np.float32)
+        if out is None:
+            return np.empty(shape, dtype)
         Z = _validate.dense("out", out)
-        if Z.shape != (A.shape[0], self.out_dim) or Z.dtype != A.dtype:
-            raise ValueError(
-                f"out: expected shape {(A.shape[0], self.out_dim)} of {A.dtype}, "
-                f"got {Z.shape} of {Z.dtype}"
-            )
+        if Z.shape != shape or Z.dtype != dtype:
+            raise ValueError(f"out: expected shape {shape} of {dtype}, got {Z.shape} of {Z.dtype}")
         if not (Z.flags.c_contiguous and Z.flags.writeable):
             raise ValueError("out: expected a C-contiguous, writeable array")
         if np.may_share_memory(Z, A if isinstance(A, np.ndarray) else A.data):
@@ -182,6 +188,29 @@ class SparseSign(Sketch):
 
 
 @dataclass(frozen=True)
+class GroupedSign(Sketch):
+    """Eight entries ±1/√8 in each row of Γ, one at a uniform place of each of 8 blocks, as in
+    `SparseSign`; but groups of 8 rows of Γ, some thousand apart, share their places with the sign
+    patterns of a Hadamard matrix, so that dense rows are sketched in about one read of G.
+
+    It embeds as well as independent rows on every family of subspaces in bench/README.md; this is
+    measured, not proven. A subspace that contains most of the coordinates of whole groups (8192
+    adjacent columns, say) is embedded like ζ = 1. CSR rows cost some five times those of
+    `SparseSign`, and each call costs as if its columns were rounded up to multiples of 8192.
+    """
+
+    in_dim: int
+    out_dim: int
+    seed: int = 0
+
+    least_out_dim: ClassVar[int] = 8
+
+    @property
+    def _core(self) -> Any:
+        return _core.GroupedSign(self.in_dim, self.out_dim, self.seed)
+
+
+@dataclass(frozen=True)
 class Gaussian(Sketch):
     """Independent N(0, 1/out_dim) entries: the reference, at O(nnz(G) out_dim) operations."""
 
@@ -194,9 +223,16 @@ class Gaussian(Sketch):
         return _core.Gaussian(self.in_dim, self.out_dim, self.seed)
 
 
+KINDS: dict[str, type[Sketch]] = {
+    "sparse-sign": SparseSign,
+    "grouped-sign": GroupedSign,
+    "gaussian": Gaussian,
+}
+
+
 def make(kind: str, in_dim: int, out_dim: int, seed: int, nnz_per_row: int | None = None) -> Sketch:
-    """The sketch of a kind by its name ("sparse-sign" or "gaussian")."""
-    _validate.choice("sketch", kind, KINDS)
-    if kind == "gaussian":
-        return Gaussian(in_dim, out_dim, seed)
-    return SparseSign(in_dim, out_dim, nnz_per_row, seed)  # type: ignore[arg-type]
+    """The sketch of a kind by its name, one of KINDS; nnz_per_row is that of "sparse-sign"."""
+    _validate.choice("sketch", kind, tuple(KINDS))
+    if kind == "sparse-sign":
+        return SparseSign(in_dim, out_dim, nnz_per_row, seed)  # type: ignore[arg-type]
+    return KINDS[kind](in_dim, out_dim, seed=seed)  # type: ignore[call-arg]

@@ -50,12 +50,16 @@ def show(name, *arrays):
 for dtype in (np.float32, np.float64):
     G = rng.standard_normal((70, 1037)).astype(dtype)
     odd, even = skmm.SparseSign(1037, 67, 5, 1), skmm.SparseSign(1037, 64, 8, 1)
-    for S in (odd, even, skmm.Gaussian(1037, 67, 1)):
+    groups = skmm.GroupedSign(1037, 128, 1), skmm.GroupedSign(1037, 67, 1)
+    for S in (odd, even, *groups, skmm.Gaussian(1037, 67, 1)):
         show("gamma", S.toarray())
         show("dense", S.apply(G))
         show("csr", S.apply(sp.csr_array(G * (G > 1))))
+        show("half", S.apply(G.astype(np.float16)))
     long = rng.standard_normal((3, 70001)).astype(dtype)
     show("long", skmm.SparseSign(70001, 67, 5, 1).apply(long))
+    show("grouped", skmm.GroupedSign(70001, 67, 1).apply(long))
+    show("grouped", skmm.GroupedSign(70001, 128, 1).apply(long))
     Z = rng.standard_t(3, size=(4500, 13)).astype(dtype)
     fit = skmm.match_moments(Z, 90, 0.7, max_iter=40)
     show("moments", fit.s, fit.history["objective"])
@@ -69,7 +73,7 @@ def test_same_bits_on_every_isa_level():
     names = levels()
     assert names[-1] == "baseline"
     outputs = {name: run(EVERYTHING, SKMM_ISA=name) for name in names}
-    assert len(outputs["baseline"].splitlines()) == 30
+    assert len(outputs["baseline"].splitlines()) == 56
     for name in names:
         assert outputs[name] == outputs["baseline"], name
         assert run("from skmm_fast import _core; print(_core.isa)", SKMM_ISA=name) == name

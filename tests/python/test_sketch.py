@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 import skmm_fast as skmm
 from skmm_fast import _core
-
-KINDS = {"sparse-sign": skmm.SparseSign, "gaussian": skmm.Gaussian}
+from skmm_fast.sketch import KINDS
 
 
 @st.composite
 def cases(draw):
-    r = draw(st.integers(1, 300))
-    m = draw(st.integers(1, min(r, 130)))
     kind = draw(st.sampled_from(sorted(KINDS)))
+    least = KINDS[kind].least_out_dim
+    r = draw(st.integers(least, 300))
+    m = draw(st.integers(least, min(r, 130)))
     seed = draw(st.integers(0, 2**64 - 1))
     if kind == "sparse-sign":
         S = skmm.SparseSign(r, m, draw(st.integers(1, min(m, 9))), seed)
     else:
-        S = skmm.Gaussian(r, m, seed)
+        S = KINDS[kind](r, m, seed=seed)
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     n = draw(st.integers(1, 40))
     G = np.random.default_rng(draw(st.integers(0, 99))).standard_normal((n, r)).astype(dtype)
@@ -118,32 +118,115 @@ def test_a_sketch_of_a_sketch_with_the_same_seed_is_still_random():
         assert abs(np.mean(np.sign(first[:, :16]) * np.sign(second))) < 0.15
 
 
-def test_sparse_sign_structure():
-    S = skmm.SparseSign(500, 50, nnz_per_row=7, seed=2)
-    Gamma = S.toarray()
-    edges = [b * 50 // 7 for b in range(8)]
+@pytest.mark.parametrize("S", [skmm.SparseSign(500, 50, 7, seed=2), skmm.GroupedSign(9000, 61)])
+def test_rows_of_signs_have_one_entry_in_each_block(S):
+    Gamma, m, zeta = S.toarray(), S.out_dim, getattr(S, "nnz_per_row", 8)
+    edges = [b * m // zeta for b in range(zeta + 1)]
     for first, last in pairwise(edges):
         assert np.all((Gamma[:, first:last] != 0).sum(axis=1) == 1)
-    assert set(np.unique(np.abs(Gamma))) == {np.float32(0), np.float32(1) / np.sqrt(np.float32(7))}
+    assert set(np.unique(np.abs(Gamma))) == {0, np.float32(1) / np.sqrt(np.float32(zeta))}
+
+
+def test_nnz_per_row_defaults_to_eight_or_what_fits():
     assert skmm.SparseSign(10, 3).nnz_per_row == 3
     assert skmm.SparseSign(100, 30).nnz_per_row == 8
 
 
+@pytest.mark.parametrize("m", [128, 500, 20])
+def test_grouped_sign_places_and_signs_are_uniform(m):
+    """Over rows that share no step, each with places and signs of its own."""
+    from scipy.stats import chisquare
+
+    S, chunks = skmm.GroupedSign(2**40, m, seed=4), 2**20 + np.arange(100)
+    Gamma = np.concatenate([S.toarray(c * 8192, c * 8192 + 1024)[5::16] for c in chunks])
+    for k in range(8):
+        block = Gamma[:, k * m // 8 : (k + 1) * m // 8]
+        assert chisquare((block != 0).sum(axis=0)).pvalue > 1e-4
+        assert chisquare([(block > 0).sum(), (block < 0).sum()]).pvalue > 1e-4
+
+
+def test_groups_of_grouped_signs_are_orthogonal():
+    """Rows that share their places in all blocks: 8 of them, one from each part of 1024."""
+    Gamma = skmm.GroupedSign(8192, 4096, seed=1).toarray()
+    places = np.argwhere(Gamma)[:, 1].reshape(8192, 8)
+    groups = {}
+    for row, place in enumerate(map(tuple, places)):
+        groups.setdefault(place, []).append(row)
+    assert len(groups) == 1024
+    for rows in groups.values():
+        assert [row // 1024 for row in rows] == list(range(8))
+        np.testing.assert_allclose(Gamma[rows] @ Gamma[rows].T, np.eye(8), atol=1e-6)
+
+
 def philox_words(seed, kind, m, j, groups):
+    """(groups, 4) words of the counters (j, 0), (j, 1), ..."""
     counter = [(j & 0xFFFFFFFF, j >> 32, g, m << 8 | kind) for g in range(groups)]
     return np.array([_core.philox(c, seed) for c in counter], dtype=np.uint32)
 
 
-def test_sparse_sign_rows_from_philox_words():
-    S = skmm.SparseSign(2**40, 29, nnz_per_row=6, seed=2**63 + 5)
+@pytest.mark.parametrize(("m", "zeta"), [(29, 6), (300, 11), (9000, 2)])
+def test_sparse_sign_rows_are_digits_of_philox_words(m, zeta):
+    S = skmm.SparseSign(2**40, m, zeta, seed=2**63 + 5)
+    per_word = 2 if m <= 2048 * zeta else 1
     for j in (0, 1, 2**33 + 7):
-        words = philox_words(S.seed, 1, 29, j, 2).ravel()
-        expected = np.zeros(29, np.float32)
-        for b in range(6):
-            first, last = b * 29 // 6, (b + 1) * 29 // 6
-            place = first + ((int(words[b]) & ~1) * (last - first) >> 32)
-            expected[place] = (-1 if words[b] & 1 else 1) / np.sqrt(np.float32(6))
+        words = [int(w) for w in philox_words(S.seed, 1, m, j, 3).ravel()]
+        expected = np.zeros(m, np.float32)
+        for b in range(zeta):
+            first, last = b * m // zeta, (b + 1) * m // zeta
+            digit, words[b // per_word] = divmod(words[b // per_word] * 2 * (last - first), 2**32)
+            expected[first + digit // 2] = (-1) ** digit / np.sqrt(np.float32(zeta))
         assert np.array_equal(S.toarray(j, j + 1)[0], expected)
+
+
+def shuffled(bits, lane):
+    """The place of a lane: the affine map over GF(2) that 16 bits stand for."""
+    lower, upper = np.eye(4, dtype=int), np.eye(4, dtype=int)
+    lower[[1, 2, 3, 2, 3, 3], [0, 0, 0, 1, 1, 2]] = [bits >> t & 1 for t in range(4, 10)]
+    upper[[0, 1, 2, 0, 1, 0], [3, 3, 3, 2, 2, 1]] = [bits >> t & 1 for t in range(10, 16)]
+    y = np.array([(lane ^ bits) >> t & 1 for t in range(4)])
+    for matrix, order in ((lower, (0, 1, 2)), (upper, (3, 2, 1))):
+        for column in order:  # column by column: the product with the triangular matrix' inverse
+            y = (y + y[column] * (matrix[:, column] - np.eye(4, dtype=int)[column])) % 2
+    return int(y @ [1, 2, 4, 8])
+
+
+@pytest.mark.parametrize("m", [128, 100, 8])
+def test_grouped_sign_rows_from_philox_words(m):
+    S = skmm.GroupedSign(2**45, m, seed=77)
+    for j in (0, 1, 1023, 5000, 2**43 + 12345):
+        chunk, part, vector, lane = j // 8192, j // 1024 % 8, j // 16 % 64, j % 16
+        words = philox_words(S.seed, 7, m, chunk, 322)
+        of_part = int(words[320 + part // 4, part % 4])
+        step, lane = (vector - (of_part >> 26)) % 64, shuffled(of_part & 0xFFFF, lane)
+        sign = int(words[step, part // 2]) >> (part % 2 * 16 + lane) & 1
+        expected = np.zeros(m, np.float32)
+        for k in range(8):
+            a, b = (int(w) for w in words[64 * (1 + k // 2) + step, k % 2 * 2 : k % 2 * 2 + 2])
+            first, last = k * m // 8, (k + 1) * m // 8
+            unit = 16 if m % 128 == 0 else 1
+            place = shuffled(b >> 16, lane)
+            flips = sign + (b >> place & 1) + bin(part & k).count("1")
+            start = (a * ((last - first) // unit) >> 32) * unit
+            expected[first + (start + place) % (last - first)] += (-1) ** flips / np.sqrt(8)
+        np.testing.assert_allclose(S.toarray(j, j + 1)[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("m", [128, 77])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_grouped_sign_over_many_chunks(m, dtype):
+    """Whole and partial chunks, segments, offsets: each against Γ."""
+    r = 70_001
+    G = np.random.default_rng(0).standard_normal((5, r)).astype(dtype)
+    S = skmm.GroupedSign(r, m, seed=5)
+    Gamma = S.toarray().astype(float)
+    Z = S.apply(G, n_threads=1)
+    assert_close(Z, G, Gamma)
+    assert np.array_equal(S.apply(G, n_threads=3), Z)
+    assert np.array_equal(np.concatenate([S.apply(G[i : i + 1]) for i in range(5)]), Z)
+    for start, stop in ((0, 3), (8191, 8193), (10_000, 30_000), (32_768, 65_536), (60_000, r)):
+        part = np.ascontiguousarray(G[:, start:stop])
+        Z = S.apply(part, out=np.zeros_like(Z), col_offset=start, accumulate=True)
+        assert_close(Z, part, Gamma[start:stop])
 
 
 def test_gaussian_rows_are_box_muller_of_philox_words():
@@ -190,6 +273,45 @@ def test_torch_in_torch_out_without_a_copy():
     out = torch.zeros(5, 8)
     assert S.apply(G, out=out) is out
     assert torch.equal(out, Z)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sixteen_bit_floats_are_summed_as_float32(kind):
+    S = KINDS[kind](9000, 32)
+    G = np.random.default_rng(0).standard_normal((21, 9000)).astype(np.float16)
+    G[0, :6] = [0, -0.0, 6e-8, -6e-8, 6.1e-5, 65504]  # zeros, subnormals, least normal, largest
+    Z = S.apply(G, n_threads=2)
+    assert Z.dtype == np.float32
+    assert np.array_equal(Z, S.apply(G.astype(np.float32)))
+    assert np.array_equal(S.apply(G[3:4]), Z[3:4])
+
+    torch = pytest.importorskip("torch")
+    assert torch.equal(S.apply(torch.from_numpy(G)), torch.from_numpy(Z))
+    B = torch.from_numpy(G).to(torch.bfloat16)
+    Z = S.apply(B)
+    assert Z.dtype == torch.float32
+    assert torch.equal(Z, S.apply(B.float()))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_sixteen_bit_floats_that_are_not_finite(value):
+    torch = pytest.importorskip("torch")
+    G = torch.ones(3, 40)
+    G[1, 7] = value
+    for dtype in (torch.float16, torch.bfloat16):
+        for kind in KINDS.values():
+            with pytest.raises(ValueError, match="NaN or Inf in 1 of 3 rows, first in row 1"):
+                kind(40, 8).apply(G.to(dtype))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_few_rows_have_the_bits_of_many(kind):
+    """Single rows, tiles, tails: all the same sums."""
+    G = np.random.default_rng(1).standard_normal((35, 40_000)).astype(np.float32)
+    S = KINDS[kind](40_000, 48)
+    Z = S.apply(G)
+    for rows in (slice(0, 1), slice(1, 3), slice(3, 6), slice(6, 23), slice(16, 35)):
+        assert np.array_equal(S.apply(G[rows]), Z[rows])
 
 
 def test_memmap(tmp_path):
