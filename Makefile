@@ -26,8 +26,13 @@ format: .venv/.built
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_FILES)
 
+# Peers that PyPI has; the bench skips what is not there.
 bench: .venv/.built
+	-$(PIP) --no-deps traker dattri
+	$(BIN)/python -m pytest -q bench/micro_sketch.py --benchmark-columns=median,iqr,rounds
 	$(BIN)/python bench/bench_sketch.py
+	$(BIN)/python bench/bench_shapes.py
+	$(BIN)/python bench/bench_quality.py
 	$(BIN)/python bench/bench_select.py
 	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/table.py

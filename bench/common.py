@@ -22,17 +22,26 @@ RESULTS = Path(__file__).parent / "results"
 
 def seconds(call: Callable[[], Any], repeats: int = 7, warm_up: float = 0.5) -> float:
     """Median wall time of `repeats` calls, after calls for `warm_up` seconds: cores wake slowly."""
-    began = time.perf_counter()
-    while True:
-        call()
-        if time.perf_counter() - began > warm_up:
-            break
-    times = []
-    for _ in range(repeats):
+    return in_turns({"": call}, repeats, warm_up)[""]
+
+
+def in_turns(
+    calls: dict[str, Callable[[], Any]], repeats: int = 7, warm_up: float = 0.3
+) -> dict[str, float]:
+    """Median wall times of calls that are made in turn, `repeats` rounds of them."""
+    for call in calls.values():
         began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+        while True:
+            call()
+            if time.perf_counter() - began > warm_up:
+                break
+    times: dict[str, list[float]] = {who: [] for who in calls}
+    for _ in range(repeats):
+        for who, call in calls.items():
+            began = time.perf_counter()
+            call()
+            times[who].append(time.perf_counter() - began)
+    return {who: statistics.median(t) for who, t in times.items()}
 
 
 def peak_rss() -> int:

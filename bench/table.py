@@ -8,7 +8,11 @@ from typing import Any
 
 HERE = Path(__file__).parent
 TITLES = {
-    "sketch": "Stage 1: sketching (N = 128, r = 300 032, m = 512, float32 unless said)",
+    "sketch": "Stage 1: sketching (m = 512, float32 unless said; x: beside a read of G, sgemm)",
+    "peers": "Stage 1: others (2 threads; Γ made beforehand where it says stored)",
+    "levels": "Stage 1: instruction sets",
+    "shapes": "Stage 1: ns per entry over shapes (2 threads, ζ = 8; x best N and r of the m)",
+    "quality": "Stage 1: singular values of embedded subspaces (k = 64, 60 seeds)",
     "select": "Stage 2: selection (N = 50 000, m = 128, float32, 2 threads)",
     "heads": "When gradients mislead: the demo's task, n = 100 of 997",
 }

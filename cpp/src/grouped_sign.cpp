@@ -23,7 +23,8 @@ u64 steps_of(const GroupedChunk& chunk, i64 begin, i64 end) {
         const i64 part = i64{s} * kPart;
         const i64 first = std::clamp<i64>(begin - part, 0, kPart) / kLanes;
         const i64 last = ceil_div(std::clamp<i64>(end - part, 0, kPart), kLanes);
-        for (i64 v = first; v < last; ++v) steps |= u64{1} << (v - chunk.rotation[s]) % kSteps;
+        for (i64 v = first; v < last; ++v)
+            steps |= u64{1} << (v + kSteps - chunk.rotation[s]) % kSteps;
     }
     return steps;
 }

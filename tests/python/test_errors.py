@@ -41,6 +41,8 @@ CASES = [
     ("m > r, Gaussian", lambda: skmm.Gaussian(5, 6), ValueError, "out_dim: .* got 6"),
     ("ζ > m", lambda: skmm.SparseSign(50, 4, nnz_per_row=8), ValueError, r"nnz_per_row: .*\[1, 4\], got 8"),
     ("ζ = 0", lambda: skmm.SparseSign(50, 4, nnz_per_row=0), ValueError, "nnz_per_row: .* got 0"),
+    ("m < 8, GroupedSign", lambda: skmm.GroupedSign(50, 7), ValueError, "out_dim: .* got 7"),
+    ("sketch_dim < 8, grouped", lambda: skmm.select(np.ones((20, 50)), 5, sketch="grouped-sign", sketch_dim=7), ValueError, "sketch_dim: .* got 7"),
     ("float dimension", lambda: skmm.Gaussian(5.0, 2), TypeError, "in_dim: expected an int"),
     ("bool dimension", lambda: skmm.Gaussian(5, True), TypeError, "out_dim: .* got the bool True"),
     ("negative seed", lambda: skmm.Gaussian(5, 2, seed=-1), ValueError, "seed: .* got -1"),
@@ -51,9 +53,10 @@ CASES = [
     ("3-d G", lambda: S.apply(G[None]), ValueError, "G: expected 2 dim"),
     ("list", lambda: S.apply([[1.0] * 20]), TypeError, "G: expected an array, got list"),
     ("None", lambda: S.apply(None), TypeError, "G: expected an array, got NoneType"),
-    ("int G", lambda: S.apply(np.ones((2, 20), int)), TypeError, "G: expected float32 or float64, got int64"),
+    ("int G", lambda: S.apply(np.ones((2, 20), int)), TypeError, "G: expected float16 or float32 or float64, got int64"),
     ("bool G", lambda: S.apply(np.ones((2, 20), bool)), TypeError, "G: .* got bool"),
-    ("float16 G", lambda: S.apply(G.astype(np.float16)), TypeError, "G: .* got float16"),
+    ("uint16 G", lambda: S.apply(G.astype(np.uint16)), TypeError, "G: .* got uint16"),
+    ("float16 out", lambda: S.apply(G.astype(np.float16), out=np.empty((len(G), S.out_dim), np.float16)), TypeError, "out: expected float32 or float64, got float16"),
     ("complex G", lambda: S.apply(G.astype(complex)), TypeError, "G: .* got complex128"),
     ("object G", lambda: S.apply(G.astype(object)), TypeError, "G: .* got object"),
     ("other byte order", lambda: S.apply(G.astype(">f4")), TypeError, "G: .* got >f4"),
@@ -219,7 +222,7 @@ def test_read_only_and_rows_apart_are_fine():
 
 
 def test_unsorted_and_duplicate_csr_entries_are_sorted_and_summed():
-    for family in (skmm.SparseSign(20, 8), skmm.Gaussian(20, 8)):
+    for family in (skmm.SparseSign(20, 8), skmm.GroupedSign(20, 8), skmm.Gaussian(20, 8)):
         A = csr(indices=(5, 2, 5, 0), indptr=(0, 3, 4), data=(1.0, 2.0, 3.0, 4.0))
         kept = A.indices.copy(), A.data.copy()
         dense = np.zeros((2, 20), np.float32)
@@ -231,7 +234,7 @@ def test_unsorted_and_duplicate_csr_entries_are_sorted_and_summed():
 
 def test_empty_csr_rows_and_csr_matrix():
     empty = sp.csr_matrix((3, 20), dtype=np.float64)
-    for family in (skmm.SparseSign(20, 8), skmm.Gaussian(20, 8)):
+    for family in (skmm.SparseSign(20, 8), skmm.GroupedSign(20, 8), skmm.Gaussian(20, 8)):
         assert np.array_equal(family.apply(empty), np.zeros((3, 8)))
 
 

@@ -103,16 +103,20 @@ void grouped_sign(u64 key, const u64* j, int count, i64 m, u32 stride, Targets o
 
 typedef std::uint8_t u8x16 __attribute__((vector_size(16)));
 
+SKMM_INLINE u8x16 splat(u32 byte) {
+    u8x16 v;
+    __builtin_memset(&v, static_cast<int>(byte), sizeof v);
+    return v;
+}
+
+// out[p] = lane_of_place(bits, p), from the images of 0, 1, 2, 4 and 8: the map is affine.
 void store_lanes(u32 bits, std::uint8_t* out) {
     const u8x16 places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    // lane_of_place is affine: the images of 1, 2, 4, 8 and 0 say it all.
-    const u32 zero = bits & 15;
-    u8x16 lanes = u8x16{} + static_cast<std::uint8_t>(zero);
-    for (int i = 0; i < 4; ++i) {
-        const u32 image = lane_of_place(bits, 1u << i) ^ zero;
-        const u8x16 bit = u8x16{} + static_cast<std::uint8_t>(1 << i);
-        lanes ^= (u8x16)((places & bit) == bit) & static_cast<std::uint8_t>(image);
-    }
+    const u32 zero = lane_of_place(bits, 0u);
+    u8x16 lanes = splat(zero);
+    for (int i = 0; i < 4; ++i)
+        lanes ^=
+            (u8x16)((places & splat(1u << i)) != 0) & splat(lane_of_place(bits, 1u << i) ^ zero);
     store(out, lanes);
 }
 

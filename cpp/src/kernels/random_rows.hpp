@@ -91,7 +91,7 @@ void sparse_sign(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride, 
 
 // Box-Muller on two words: sqrt(-2 ln u) (cos, sin)(2π v), u = (a / 2 + 1/4) / 2^31 (a / 2 rounded
 // down), v = b / 2^32.
-void box_muller(u32 a, u32 b, float* x, float* y) {
+SKMM_INLINE void box_muller(u32 a, u32 b, float* x, float* y) {
     // u = z 2^e, z in [sqrt(1/2), sqrt(2)); ln(1 + f), f = z - 1, from the odd series in f/(2 + f).
     const float u = (static_cast<float>(static_cast<int>(a >> 1)) + 0.25f) * 0x1p-31f;
     u32 bits;

@@ -103,7 +103,7 @@ SKMM_INLINE Vector<T> join(const T* const* rows, int step, i64 at) {
     const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps(piece(0)));
     return (Vector<T>)_mm256_insertf128_ps(v, _mm_loadu_ps(piece(1)), 1);
 #else
-    return load<Vector<T> >(piece(0));
+    return load<Vector<T>>(piece(0));
 #endif
 }
 
