@@ -30,18 +30,19 @@ void sum_segments(MatrixView<U> a, std::int64_t offset, std::int64_t row_size, b
     using i64 = std::int64_t;
     using T = Sum<U>;
     constexpr i64 L = kTileRows<T>;
-    if (!accumulate) clear(out);
 
-    // Blocks of (row group, segment); rows are split only as far as it takes to occupy the threads.
+    // Blocks of (row group, segment); rows are split only as far as it takes to occupy the threads,
+    // and as many blocks are in work as their sums have room.
     const i64 first = offset / kSegment, last = ceil_div(offset + a.cols, kSegment);
     const i64 segments = last - first;
     i64 groups = 1;
     while (groups * segments % n_threads != 0 && groups * segments < 5 * n_threads) ++groups;
-    const i64 group_size = row_size * static_cast<i64>(sizeof(T));
-    const i64 most = std::clamp(kGroupBytes / group_size / L * L, L, kGroupRows);
+    const i64 row_bytes = row_size * static_cast<i64>(sizeof(T));
+    const i64 most = std::clamp(kGroupBytes / row_bytes / L * L, L, kGroupRows);
     const i64 group = std::min(most, ceil_div(ceil_div(a.rows, groups), L) * L);
-    const i64 wave = std::min(
-        segments, std::max(ceil_div(n_threads, groups), kSumBytes / (groups * group * group_size)));
+    const i64 blocks = std::max<i64>(kSumBytes / (group * row_bytes), n_threads);
+    const i64 wave = std::min(segments, blocks);
+    groups = std::min(std::max(groups, blocks / wave), ceil_div(a.rows, group));
     Scratch<T> scratch(groups * wave * group * row_size);
 
     for (i64 row = 0; row < a.rows; row += groups * group) {
@@ -63,6 +64,8 @@ void sum_segments(MatrixView<U> a, std::int64_t offset, std::int64_t row_size, b
             });
             parallel_blocks(ceil_div(rows, L), n_threads, [&](i64 tile, int) {
                 const i64 i = tile * L;
+                if (!accumulate && segment == first)
+                    clear(slice(out, row + i, std::min(L, rows - i)));
                 for (i64 s = 0; s < width; ++s)
                     fold(sums(s, i), slice(out, row + i, std::min(L, rows - i)));
             });

@@ -60,9 +60,12 @@ void sketch(MatrixView<U> a, const SparseSign& g, i64 offset, bool accumulate, i
         }
     };
     const auto fold = [&](const T* sums, MutableMatrixView<T> rows) {
-        for (i64 i = 0; i < rows.rows; ++i)
-            for (i64 k = 0; k < m; ++k)
-                rows.row(i)[k] += scale * sums[W == 1 ? i * m + k : k * L + i];
+        if (W > 1)
+            kernels().of<T>().add_tile(sums, m, scale, static_cast<int>(rows.rows), rows.data,
+                                       rows.stride);
+        else
+            for (i64 i = 0; i < rows.rows; ++i)
+                for (i64 k = 0; k < m; ++k) rows.row(i)[k] += scale * sums[i * m + k];
     };
     sum_segments(a, offset, m, accumulate, n_threads, tick, out, add, fold);
 }

@@ -99,6 +99,9 @@ struct TypedKernels {
     void (*scatter_tile)(const T* const* rows, const T* const* next, int count, int zeta, Targets,
                          T* acc);
 
+    // out[i][k] += scale * acc[k][i] for i < rows <= kTileRows<T>, k < m: back from a tile to rows.
+    void (*add_tile)(const T* acc, std::int64_t m, T scale, int rows, T* out, std::int64_t stride);
+
     // acc[target] += ± values[c].
     void (*scatter_row)(const T* values, int count, int zeta, Targets, T* acc);
 

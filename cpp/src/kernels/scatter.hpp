@@ -129,5 +129,24 @@ void scatter_row(const T* values, int count, int zeta, Targets at, T* acc) {
     return scatter_row_z<0>(values, count, zeta, at, acc);
 }
 
+template <class T>
+void add_tile(const T* acc, i64 m, T scale, int rows, T* out, i64 stride) {
+    constexpr int L = kTileRows<T>;
+    Columns<T> places;
+    i64 k = 0;
+    for (; k + L <= m; k += L) {
+        const T* block[L];
+        for (int c = 0; c < L; ++c) block[c] = acc + (k + c) * L;
+        transpose(block, 0, places);
+        for (int i = 0; i < rows; ++i) {
+            T* o = out + i * stride + k;
+            for (int p = 0; p < Columns<T>::kParts; ++p, o += Register<T>::kSize)
+                store(o, load<Vector<T>>(o) + scale * places.x[i][p]);
+        }
+    }
+    for (; k < m; ++k)
+        for (int i = 0; i < rows; ++i) out[i * stride + k] += scale * acc[k * L + i];
+}
+
 }  // namespace
 }  // namespace skmm
