@@ -12,6 +12,7 @@ TITLES = {
     "peers": "Stage 1: others (2 threads; Γ made beforehand where it says stored)",
     "levels": "Stage 1: instruction sets",
     "shapes": "Stage 1: ns per entry over shapes (2 threads, ζ = 8; x best N and r of the m)",
+    "disk": "Stage 1: a memory map larger than memory (one pass each)",
     "quality": "Stage 1: singular values of embedded subspaces (k = 64, 60 seeds)",
     "select": "Stage 2: selection (N = 50 000, m = 128, float32, 2 threads)",
     "heads": "When gradients mislead: the demo's task, n = 100 of 997",
