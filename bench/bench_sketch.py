@@ -85,12 +85,18 @@ def headline(rng: np.random.Generator) -> list[Row]:
     Gamma = skmm.Gaussian(R, M).toarray()
     rows = []
     for n_threads in (1, 2):
+        calls = {"read of G": reader(G, n_threads), **applied(families(R), G, n_threads)}
+        rows += compare(HEADLINE, calls, n_threads, G.size)
+    for n_threads in (1, 2):
+        sketches = {
+            f"SparseSign, ζ = {ZETA}": skmm.SparseSign(R, M),
+            "Gaussian": skmm.Gaussian(R, M),
+        }
         calls = {
-            "read of G": reader(G, n_threads),
-            **applied({**families(R), "Gaussian": skmm.Gaussian(R, M)}, G, n_threads),
+            **applied(sketches, G, n_threads),
             "sgemm, Γ stored": multiplier(G, Gamma, n_threads),
         }
-        rows += compare(HEADLINE, calls, n_threads, G.size)
+        rows += compare(f"beside sgemm, {HEADLINE}", calls, n_threads, G.size)
     for dtype in (torch.float16, torch.bfloat16):
         half = torch.from_numpy(G).to(dtype)
         calls = {
@@ -122,7 +128,7 @@ def memory(rng: np.random.Generator) -> list[Row]:
     ):
         code = (
             "import numpy, skmm_fast; from common import peak_rss\n"
-            f"G = numpy.zeros(({n}, {r}), 'f4') + 1\n"
+            f"G = numpy.ones(({n}, {r}), 'f4')\n"
             f"S = skmm_fast.{kind}({r}, {M})\n"
             "S.apply(G[:2], n_threads=2); before = peak_rss()\n"
             "S.apply(G, n_threads=2); print(peak_rss() - before)\n"
@@ -249,20 +255,22 @@ def gaussian(rng: np.random.Generator) -> list[Row]:
 
 
 def csr(rng: np.random.Generator) -> list[Row]:
-    rows = []
+    n, per_row = 256, 1000
+    matrices = {}
     for r in (10**5, 10**6, 10**7, 10**8, 10**9):
-        n, per_row = (256, 1000) if r == 10**5 else (256, 2000)
         stride = r // per_row
         columns = rng.integers(0, stride, (n, per_row)) + np.arange(per_row) * stride
         values = rng.standard_normal(columns.size, dtype=np.float32)
-        A = sp.csr_array((values, columns.ravel(), np.arange(n + 1) * per_row), shape=(n, r))
-        sketches = {
-            "SparseSign, ζ = 8": skmm.SparseSign(r, M),
-            "GroupedSign": skmm.GroupedSign(r, M),
+        indptr = np.arange(n + 1) * per_row
+        matrices[r] = sp.csr_array((values, columns.ravel(), indptr), shape=(n, r))
+    rows = []
+    for n_threads in (1, 2):
+        calls = {
+            f"{kind.__name__}, r = {r:.0e}": applied({"": kind(r, M)}, A, n_threads)[""]
+            for kind in (skmm.SparseSign, skmm.GroupedSign)
+            for r, A in matrices.items()
         }
-        for n_threads in (1, 2):
-            case = f"CSR, r = {r:.0e}, {per_row} nonzeros a row"
-            rows += compare(case, applied(sketches, A, n_threads), n_threads, A.nnz)
+        rows += compare(f"CSR, {per_row} nonzeros a row", calls, n_threads, n * per_row)
     return rows
 
 

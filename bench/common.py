@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -28,7 +27,9 @@ def seconds(call: Callable[[], Any], repeats: int = 7, warm_up: float = 0.5) -> 
 def in_turns(
     calls: dict[str, Callable[[], Any]], repeats: int = 7, warm_up: float = 0.3
 ) -> dict[str, float]:
-    """Median wall times of calls that are made in turn, `repeats` rounds of them."""
+    """Median wall times of calls that are made in turn: `repeats` rounds of them, or as many as
+    take two seconds, so that short calls meet more than one mood of the machine.
+    """
     for call in calls.values():
         began = time.perf_counter()
         while True:
@@ -36,17 +37,20 @@ def in_turns(
             if time.perf_counter() - began > warm_up:
                 break
     times: dict[str, list[float]] = {who: [] for who in calls}
-    for _ in range(repeats):
+    started, rounds = time.perf_counter(), 0
+    while rounds < repeats or time.perf_counter() - started < 2:
         for who, call in calls.items():
             began = time.perf_counter()
             call()
             times[who].append(time.perf_counter() - began)
+        rounds += 1
     return {who: statistics.median(t) for who, t in times.items()}
 
 
 def peak_rss() -> int:
-    """Bytes, of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Bytes, of this process so far (ru_maxrss would remember the process that started it)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def machine() -> dict[str, Any]:

@@ -101,59 +101,64 @@ void grouped_sign(u64 key, const u64* j, int count, i64 m, u32 stride, Targets o
     });
 }
 
-typedef std::uint8_t u8x16 __attribute__((vector_size(16)));
-
-SKMM_INLINE u8x16 splat(u32 byte) {
-    u8x16 v;
-    __builtin_memset(&v, static_cast<int>(byte), sizeof v);
-    return v;
-}
-
-// out[p] = lane_of_place(bits, p), from the images of 0, 1, 2, 4 and 8: the map is affine.
-void store_lanes(u32 bits, std::uint8_t* out) {
-    const u8x16 places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const u32 zero = lane_of_place(bits, 0u);
-    u8x16 lanes = splat(zero);
-    for (int i = 0; i < 4; ++i)
-        lanes ^=
-            (u8x16)((places & splat(1u << i)) != 0) & splat(lane_of_place(bits, 1u << i) ^ zero);
-    store(out, lanes);
+// lane[p] = lane_of_place(bits[i], p) for the i-th lane = out + i stride: an affine map, so that
+// the images of 0, 1, 2, 4 and 8 say it all. 16 bits can be read.
+void store_lanes(const u32* bits, int count, std::uint8_t* out, i64 stride) {
+    constexpr int L = Register<u32>::kSize;
+    for (int first = 0; first < count; first += L) {
+        const auto lane = [b = load<Words32>(bits + first)](u32 place) {
+            return lane_of_place(b, Words32{} + place);
+        };
+        const Words32 zero = lane(0), one = lane(1) ^ zero, two = lane(2) ^ zero;
+        const Words32 four = (lane(4) ^ zero) * 0x01010101, eight = (lane(8) ^ zero) * 0x01010101;
+        u32 word[4][L];  // lanes of places 4 q, ..., 4 q + 3
+        const Words32 word0 = zero * 0x01010101 ^ one * 0x01000100 ^ two * 0x01010000;
+        store(word[0], word0);
+        store(word[1], word0 ^ four);
+        store(word[2], word0 ^ eight);
+        store(word[3], word0 ^ four ^ eight);
+        for (int i = 0; i < L && first + i < count; ++i)
+            for (int q = 0; q < 4; ++q)
+                __builtin_memcpy(out + (first + i) * stride + 4 * q, &word[q][i], 4);
+    }
 }
 
 void grouped_chunk(u64 key, u64 chunk, i64 m, GroupedChunk* out) {
+    constexpr int L = 2 * kWordLanes;
     const u64 last = embedding(kGroupedSign, m);
-    const auto words = [&](u64 j, u32(&w)[4][2 * kWordLanes]) {
+    const auto words = [&](u64 j, u32(&w)[4][L]) {
         const Words64 lanes = load<Words64>(kIota) + j;
         Words64 a[4], b[4];
         philox_lanes(key, Words64{} + chunk, lanes, last, a);
         philox_lanes(key, Words64{} + chunk, lanes + u64{kWordLanes}, last, b);
         for (int t = 0; t < 4; ++t) store(w[t], even(a[t], b[t]));
     };
-    u32 w[4][2 * kWordLanes];
+    u32 w[4][L], bits[16] = {};
     words(kPartWords, w);
     for (int s = 0; s < kParts; ++s) {
-        store_lanes(w[s % 4][s / 4], out->lane[s]);
-        out->rotation[s] = w[s % 4][s / 4] >> 26;
+        bits[s] = w[s % 4][s / 4];
+        out->rotation[s] = bits[s] >> 26;
     }
+    store_lanes(bits, kParts, out->lane[0], kLanes);
     const u32 unit = grouped_aligned(m) ? kLanes : 1;
     const u32 stride = static_cast<u32>(grouped_stride(m));
-    for (int t0 = 0; t0 < kSteps; t0 += 2 * kWordLanes) {
+    for (int t0 = 0; t0 < kSteps; t0 += L) {
+        GroupedStep* const step = out->step + t0;
         words(static_cast<u64>(t0), w);
-        for (int t = 0; t < 2 * kWordLanes; ++t)
+        for (int t = 0; t < L; ++t)
             for (int s = 0; s < kParts; ++s)
-                out->step[t0 + t].column_signs[s] = static_cast<u16>(w[s / 2][t] >> s % 2 * kLanes);
-        for (int k = 0; k < kParts; k += 2) {
-            words(static_cast<u64>(kSteps * (1 + k / 2) + t0), w);
-            for (int h = 0; h < 2; ++h) {
-                const u64 starts = block_of(k + h, m).width / unit;
-                for (int t = 0; t < 2 * kWordLanes; ++t) {
-                    GroupedStep& step = out->step[t0 + t];
-                    const u32 start = static_cast<u32>(w[2 * h][t] * starts >> 32);
-                    step.start[k + h] = start * unit + static_cast<u32>(k + h) * stride;
-                    step.output_signs[k + h] = static_cast<u16>(w[2 * h + 1][t]);
-                    store_lanes(w[2 * h + 1][t] >> 16, step.lane[k + h]);
-                }
+                step[t].column_signs[s] = static_cast<u16>(w[s / 2][t] >> s % 2 * kLanes);
+        for (int k = 0; k < kParts; ++k) {
+            if (k % 2 == 0) words(static_cast<u64>(kSteps * (1 + k / 2) + t0), w);
+            const u32 *places = w[k % 2 * 2], *signs = w[k % 2 * 2 + 1];
+            const u64 starts = block_of(k, m).width / unit;
+            for (int t = 0; t < L; ++t) {
+                const u32 start = static_cast<u32>(places[t] * starts >> 32);
+                step[t].start[k] = start * unit + static_cast<u32>(k) * stride;
+                step[t].output_signs[k] = static_cast<u16>(signs[t]);
+                bits[t] = signs[t] >> 16;
             }
+            store_lanes(bits, L, step->lane[k], sizeof(GroupedStep));
         }
     }
 }
@@ -169,13 +174,6 @@ SKMM_INLINE Lanes<T> load_lanes(const T* p) {
     Lanes<T> x;
     for (int i = 0; i < Lanes<T>::kCount; ++i) x.v[i] = load<Vector<T>>(p + i * Lanes<T>::kSize);
     return x;
-}
-
-SKMM_INLINE Vector<float, 4> gather(const float* x, const std::uint8_t* at) {
-    return Vector<float, 4>{x[at[0]], x[at[1]], x[at[2]], x[at[3]]};
-}
-SKMM_INLINE Vector<double, 2> gather(const double* x, const std::uint8_t* at) {
-    return Vector<double, 2>{x[at[0]], x[at[1]]};
 }
 
 // x[p] becomes ± x[lane[p]], negated where bit p of signs is set.
@@ -197,8 +195,7 @@ struct Arrangement {
     SKMM_INLINE_MEMBER void operator()(L& x) const {
         T from[kLanes], to[kLanes];
         store(from, x);
-        for (int p = 0; p < kLanes; p += 16 / static_cast<int>(sizeof(T)))
-            store(to + p, gather(from, lane + p));
+        for (int p = 0; p < kLanes; ++p) to[p] = from[lane[p]];
         x = load_lanes(to);
         for (int i = 0; i < L::kCount; ++i) x.v[i] = (Vector<T>)((Words)x.v[i] ^ signs[i]);
     }
