@@ -12,8 +12,6 @@ namespace {
 using i64 = std::int64_t;
 using u64 = std::uint64_t;
 
-constexpr int kRowsAtOnce = 2;
-
 static_assert(kSegment % kChunk == 0, "chunks lie inside segments");
 
 // The steps of a chunk that meet its columns [begin, end).
@@ -37,23 +35,24 @@ void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, 
             const Tick& tick, MutableMatrixView<Sum<U>> out) {
     using T = Sum<U>;
     const i64 m = g.out_dim, stride = grouped_stride(m), row_size = kParts * stride;
+    const i64 at_once = kernels().of<T>().grouped_rows_at_once;
     const T scale = entry_of(g);
     const Scratch<GroupedChunk> chunks(n_threads);
-    const Scratch<T> rooms(n_threads * kRowsAtOnce * kChunk);
+    const Scratch<T> rooms(n_threads * kGroupedRows * kChunk);
 
     const auto add = [&](MatrixView<U> rows, i64 c0, int slot, T* sums) {
         GroupedChunk& chunk = chunks.data()[slot];
-        T* const room = rooms.data() + slot * kRowsAtOnce * kChunk;
+        T* const room = rooms.data() + slot * kGroupedRows * kChunk;
         for (i64 c = 0; c < rows.cols;) {
             // Columns of this chunk: [begin, begin + count), the others being zero.
             const i64 begin = (c0 + c) % kChunk, count = std::min(kChunk - begin, rows.cols - c);
             const bool whole = count == kChunk;
             kernels().any.grouped_chunk(g.seed, static_cast<u64>((c0 + c) / kChunk), m, &chunk);
             const u64 steps = steps_of(chunk, begin, begin + count);
-            if (!whole) std::fill_n(room, kRowsAtOnce * kChunk, T(0));
-            for (i64 i = 0; i < rows.rows; i += kRowsAtOnce) {
-                const int n = static_cast<int>(std::min<i64>(kRowsAtOnce, rows.rows - i));
-                const T *x[kRowsAtOnce], *next[kRowsAtOnce];
+            if (!whole) std::fill_n(room, kGroupedRows * kChunk, T(0));
+            for (i64 i = 0; i < rows.rows; i += at_once) {
+                const int n = static_cast<int>(std::min(at_once, rows.rows - i));
+                const T *x[kGroupedRows], *next[kGroupedRows];
                 for (int l = 0; l < n; ++l) {
                     const U* const row = rows.row(i + l) + c;
                     T* const place = room + l * kChunk + begin;

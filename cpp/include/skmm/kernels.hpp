@@ -26,6 +26,7 @@ constexpr int kParts = 8;
 constexpr int kSteps = 64;
 constexpr int kPart = kSteps * kLanes;
 constexpr int kChunk = kParts * kPart;
+constexpr int kGroupedRows = 2;  // rows of G that go through a chunk together, at most
 
 // Where the entries of up to kTargetBlock rows of a sparse-sign Γ lie:
 // row c has an entry of sign bit sign[b][c] (0 or 1 << 31) in column target[b][c] / stride.
@@ -106,9 +107,11 @@ struct TypedKernels {
     void (*scatter_row)(const T* values, int count, int zeta, Targets, T* acc);
 
     // acc[i] += √kParts x[i] Γ over the rows of Γ in those steps of a chunk whose bit is set, for
-    // one or two rows x[i] (kChunk), acc[i] = acc + i row_size. Prefetches as much of next[i].
+    // up to kGroupedRows rows x[i] (kChunk), acc[i] = acc + i row_size, best in lots of
+    // grouped_rows_at_once. Prefetches as much of next[i].
     void (*grouped_rows)(const T* const* x, const T* const* next, int rows, const GroupedChunk&,
                          std::uint64_t steps, T* acc, std::int64_t row_size);
+    int grouped_rows_at_once;
 
     // out[i][k] += Σ_c a[i][c] strip[c][k] for i < rows, k < width <= kStrip, in order of c.
     void (*gemm_strip)(const T* a, std::int64_t a_stride, std::int64_t rows, int depth,

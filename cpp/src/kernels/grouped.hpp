@@ -254,7 +254,9 @@ SKMM_INLINE void butterfly(Lanes<T>& a, Lanes<T>& b) {
     }
 }
 
-// R rows share what a step knows of Γ.
+// Rows that share what a step knows of Γ: where that costs more than their registers.
+constexpr int kRowsAtOnce = kVectorBytes < 64 ? kGroupedRows : 1;
+
 template <int R, class T>
 SKMM_INLINE void grouped_rows_of(const T* const* x, const T* const* next, const GroupedChunk& chunk,
                                  u64 steps, T* acc, i64 row_size) {
@@ -267,7 +269,7 @@ SKMM_INLINE void grouped_rows_of(const T* const* x, const T* const* next, const 
             const Arrangement<T> arrange{chunk.lane[s], step.column_signs[s]};
             for (int i = 0; i < R; ++i) {
                 for (int c = 0; c < kLanes; c += kTileRows<T>)
-                    __builtin_prefetch(next[i] + at + c, 0, 2);
+                    __builtin_prefetch(next[i] + at + c, 0, 0);
                 y[i][s] = load_lanes(x[i] + at);
                 arrange(y[i][s]);
             }
@@ -292,8 +294,10 @@ SKMM_INLINE void grouped_rows_of(const T* const* x, const T* const* next, const 
 template <class T>
 void grouped_rows(const T* const* x, const T* const* next, int rows, const GroupedChunk& chunk,
                   u64 steps, T* acc, i64 row_size) {
-    if (rows == 2) return grouped_rows_of<2>(x, next, chunk, steps, acc, row_size);
-    return grouped_rows_of<1>(x, next, chunk, steps, acc, row_size);
+    if (rows == kRowsAtOnce)
+        return grouped_rows_of<kRowsAtOnce>(x, next, chunk, steps, acc, row_size);
+    for (int i = 0; i < rows; ++i)
+        grouped_rows_of<1>(x + i, next + i, chunk, steps, acc + i * row_size, row_size);
 }
 
 }  // namespace
