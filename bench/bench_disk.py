@@ -17,7 +17,7 @@ import numpy as np
 
 import skmm_fast as skmm
 from common import peak_rss, save
-from skmm_fast._stream import row_batches
+from skmm_fast._stream import batches
 
 R, M = 2_400_000, 512
 
@@ -33,7 +33,7 @@ def main() -> None:
         G = np.memmap(path, np.float32, "r", shape=(n, R))
 
         def read() -> None:
-            for batch in row_batches(G):
+            for batch in batches(G):
                 G[batch].sum()
 
         calls: dict[str, Callable[[], Any]] = {"read, once before": read, "read, 1 thread": read}

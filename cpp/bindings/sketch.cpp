@@ -6,6 +6,13 @@
 namespace skmm::bindings {
 namespace {
 
+void require_shape(std::int64_t rows, std::int64_t cols, std::int64_t col_offset,
+                   std::int64_t in_dim) {
+    require(rows > 0 && cols > 0, "expected at least one row and one column");
+    require(0 <= col_offset && cols <= in_dim - col_offset,
+            "col_offset: expected columns inside the embedding");
+}
+
 template <class S, class U>
 void def_dense(py::class_<S>& c) {
     c.def(
@@ -15,8 +22,7 @@ void def_dense(py::class_<S>& c) {
             const auto rows = view(a, "a: expected rows of contiguous elements");
             const auto z =
                 mutable_view(out, rows.rows, s.out_dim, "out: expected contiguous (N, m)");
-            require(0 <= col_offset && rows.cols <= s.in_dim - col_offset,
-                    "col_offset: expected columns inside the embedding");
+            require_shape(rows.rows, rows.cols, col_offset, s.in_dim);
             threads(n_threads);
             const Tick tick = make_tick(std::move(progress));
             const py::gil_scoped_release release;
@@ -61,8 +67,7 @@ void def_csr(py::class_<S>& c) {
                                   vector_data(indptr, n + 1, "indptr: expected N + 1 entries"), n,
                                   cols};
             const auto z = mutable_view(out, n, s.out_dim, "out: expected contiguous (N, m)");
-            require(0 <= col_offset && cols <= s.in_dim - col_offset,
-                    "col_offset: expected columns inside the embedding");
+            require_shape(n, cols, col_offset, s.in_dim);
             threads(n_threads);
             const Tick tick = make_tick(std::move(progress));
             const py::gil_scoped_release release;

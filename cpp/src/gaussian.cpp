@@ -1,11 +1,12 @@
 // The Gaussian sketch: pieces of Γ are made in cache, multiplied with every row, and dropped.
 #include <algorithm>
 #include <numeric>
+#include <type_traits>
 
+#include "instantiate.hpp"
 #include "skmm/kernels.hpp"
 #include "skmm/memory.hpp"
 #include "skmm/parallel.hpp"
-#include "skmm/sketch.hpp"
 #include "widen.hpp"
 
 namespace skmm {
@@ -14,7 +15,7 @@ namespace {
 using i64 = std::int64_t;
 using u64 = std::uint64_t;
 
-constexpr i64 kDepth = 256;        // rows of Γ made at a time
+constexpr i64 kDepth = 256;        // rows of Γ made at a time: [kDepth t, kDepth (t + 1))
 constexpr i64 kPiece = 16;         // of which a thread makes this many
 constexpr i64 kMaxRows = 256;      // rows of dense A that a thread multiplies at a time
 constexpr i64 kCsrRows = 1024;     // at most: CSR rows that share a row of Γ in a thread
@@ -41,8 +42,8 @@ void sketch(MatrixView<U> a, const Gaussian& g, i64 offset, bool accumulate, int
     const Scratch<float> gamma(strips_of(g) * kDepth * kStrip);
     const Scratch<T> rooms(std::is_same_v<T, U> ? 0 : n_threads * block * kDepth);
     u64 j[kDepth];
-    for (i64 c = 0; c < a.cols; c += kDepth) {
-        const i64 depth = std::min(kDepth, a.cols - c);
+    for (i64 c = 0, depth; c < a.cols; c += depth) {
+        depth = std::min(kDepth - (offset + c) % kDepth, a.cols - c);
         tick(a.rows * c);
         std::iota(j, j + depth, static_cast<u64>(offset + c));
         parallel_blocks(ceil_div(depth, kPiece), n_threads, [&](i64 b, int) {
@@ -124,22 +125,7 @@ void rows_of(const Gaussian& g, i64 start, MutableMatrixView<float> out) {
     }
 }
 
-#define SKMM_INSTANTIATE(U)                                                           \
-    template void sketch(MatrixView<U>, const Gaussian&, i64, bool, int, const Tick&, \
-                         MutableMatrixView<Sum<U>>);
-SKMM_INSTANTIATE(float)
-SKMM_INSTANTIATE(double)
-SKMM_INSTANTIATE(Half)
-SKMM_INSTANTIATE(BFloat16)
-#undef SKMM_INSTANTIATE
-
-#define SKMM_INSTANTIATE(T)                                                                      \
-    template void sketch(CsrView<T, std::int32_t>, const Gaussian&, i64, bool, int, const Tick&, \
-                         MutableMatrixView<T>);                                                  \
-    template void sketch(CsrView<T, std::int64_t>, const Gaussian&, i64, bool, int, const Tick&, \
-                         MutableMatrixView<T>);
-SKMM_INSTANTIATE(float)
-SKMM_INSTANTIATE(double)
-#undef SKMM_INSTANTIATE
+SKMM_DENSE(Gaussian)
+SKMM_CSR(Gaussian)
 
 }  // namespace skmm

@@ -1,9 +1,9 @@
 // The grouped-sign sketch of dense rows: each row goes through the butterflies of a chunk of Γ.
 #include <algorithm>
 
+#include "instantiate.hpp"
 #include "segments.hpp"
 #include "signs.hpp"
-#include "skmm/sketch.hpp"
 #include "widen.hpp"
 
 namespace skmm {
@@ -54,18 +54,13 @@ void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, 
                 const int n = static_cast<int>(std::min(at_once, rows.rows - i));
                 const T *x[kGroupedRows], *next[kGroupedRows];
                 for (int l = 0; l < n; ++l) {
-                    const U* const row = rows.row(i + l) + c;
                     T* const place = room + l * kChunk + begin;
-                    x[l] = widened(row, static_cast<int>(count), place);
+                    x[l] = widened(rows.row(i + l) + c, static_cast<int>(count), place);
+                    next[l] = ahead(rows, i + n + l, c, count, x[l]);
                     if (!whole) {
                         if (x[l] != place) std::copy_n(x[l], count, place);
-                        x[l] = room + l * kChunk;
+                        x[l] = next[l] = room + l * kChunk;
                     }
-                    next[l] = x[l];
-                    if constexpr (std::is_same_v<T, U>)
-                        if (whole)
-                            next[l] = i + n + l < rows.rows ? rows.row(i + n + l) + c
-                                                            : rows.row(l) + c + count;
                 }
                 kernels().of<T>().grouped_rows(x, next, n, chunk, steps, sums + i * row_size,
                                                row_size);
@@ -76,7 +71,7 @@ void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, 
     const auto fold = [&](const T* sums, MutableMatrixView<T> rows) {
         for (i64 i = 0; i < rows.rows; ++i) {
             for (i64 k = 0; k < kParts; ++k) {
-                const i64 first = k * m / kParts, width = (k + 1) * m / kParts - first;
+                const auto [first, width] = grouped_block(k, m);
                 const T* sum = sums + i * row_size + k * stride;
                 for (i64 at = 0; at < stride; at += width)
                     for (i64 p = 0; p < std::min(width, stride - at); ++p)
@@ -84,16 +79,9 @@ void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, 
             }
         }
     };
-    sum_segments(a, offset, row_size, accumulate, n_threads, tick, out, add, fold);
+    sum_segments(a, offset, {1, row_size, kParts}, accumulate, n_threads, tick, out, add, fold);
 }
 
-#define SKMM_INSTANTIATE(U)                                                              \
-    template void sketch(MatrixView<U>, const GroupedSign&, i64, bool, int, const Tick&, \
-                         MutableMatrixView<Sum<U>>);
-SKMM_INSTANTIATE(float)
-SKMM_INSTANTIATE(double)
-SKMM_INSTANTIATE(Half)
-SKMM_INSTANTIATE(BFloat16)
-#undef SKMM_INSTANTIATE
+SKMM_DENSE(GroupedSign)
 
 }  // namespace skmm

@@ -2,6 +2,7 @@
 // their columns, and rows of Γ itself.
 #include <algorithm>
 
+#include "instantiate.hpp"
 #include "signs.hpp"
 #include "skmm/parallel.hpp"
 
@@ -36,7 +37,7 @@ void sketch_csr(CsrView<T, I> a, const S& g, i64 offset, bool accumulate, int n_
 
     const TargetTables tables(entries_of(g), n_threads);
     const Scratch<T> sums(n_threads * m);
-    const i64 row_work = ceil_div(a.indptr[a.rows] * entries_of(g), a.rows) + 1;
+    const i64 row_work = ceil_div(i64{a.indptr[a.rows]} * entries_of(g), a.rows) + 1;
     const i64 batch = std::max<i64>(kCsrWork / row_work, 1) * n_threads;
     const i64 block =
         std::clamp<i64>(ceil_div(std::min(batch, a.rows), 4 * n_threads), 1, kCsrRows);
@@ -88,17 +89,7 @@ void rows_of(const GroupedSign& g, i64 start, MutableMatrixView<float> out) {
     rows_of_signs(g, start, out);
 }
 
-#define SKMM_INSTANTIATE(S, T, I)                                              \
-    template void sketch(CsrView<T, I>, const S&, i64, bool, int, const Tick&, \
-                         MutableMatrixView<T>);
-SKMM_INSTANTIATE(SparseSign, float, std::int32_t)
-SKMM_INSTANTIATE(SparseSign, float, std::int64_t)
-SKMM_INSTANTIATE(SparseSign, double, std::int32_t)
-SKMM_INSTANTIATE(SparseSign, double, std::int64_t)
-SKMM_INSTANTIATE(GroupedSign, float, std::int32_t)
-SKMM_INSTANTIATE(GroupedSign, float, std::int64_t)
-SKMM_INSTANTIATE(GroupedSign, double, std::int32_t)
-SKMM_INSTANTIATE(GroupedSign, double, std::int64_t)
-#undef SKMM_INSTANTIATE
+SKMM_CSR(SparseSign)
+SKMM_CSR(GroupedSign)
 
 }  // namespace skmm

@@ -2,10 +2,11 @@
 // targets.
 #include <algorithm>
 #include <numeric>
+#include <type_traits>
 
+#include "instantiate.hpp"
 #include "segments.hpp"
 #include "signs.hpp"
-#include "skmm/sketch.hpp"
 #include "widen.hpp"
 
 namespace skmm {
@@ -18,13 +19,13 @@ constexpr i64 kFewRows = 2;
 
 }  // namespace
 
-// Sums of a tile of W rows: (m, W), row by row of Γ.
+// Sums lie in tiles (m, tile) of kTileRows rows, or of one where all rows go one by one.
 template <class U>
 void sketch(MatrixView<U> a, const SparseSign& g, i64 offset, bool accumulate, int n_threads,
             const Tick& tick, MutableMatrixView<Sum<U>> out) {
     using T = Sum<U>;
     constexpr i64 L = kTileRows<T>;
-    const i64 m = g.out_dim, W = a.rows > kFewRows ? L : 1;
+    const i64 m = g.out_dim, tile = a.rows > kFewRows ? L : 1;
     const T scale = entry_of(g);
     const TargetTables tables(g.zeta, n_threads);
     const Scratch<T> rooms(n_threads * L * kTargetBlock);
@@ -36,47 +37,37 @@ void sketch(MatrixView<U> a, const SparseSign& g, i64 offset, bool accumulate, i
         for (i64 c = 0; c < rows.cols; c += kTargetBlock) {
             const int count = static_cast<int>(std::min<i64>(kTargetBlock, rows.cols - c));
             std::iota(j, j + count, static_cast<std::uint64_t>(c0 + c));
-            targets(g, j, count, static_cast<std::uint32_t>(W), at);
+            targets(g, j, count, static_cast<std::uint32_t>(tile), at);
             for (i64 i = 0; i < rows.rows; i += L) {
                 const i64 n = std::min(L, rows.rows - i);
                 // Past the end the first row repeats; those sums are not used.
                 const T *x[L], *next[L];
-                for (i64 l = 0; l < L; ++l)
-                    x[l] =
-                        l < n ? widened(rows.row(i + l) + c, count, room + l * kTargetBlock) : x[0];
-                for (i64 l = 0; l < L; ++l) next[l] = x[l];
-                if constexpr (std::is_same_v<T, U>)
-                    for (i64 l = 0; l < L; ++l)
-                        next[l] = i + L + l < rows.rows ? rows.row(i + L + l) + c
-                                                        : rows.row(l % rows.rows) + c + count;
+                for (i64 l = 0; l < L; ++l) {
+                    T* const place = room + l * kTargetBlock;
+                    x[l] = l < n ? widened(rows.row(i + l) + c, count, place) : x[0];
+                    next[l] = ahead(rows, i + L + l, c, count, x[l]);
+                }
                 if (n > kFewRows) {
                     kernels().of<T>().scatter_tile(x, next, count, g.zeta, at, sums + i * m);
                 } else {
                     for (i64 l = 0; l < n; ++l)
                         kernels().of<T>().scatter_row(x[l], count, g.zeta, at,
-                                                      sums + (W == 1 ? l * m : i * m + l));
+                                                      sums + (i + l) / tile * tile * m + l % tile);
                 }
             }
         }
     };
     const auto fold = [&](const T* sums, MutableMatrixView<T> rows) {
-        if (W > 1)
+        if (tile > 1)
             kernels().of<T>().add_tile(sums, m, scale, static_cast<int>(rows.rows), rows.data,
                                        rows.stride);
         else
             for (i64 i = 0; i < rows.rows; ++i)
                 for (i64 k = 0; k < m; ++k) rows.row(i)[k] += scale * sums[i * m + k];
     };
-    sum_segments(a, offset, m, accumulate, n_threads, tick, out, add, fold);
+    sum_segments(a, offset, {tile, m, g.zeta}, accumulate, n_threads, tick, out, add, fold);
 }
 
-#define SKMM_INSTANTIATE(U)                                                             \
-    template void sketch(MatrixView<U>, const SparseSign&, i64, bool, int, const Tick&, \
-                         MutableMatrixView<Sum<U>>);
-SKMM_INSTANTIATE(float)
-SKMM_INSTANTIATE(double)
-SKMM_INSTANTIATE(Half)
-SKMM_INSTANTIATE(BFloat16)
-#undef SKMM_INSTANTIATE
+SKMM_DENSE(SparseSign)
 
 }  // namespace skmm

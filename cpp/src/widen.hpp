@@ -1,7 +1,8 @@
-// Elements as sums take them: where they lie, or widened into `room`.
+// Elements of rows as sums take them: where they lie, or widened into `room`.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "skmm/float16.hpp"
 #include "skmm/kernels.hpp"
@@ -20,7 +21,18 @@ inline const float* widened(const BFloat16* x, int n, float* room) {
     return room;
 }
 
-// The same for all rows of `a`, fewer than 2^31 columns; room (a.rows, a.cols).
+// What to fetch early for row i of a pass over blocks of `count` columns, of which c is the first:
+// its elements, past the last row those of the next block; x, which is in cache, where rows are
+// widened.
+template <class U>
+const Sum<U>* ahead(MatrixView<U> a, std::int64_t i, std::int64_t c, std::int64_t count,
+                    const Sum<U>* x) {
+    if constexpr (std::is_same_v<U, Sum<U>>)
+        x = i < a.rows ? a.row(i) + c : a.row(i % a.rows) + c + count;
+    return x;
+}
+
+// The same as widened() for all rows of `a`, fewer than 2^31 columns; room (a.rows, a.cols).
 template <class U>
 MatrixView<Sum<U>> widened(MatrixView<U> a, Sum<U>* room) {
     MatrixView<Sum<U>> wide{room, a.rows, a.cols, a.cols};

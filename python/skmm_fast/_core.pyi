@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 _Floats: TypeAlias = npt.NDArray[Any]  # float32 or float64
+_Entries: TypeAlias = npt.NDArray[Any]  # or float16, or the bits of bfloat16 as uint16
 _Indices: TypeAlias = npt.NDArray[np.int64]
 _Doubles: TypeAlias = npt.NDArray[np.float64]
 _Tick: TypeAlias = Callable[[int], object] | None
@@ -23,7 +24,7 @@ def random_target_uniforms(ids: _Indices, seed: int) -> _Doubles: ...
 class _Sketch:
     def sketch_dense(
         self,
-        a: npt.NDArray[Any],  # float16, float32, float64, or the bits of bfloat16 as uint16
+        a: _Entries,
         col_offset: int,
         accumulate: bool,
         n_threads: int,

@@ -101,15 +101,16 @@ def boolean(name: str, value: object) -> bool:
     return bool(value)
 
 
-def numpy_view(name: str, x: Any) -> Any:
-    """The memory of a dense CPU tensor as a NumPy array; anything else as it is."""
+def numpy_view(name: str, x: Any, bits: Any = None) -> Any:
+    """The memory of a dense CPU tensor as a NumPy array, seen as the torch type `bits` where given;
+    anything else as it is."""
     if not is_torch(x):
         return x
     if x.device.type != "cpu":
         raise TypeError(f"{name}: expected a tensor on the CPU, got one on {x.device}")
     try:
-        return x.detach().numpy()
-    except (TypeError, RuntimeError):
+        return (x.detach() if bits is None else x.detach().view(bits)).numpy()
+    except (TypeError, RuntimeError):  # NotImplementedError is one
         raise TypeError(
             f"{name}: expected a dense tensor of a NumPy type, got {x.layout} of {x.dtype}"
         ) from None
@@ -136,11 +137,18 @@ def dense(name: str, x: object, ndim: int = 2, types: tuple[type, ...] = FLOATS)
 
 
 def gradients(name: str, x: Any) -> Array:
-    """As `dense`, and float16; a torch tensor of bfloat16 becomes its bits as BFLOAT16."""
+    """As `dense`, and 16-bit floats: float16, and a torch tensor of bfloat16 as BFLOAT16."""
     if is_torch(x) and str(x.dtype) == "torch.bfloat16":
-        bits = x.detach().view(sys.modules["torch"].int16)
-        return dense(name, bits, types=(np.int16,)).view(BFLOAT16)
+        bits = numpy_view(name, x, sys.modules["torch"].int16)
+        return dense(name, bits.view(BFLOAT16), types=(BFLOAT16,))
     return dense(name, x, types=(np.float16, *FLOATS))
+
+
+def widened(x: Array) -> Array:
+    """x as float32 where it has 16 bits."""
+    if x.dtype == BFLOAT16:
+        return (x.astype(np.uint32) << 16).view(np.float32)
+    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 def csr(name: str, x: Any) -> sp.csr_array:

@@ -18,7 +18,7 @@ except ImportError as error:
     raise ImportError("torch is needed here: pip install 'skmm-fast[torch]'") from error
 
 from . import _core, _validate
-from .sketch import Sketch, make
+from .sketch import KINDS, Sketch, make
 
 LOSSES = ("cross-entropy", "mse")
 TARGETS = ("label", "random")
@@ -39,7 +39,7 @@ class GradientSketcher:
         outputs of a sample
     targets : "label", or "random" classes drawn from the model's own predictive distribution,
         keyed by (seed, sample id)
-    sketch_dim, sketch, nnz_per_row, seed : Γ, as in `SparseSign` and `Gaussian`
+    sketch_dim, sketch, nnz_per_row, seed : Γ, as in `SparseSign`, `GroupedSign` and `Gaussian`
     micro_batch : samples whose gradients are held at a time: micro_batch · r numbers
 
     Per-sample gradients by `torch.func.vmap(grad)`. Source: SkMM, arXiv 2407.06120, section 4.
@@ -82,7 +82,8 @@ class GradientSketcher:
                 f"model: expected parameters of one type, float32 or float64, got {types}"
             )
         n_params = sum(p.numel() for p in chosen)
-        if _validate.integer("sketch_dim", sketch_dim, 1) > n_params:
+        least = KINDS[_validate.choice("sketch", sketch, tuple(KINDS))].least_out_dim
+        if _validate.integer("sketch_dim", sketch_dim, least) > n_params:
             raise ValueError(
                 f"sketch_dim: expected at most the number of chosen parameters, {n_params}, "
                 f"got {sketch_dim}"

@@ -44,13 +44,13 @@ def select(
 
     Parameters
     ----------
-    X : (N, r) per-sample gradients, their sketch, or features: NumPy float32 or float64
-        (`np.memmap` too), SciPy CSR, or a torch tensor on the CPU
+    X : (N, r) per-sample gradients, their sketch, or features: NumPy float32, float64 or float16
+        (`np.memmap` too), SciPy CSR, or a torch tensor on the CPU (bfloat16 too)
     n : an int in [1, N], or a share of N in (0, 1)
     method : "v-optimal" (options of `v_optimal`) or "moment-matching" (options of
         `match_moments`, and `draw` = "systematic", "pivotal" or "top")
     sketch_dim : m; X is sketched where r > m. Default: min(r, 512, n // 2), so that the
-        rows chosen can span the sketch with some to spare
+        rows chosen can span the sketch with some to spare (at least 1; 8 for "grouped-sign")
     sketch : "sparse-sign", "grouped-sign" (dense rows faster; at least 8 dimensions) or "gaussian"
     y, per_class : (N,) labels and rows per class, "proportional", "balanced" or a mapping (only
         "v-optimal")
@@ -66,7 +66,7 @@ def select(
     Source: SkMM, arXiv 2407.06120, algorithm 1.
     Raises TypeError or ValueError naming the argument, what was expected and what came.
     """
-    A = _validate.csr("X", X) if sp.issparse(X) else _validate.dense("X", X)
+    A = _validate.csr("X", X) if sp.issparse(X) else _validate.gradients("X", X)
     N, r = A.shape
     requested, n = n, _validate.count(n, N)
     _validate.choice("method", method, tuple(METHODS))
@@ -78,16 +78,18 @@ def select(
     if sketch_dim is None:
         m = min(r, MAX_SKETCH_DIM, max(least, n // 2))
     else:
-        m = min(r, _validate.integer("sketch_dim", sketch_dim, least))
+        m = min(r, _validate.integer("sketch_dim", sketch_dim, 1))
+    if m < min(r, least):
+        raise ValueError(f"sketch_dim: expected at least {least} with {sketch!r}, got {m}")
     include, exclude = _validate.constraints(N, n, include, exclude)
     if y is not None:
         labels(y, N)
 
     if m < r:
         S = sketches.make(sketch, r, m, seed)
-        Z = S._apply("X", A, n_threads=n_threads, progress=progress)
+        Z = S._apply("X", X, n_threads=n_threads, progress=progress)
     else:
-        Z = np.ascontiguousarray(A.toarray() if sp.issparse(A) else A)
+        Z = np.ascontiguousarray(A.toarray() if sp.issparse(A) else _validate.widened(A))
     pool = Pool.of(Z, "X")
     common = {"seed": seed, "n_threads": n_threads, "progress": progress}
     constraints = {"y": y, "per_class": per_class, "include": include, "exclude": exclude}

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from . import _core, _validate
 from ._progress import after, bar
-from ._stream import row_batches
+from ._stream import batches
 
 
 class Sketch(ABC):
@@ -56,9 +56,10 @@ class Sketch(ABC):
         ----------
         G : (N, c) array of float32, float64, float16 or (torch) bfloat16
             NumPy (rows of contiguous elements), SciPy CSR (float32 or float64), or a torch tensor
-            on the CPU; not copied. An `np.memmap` may be larger than memory: it is read in
-            batches of rows, of which one at a time stays in the process. c must be in_dim, unless
-            `col_offset` or `accumulate` say that this is one of several chunks of columns.
+            on the CPU; read where it lies. An `np.memmap` of mode "r" or "r+" may be larger than
+            memory: it is read in batches, of which one at a time stays in the process. c must be
+            in_dim, unless `col_offset` or `accumulate` say that this is one of several chunks of
+            columns.
         out : (N, out_dim) array, C-contiguous, of the dtype of the result; made where None.
         col_offset : int
             The row of Γ that belongs to the first column of G.
@@ -80,7 +81,8 @@ class Sketch(ABC):
         ------
         TypeError, ValueError
             Wrong dtype, shape, memory layout or CSR structure; NaN or Inf in G (the number of rows
-            and the first one are named, `out` is then undefined); overflow of the sketch.
+            and the first one are named, `out` is then undefined); overflow of the sums, which are
+            √ζ times the sketch, ζ entries in a row of Γ, and some more on the way.
         """
         return self._apply("G", G, out, col_offset, accumulate, n_threads, progress)
 
@@ -108,17 +110,24 @@ class Sketch(ABC):
             if out is None:
                 raise ValueError("out: expected an array to accumulate in, got None")
             _validate.raise_not_finite("out", _validate.finite_rows(Z))
-        call = (col_offset, accumulate, _validate.threads(n_threads))
+        threads = _validate.threads(n_threads)
         if sp.issparse(A):
             nnz = int(A.indptr[-1])
             index = np.promote_types(A.indices.dtype, A.indptr.dtype)
             indices, indptr = (x.astype(index, copy=False) for x in (A.indices[:nnz], A.indptr))
             with bar("sketch", nnz, progress, "nonzeros") as tick:
-                self._core.sketch_csr(A.data[:nnz], indices, indptr, cols, *call, Z, tick)
+                call = (cols, col_offset, accumulate, threads, Z, tick)
+                self._core.sketch_csr(A.data[:nnz], indices, indptr, *call)
         else:
             with bar("sketch", n * cols, progress, "entries") as tick:
-                for rows in row_batches(A):
-                    self._core.sketch_dense(A[rows], *call, Z[rows], after(rows.start * cols, tick))
+                done = 0
+                for rows, part in batches(A, col_offset):
+                    G_part = A[rows, part]
+                    add = accumulate or part.start > 0
+                    self._core.sketch_dense(
+                        G_part, col_offset + part.start, add, threads, Z[rows], after(done, tick)
+                    )
+                    done += G_part.size
         self._check_finite(name, A, Z)
         return _validate.like(G, Z) if out is None else out
 
@@ -144,7 +153,7 @@ class Sketch(ABC):
             return
         _validate.raise_not_finite(name, _validate.finite_rows(A))
         raise ValueError(
-            f"{name}: expected values whose sketch stays below {np.finfo(Z.dtype).max:.3g} "
+            f"{name}: expected values whose sums stay below {np.finfo(Z.dtype).max:.3g} "
             f"({Z.dtype}), got overflow in {(~finite).sum()} of {len(Z)} rows, first in row "
             f"{finite.argmin()}"
         )
@@ -165,7 +174,7 @@ class Sketch(ABC):
 @dataclass(frozen=True)
 class SparseSign(Sketch):
     """SparseStack / OSNAP: ζ = nnz_per_row entries ±1/√ζ in each row of Γ, one at a uniform place
-    of each of ζ blocks of nearly equal width; O(nnz(G) ζ) operations.
+    (to 2⁻⁸ at worst) of each of ζ blocks of nearly equal width; O(nnz(G) ζ) operations.
 
     nnz_per_row defaults to min(8, out_dim), which embeds as well as a Gaussian (OSNAP: Nelson and
     Nguyên, 2013). Raises TypeError or ValueError where it exceeds out_dim, or out_dim in_dim.
@@ -190,13 +199,15 @@ class SparseSign(Sketch):
 @dataclass(frozen=True)
 class GroupedSign(Sketch):
     """Eight entries ±1/√8 in each row of Γ, one at a uniform place of each of 8 blocks, as in
-    `SparseSign`; but groups of 8 rows of Γ, some thousand apart, share their places with the sign
-    patterns of a Hadamard matrix, so that dense rows are sketched in about one read of G.
+    `SparseSign`; but groups of 8 rows, one from each 1024 of 8192, share their places with the sign
+    patterns of a Hadamard matrix, so that dense rows are sketched in little more than a read of G.
 
-    It embeds as well as independent rows on every family of subspaces in bench/README.md; this is
-    measured, not proven. A subspace that contains most of the coordinates of whole groups (8192
-    adjacent columns, say) is embedded like ζ = 1. CSR rows cost some five times those of
-    `SparseSign`, and each call costs as if its columns were rounded up to multiples of 8192.
+    On subspaces that do not know the seed it embeds as well as independent rows (coordinates at
+    random, adjacent, strided, in runs, and dense subspaces: measured, bench/README.md; not proven).
+    One that contains whole groups is embedded like ζ = 1, or not at all. A call costs as if its
+    columns were rounded up to multiples of 8192; CSR rows cost four times those of `SparseSign`.
+
+    Raises TypeError or ValueError where out_dim is below 8 or exceeds in_dim.
     """
 
     in_dim: int

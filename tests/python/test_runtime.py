@@ -39,7 +39,7 @@ def levels():
 
 
 EVERYTHING = """
-import hashlib, numpy as np, scipy.sparse as sp, skmm_fast as skmm
+import hashlib, numpy as np, scipy.sparse as sp, torch, skmm_fast as skmm
 from skmm_fast import _core
 rng = np.random.default_rng(0)
 def show(name, *arrays):
@@ -56,6 +56,9 @@ for dtype in (np.float32, np.float64):
         show("dense", S.apply(G))
         show("csr", S.apply(sp.csr_array(G * (G > 1))))
         show("half", S.apply(G.astype(np.float16)))
+        show("bfloat16", S.apply(torch.from_numpy(G[:3]).to(torch.bfloat16)))
+        out = S.apply(G[:2])
+        show("more", S.apply(G[:2, :500].copy(), out=out, col_offset=7, accumulate=True))
     long = rng.standard_normal((3, 70001)).astype(dtype)
     show("long", skmm.SparseSign(70001, 67, 5, 1).apply(long))
     show("grouped", skmm.GroupedSign(70001, 67, 1).apply(long))
@@ -70,10 +73,11 @@ for dtype in (np.float32, np.float64):
 
 
 def test_same_bits_on_every_isa_level():
+    pytest.importorskip("torch")
     names = levels()
     assert names[-1] == "baseline"
     outputs = {name: run(EVERYTHING, SKMM_ISA=name) for name in names}
-    assert len(outputs["baseline"].splitlines()) == 56
+    assert len(outputs["baseline"].splitlines()) == 76
     for name in names:
         assert outputs[name] == outputs["baseline"], name
         assert run("from skmm_fast import _core; print(_core.isa)", SKMM_ISA=name) == name
@@ -200,6 +204,8 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
     "call",
     [
         "skmm_fast.SparseSign(40_000_000, 4096).apply(wide)",
+        "skmm_fast.GroupedSign(40_000_000, 4096).apply(wide)",
+        "skmm_fast.SparseSign(10**6, 512, 512).apply(wide[:256, :10**6])",
         "skmm_fast.Gaussian(300_000, 4096).apply(numpy.ones((600, 300_000), 'f4'))",
         "skmm_fast.match_moments(Z * 0.8 ** numpy.arange(64, dtype='f4'), 1000, max_iter=10**9)",
         "skmm_fast.v_optimal(Z, 100_000, bound=False)",
@@ -208,7 +214,18 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
         "skmm_fast.Gaussian(10**6, 4096).apply(csr(5000, 20_000))",
         "skmm_fast.SparseSign(10**6, 4096, 512).apply(csr(20_000, 200_000))",
     ],
-    ids=["sign", "gaussian", "moments", "greedy", "block", "include", "gaussian CSR", "sign CSR"],
+    ids=[
+        "sign",
+        "groups",
+        "many entries",
+        "gaussian",
+        "moments",
+        "greedy",
+        "block",
+        "include",
+        "gaussian CSR",
+        "sign CSR",
+    ],
 )
 def test_ctrl_c_stops_a_long_call_within_a_second(call):
     code = f"""
@@ -260,6 +277,13 @@ def test_raw_module_refuses_what_would_be_unsafe():
         lambda: S.sketch_csr(values, ints[0] + 9, ints[1], 10, 0, False, 1, out),
         lambda: S.sketch_csr(values, ints[0] - 1, ints[1], 10, 0, False, 1, out),
         lambda: S.sketch_dense(good, 0, False, 0, out),
+        lambda: S.sketch_dense(good[:0], 0, False, 1, out[:0]),
+        lambda: S.sketch_dense(good[:, :0], 0, False, 1, out),
+        lambda: S.sketch_csr(values[:0], ints[0][:0], ints[1][:1], 10, 0, False, 1, out[:0]),
+        lambda: S.sketch_dense(good.astype(np.int16), 0, False, 1, out),
+        lambda: S.sketch_dense(good.astype(np.float16), 0, False, 1, out.astype(np.float16)),
+        lambda: _core.GroupedSign(10, 7, 0),
+        lambda: _core.GroupedSign(10, 8, 0).sketch_dense(good, 0, False, 1, out),
         lambda: S.sketch_csr(values, np.array([0, 1, 2], np.int32), ints[1], 10, 0, False, 0, out),
         lambda: _core.team_size(-1),
         lambda: S.rows(9, out),

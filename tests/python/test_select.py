@@ -181,3 +181,18 @@ def test_progress(capsys):
     shown = capsys.readouterr().err
     assert "sketch" in shown
     assert "choose rows" in shown
+
+
+@pytest.mark.parametrize("sketch_dim", [16, None])
+def test_sixteen_bit_rows(sketch_dim):
+    torch = pytest.importorskip("torch")
+    X = torch.randn(200, 40, generator=torch.Generator().manual_seed(0)).bfloat16()
+    expected = skmm.select(X.float(), 90, sketch_dim=sketch_dim).indices
+    assert np.array_equal(skmm.select(X, 90, sketch_dim=sketch_dim).indices, expected)
+    half = skmm.select(X.half().numpy(), 90, sketch="grouped-sign").indices
+    assert np.array_equal(half, skmm.select(X.half().float(), 90, sketch="grouped-sign").indices)
+
+
+def test_narrow_rows_need_no_sketch_of_eight():
+    X = np.random.default_rng(0).standard_normal((30, 5))
+    assert len(skmm.select(X, 10, sketch="grouped-sign", sketch_dim=5).indices) == 10

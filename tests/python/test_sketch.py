@@ -293,6 +293,47 @@ def test_sixteen_bit_floats_are_summed_as_float32(kind):
     assert torch.equal(Z, S.apply(B.float()))
 
 
+def test_small_halves_where_subnormals_are_flushed():
+    torch = pytest.importorskip("torch")
+    G = (torch.randn(5, 900) * 1e-5).half()
+    S = skmm.SparseSign(900, 16)
+    Z = S.apply(G.float())
+    assert torch.set_flush_denormal(True)
+    try:
+        assert torch.equal(S.apply(G), Z)
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_half_rows_that_lie_apart():
+    G = np.random.default_rng(0).standard_normal((30, 90)).astype(np.float16)
+    for kind in KINDS.values():
+        S, view = kind(80, 16), G[::3, 5:85]
+        assert np.array_equal(S.apply(view), S.apply(view.copy()))
+        assert np.array_equal(S.apply(np.broadcast_to(view[1], (4, 80)))[3], S.apply(view)[1])
+
+
+def test_csr_whose_entries_times_nnz_pass_two_to_the_31():
+    S = skmm.SparseSign(2048, 2048, 2048)
+    A = sp.csr_array(np.ones((515, 2048), np.float32))
+    assert A.nnz * 2048 > 2**31
+    assert A.indptr.dtype == np.int32
+    np.testing.assert_allclose(S.apply(A)[514], S.toarray().sum(axis=0), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_far_end_of_gamma(kind):
+    r = 2**62
+    S, columns = KINDS[kind](r, 40), 9000
+    G = np.random.default_rng(0).standard_normal((3, columns)).astype(np.float32)
+    Gamma = S.toarray(r - columns).astype(float)
+    out = np.zeros((3, 40), np.float32)
+    assert_close(S.apply(G, out=out, col_offset=r - columns, accumulate=True), G, Gamma)
+    out = np.zeros((3, 40), np.float32)
+    Z = S.apply(sp.csr_array(G), out=out, col_offset=r - columns, accumulate=True)
+    assert_close(Z, G, Gamma)
+
+
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 def test_sixteen_bit_floats_that_are_not_finite(value):
     torch = pytest.importorskip("torch")

@@ -8,6 +8,7 @@ import pytest
 
 import skmm_fast as skmm
 from skmm_fast import _stream
+from skmm_fast.sketch import KINDS
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def stored(tmp_path):
 def test_a_memory_map_gives_the_same_bits(stored, monkeypatch, mode, batch_bytes):
     G, path = stored
     monkeypatch.setattr(_stream, "BATCH_BYTES", batch_bytes)
+    monkeypatch.setattr(_stream, "BATCH_ROWS", 16)
     S = skmm.SparseSign(900, 16)
     mapped = np.load(path, mmap_mode=mode)
     assert np.array_equal(S.apply(mapped), S.apply(G))
@@ -29,14 +31,59 @@ def test_a_memory_map_gives_the_same_bits(stored, monkeypatch, mode, batch_bytes
     assert np.array_equal(S.apply(np.asarray(mapped)[::-1]), S.apply(G[::-1]))
 
 
-def test_batches_cover_the_rows_in_order(stored, monkeypatch):
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_of_columns_give_the_same_bits(tmp_path, monkeypatch, kind):
+    G = np.random.default_rng(0).standard_normal((9, 70_000)).astype(np.float16)
+    np.save(tmp_path / "g.npy", G)
+    monkeypatch.setattr(_stream, "BATCH_BYTES", 100_000)
+    monkeypatch.setattr(_stream, "BATCH_ROWS", 4)
+    mapped = np.load(tmp_path / "g.npy", mmap_mode="r")
+    assert len(list(_stream.batches(mapped))) == 9
+    S = KINDS[kind](80_000, 24)
+    for start in (0, 5, 10_000):
+        expected, out = np.ones((2, 9, 24), np.float32)
+        S.apply(G, out=expected, col_offset=start, accumulate=True)
+        S.apply(mapped, out=out, col_offset=start, accumulate=True)
+        assert np.array_equal(out, expected)
+
+
+def test_views_of_memory_maps(stored, monkeypatch):
     G, path = stored
     monkeypatch.setattr(_stream, "BATCH_BYTES", 50_000)
-    batches = list(_stream.row_batches(np.load(path, mmap_mode="r")))
-    assert len(batches) > 20
-    assert np.array_equal(np.concatenate([np.arange(301)[b] for b in batches]), np.arange(301))
-    assert list(_stream.row_batches(G)) == [slice(0, 301)]
-    assert len(list(_stream.row_batches(np.load(path, mmap_mode="c")))) == 1
+    S = skmm.GroupedSign(900, 16)
+    mapped = np.load(path, mmap_mode="r")
+    raw = np.memmap(path, np.float32, "r", offset=path.stat().st_size - G.nbytes, shape=G.shape)
+    assert np.array_equal(S.apply(raw), S.apply(G))
+    for view in (np.s_[:, 7:450], np.s_[:, 3:4], np.s_[5:6], np.s_[::-1, 10:], np.s_[::3]):
+        part, of = mapped[view], np.ascontiguousarray(G[view])
+        Z = S.apply(part, out=np.zeros((len(of), 16), np.float32), accumulate=True)
+        assert np.array_equal(Z, S.apply(of, out=np.zeros_like(Z), accumulate=True))
+    repeated = np.broadcast_to(mapped[4], (6, 900))
+    assert np.array_equal(S.apply(repeated), S.apply(np.tile(G[4], (6, 1))))
+
+
+def test_locked_pages_are_no_error(stored):
+    ctypes = pytest.importorskip("ctypes")
+    G, path = stored
+    mapped = np.load(path, mmap_mode="r")
+    libc = ctypes.CDLL(None)
+    page = mapped.ctypes.data // 4096 * 4096
+    if libc.mlock(ctypes.c_void_p(page), ctypes.c_size_t(8192)) != 0:
+        pytest.skip("mlock is not allowed here")
+    S = skmm.SparseSign(900, 16)
+    assert np.array_equal(S.apply(mapped), S.apply(G))
+
+
+def test_batches_cover_everything_in_order(stored, monkeypatch):
+    G, path = stored
+    monkeypatch.setattr(_stream, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(_stream, "BATCH_ROWS", 16)
+    batches = list(_stream.batches(np.load(path, mmap_mode="r")))
+    assert len(batches) == 19
+    assert np.array_equal(np.concatenate([np.arange(301)[b] for b, _ in batches]), np.arange(301))
+    assert all(c == slice(0, 900) for _, c in batches)
+    assert list(_stream.batches(G)) == [(slice(0, 301), slice(0, 900))]
+    assert len(list(_stream.batches(np.load(path, mmap_mode="c")))) == 1
 
 
 @pytest.mark.parametrize("mode", ["r+", "c"])
@@ -55,6 +102,7 @@ def test_memory_stays_bounded(tmp_path):
     code = f"""
 import resource, numpy, skmm_fast
 from skmm_fast import _stream
+from skmm_fast.sketch import KINDS
 _stream.BATCH_BYTES = 1 << 26
 G = numpy.memmap({str(tmp_path / "hole")!r}, numpy.float32, "w+", shape=(512, 1 << 20))
 G = numpy.memmap({str(tmp_path / "hole")!r}, numpy.float32, "r", shape=(512, 1 << 20))

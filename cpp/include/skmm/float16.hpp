@@ -17,12 +17,22 @@ struct BFloat16 {
 
 // The type in which elements of type U are summed.
 template <class U>
-struct SumOf {
+struct SumOf;
+template <>
+struct SumOf<float> {
     using Type = float;
 };
 template <>
 struct SumOf<double> {
     using Type = double;
+};
+template <>
+struct SumOf<Half> {
+    using Type = float;
+};
+template <>
+struct SumOf<BFloat16> {
+    using Type = float;
 };
 template <class U>
 using Sum = typename SumOf<U>::Type;

@@ -51,9 +51,16 @@ struct GroupedChunk {
     GroupedStep step[kSteps];
 };
 
-// Accumulators of a row for each of the kParts blocks of the m columns of Γ, of width w: places
-// from w on belong to column p % w of the block. Where kLanes divides the widths, starts are
-// multiples of kLanes and nothing runs over.
+// Block k of the m columns of Γ, kParts of them.
+struct Block {
+    std::int64_t first, width;
+};
+constexpr Block grouped_block(int k, std::int64_t m) {
+    return {k * m / kParts, (k + 1) * m / kParts - k * m / kParts};
+}
+
+// Accumulators of a row for each block of width w: places from w on belong to column p % w of the
+// block. Where kLanes divides the widths, starts are multiples of kLanes and nothing runs over.
 constexpr bool grouped_aligned(std::int64_t m) { return m % (kParts * kLanes) == 0; }
 constexpr std::int64_t grouped_stride(std::int64_t m) {
     return grouped_aligned(m) ? m / kParts : ((m + kParts - 1) / kParts / kLanes + 2) * kLanes;

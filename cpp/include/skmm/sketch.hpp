@@ -13,16 +13,16 @@
 namespace skmm {
 
 // SparseStack / OSNAP: the m columns are cut into zeta blocks of nearly equal width; every row has
-// one entry ±1/√zeta at a uniform place of each block. 1 <= zeta <= m < 2^24.
+// one entry ±1/√zeta at a uniform place (to 2^-8 at worst) of each block. 1 <= zeta <= m < 2^24.
 struct SparseSign {
     std::int64_t in_dim, out_dim;
     int zeta;
     std::uint64_t seed;
 };
 
-// The same marginals with zeta = 8 and correlated rows: groups of 8 far-apart rows share their
-// targets with orthogonal sign patterns, so that one Hadamard butterfly serves them together. Every
-// row has one entry ±1/√8 at a uniform place of each of 8 blocks. 8 <= m < 2^24.
+// The same marginals with zeta = 8 and correlated rows: groups of 8 rows, one from each 1024 of
+// 8192, share their targets with orthogonal sign patterns, so that one Hadamard butterfly serves
+// them together. 8 <= m < 2^24.
 struct GroupedSign {
     std::int64_t in_dim, out_dim;
     std::uint64_t seed;

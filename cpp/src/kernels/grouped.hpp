@@ -1,9 +1,6 @@
 // Grouped signs: rows of Γ from their counters, and the butterfly that adds 128 columns of G to 128
 // places with 8 stores.
 //
-// Words of chunk c, counters (c, j): j = t: 16 column signs for each part of step t; j = 64 (1 +
-// k / 2) + t: place, signs and lanes of output k of step t; j = 320 + s / 4: lanes and rotation of
-// part s.
 #pragma once
 
 #include <cstdint>
@@ -43,15 +40,11 @@ SKMM_INLINE V lane_of_place(V bits, V place) {
     return y ^ (bits & 15);
 }
 
-constexpr u64 kPartWords = 320;
-
-struct Block {
-    u32 first, width;
-};
-SKMM_INLINE Block block_of(int k, i64 m) {
-    const i64 first = k * m / kParts;
-    return {static_cast<u32>(first), static_cast<u32>((k + 1) * m / kParts - first)};
-}
+// Counters of a chunk: t, of the column signs of step t; output_words(k) + t, of the places,
+// signs and lanes of outputs k and k + 1, k even;
+// kPartWords + s / 4, of the lanes and the rotation of part s.
+constexpr u64 output_words(int k) { return static_cast<u64>(kSteps * (1 + k / 2)); }
+constexpr u64 kPartWords = output_words(kParts);
 
 // w[index], lane by lane.
 SKMM_INLINE Words64 pick(const Words64 (&w)[4], Words64 index) {
@@ -75,13 +68,13 @@ SKMM_INLINE void grouped_entries(u64 key, Words64 row, i64 m, Entries& out) {
     philox_lanes(key, chunk, step, last, w);
     const Words64 sign = pick(w, part / 2) >> (part % 2 * kLanes + lane);
     for (int k = 0; k < kParts; ++k) {
-        if (k % 2 == 0)
-            philox_lanes(key, chunk, step + static_cast<u64>(kSteps * (1 + k / 2)), last, w);
-        const auto [first, width] = block_of(k, m);
+        if (k % 2 == 0) philox_lanes(key, chunk, step + output_words(k), last, w);
+        const Block block = grouped_block(k, m);
+        const u64 first = static_cast<u64>(block.first), width = static_cast<u64>(block.width);
         const Words64 bits = w[k % 2 * 2 + 1] & 0xffffffff;
         const Words64 place = place_of_lane(bits >> 16, lane);
         Words64 at = mul_low(mul_low(w[k % 2 * 2], width / unit) >> 32, unit) + place;
-        for (u32 over = 0; over <= (kLanes - 1) / width; ++over)
+        for (u64 over = 0; over <= (kLanes - 1) / width; ++over)
             at -= (Words64)(at >= Words64{} + width) & width;
         const Words64 common = part & static_cast<u64>(k);  // its parity: the Hadamard matrix
         out.target[k] = at + first;
@@ -149,9 +142,9 @@ void grouped_chunk(u64 key, u64 chunk, i64 m, GroupedChunk* out) {
             for (int s = 0; s < kParts; ++s)
                 step[t].column_signs[s] = static_cast<u16>(w[s / 2][t] >> s % 2 * kLanes);
         for (int k = 0; k < kParts; ++k) {
-            if (k % 2 == 0) words(static_cast<u64>(kSteps * (1 + k / 2) + t0), w);
+            if (k % 2 == 0) words(output_words(k) + static_cast<u64>(t0), w);
             const u32 *places = w[k % 2 * 2], *signs = w[k % 2 * 2 + 1];
-            const u64 starts = block_of(k, m).width / unit;
+            const u64 starts = static_cast<u64>(grouped_block(k, m).width) / unit;
             for (int t = 0; t < L; ++t) {
                 const u32 start = static_cast<u32>(places[t] * starts >> 32);
                 step[t].start[k] = start * unit + static_cast<u32>(k) * stride;

@@ -11,13 +11,13 @@ namespace {
 template <class T>
 struct Columns {
     static constexpr int kCount = kTileRows<T>;
-    static constexpr int kParts = 64 / kVectorBytes;
-    Vector<T> x[kCount][kParts];
+    static constexpr int kRegisters = 64 / kVectorBytes;
+    Vector<T> x[kCount][kRegisters];
 };
 
 // Whole 64-byte lines are read at once: rows a multiple of 4 KB apart share a set of the cache.
 SKMM_INLINE void transpose(const float* const* rows, i64 c, Columns<float>& out) {
-    for (int p = 0; p < Columns<float>::kParts; ++p) {
+    for (int p = 0; p < Columns<float>::kRegisters; ++p) {
         Words32 r[4][4];
         for (int i = 0; i < 4; ++i)
             for (int q = 0; q < 4; ++q)
@@ -36,7 +36,7 @@ SKMM_INLINE void transpose(const float* const* rows, i64 c, Columns<float>& out)
 }
 
 SKMM_INLINE void transpose(const double* const* rows, i64 c, Columns<double>& out) {
-    for (int p = 0; p < Columns<double>::kParts; ++p) {
+    for (int p = 0; p < Columns<double>::kRegisters; ++p) {
         Words64 r[2][4];
         for (int i = 0; i < 2; ++i)
             for (int q = 0; q < 4; ++q)
@@ -55,9 +55,9 @@ SKMM_INLINE void scatter_columns(const Columns<T>& columns, int count, int zeta,
                                  T* acc) {
     for (int c = 0; c < count; ++c) {
         for (int b = 0; b < (Z > 0 ? Z : zeta); ++b) {
-            T* a = acc + at.target[b * kTargetBlock + c];
-            const u32 sign = at.sign[b * kTargetBlock + c];
-            for (int p = 0; p < Columns<T>::kParts; ++p, a += Register<T>::kSize)
+            T* a = acc + at.target[i64{b} * kTargetBlock + c];
+            const u32 sign = at.sign[i64{b} * kTargetBlock + c];
+            for (int p = 0; p < Columns<T>::kRegisters; ++p, a += Register<T>::kSize)
                 store(a, load<Vector<T>>(a) + flip_lanes<T>(columns.x[c][p], sign));
         }
     }
@@ -113,14 +113,15 @@ SKMM_INLINE void scatter_row_z(const T* values, int count, int zeta, Targets at,
     for (; c + W <= count; c += W) {
         const auto x = load<Vector<T, W>>(values + c);
         for (int b = 0; b < (Z > 0 ? Z : zeta); ++b) {
-            const u32* target = at.target + b * kTargetBlock + c;
-            const auto y = flip(x, at.sign + b * kTargetBlock + c);
+            const u32* target = at.target + i64{b} * kTargetBlock + c;
+            const auto y = flip(x, at.sign + i64{b} * kTargetBlock + c);
             for (int l = 0; l < W; ++l) acc[target[l]] += y[l];
         }
     }
     for (; c < count; ++c)
         for (int b = 0; b < zeta; ++b)
-            acc[at.target[b * kTargetBlock + c]] += flip(values[c], at.sign[b * kTargetBlock + c]);
+            acc[at.target[i64{b} * kTargetBlock + c]] +=
+                flip(values[c], at.sign[i64{b} * kTargetBlock + c]);
 }
 
 template <class T>
@@ -140,7 +141,7 @@ void add_tile(const T* acc, i64 m, T scale, int rows, T* out, i64 stride) {
         transpose(block, 0, places);
         for (int i = 0; i < rows; ++i) {
             T* o = out + i * stride + k;
-            for (int p = 0; p < Columns<T>::kParts; ++p, o += Register<T>::kSize)
+            for (int p = 0; p < Columns<T>::kRegisters; ++p, o += Register<T>::kSize)
                 store(o, load<Vector<T>>(o) + scale * places.x[i][p]);
         }
     }
