@@ -12,7 +12,7 @@ import numpy as np
 from ._validate import Array
 
 BATCH_BYTES = 1 << 28  # of a memory map, held at a time
-BATCH_ROWS = 256  # in a batch at least, before it takes less than whole rows: they share tables
+BATCH_ROWS = 64  # in a batch at least, before it takes less than whole rows: they share tables
 BATCH_COLS = 1 << 15  # where batches part, offset + column divides by this: sums keep their order
 
 

@@ -9,19 +9,23 @@ namespace {
 
 constexpr int kPrefetchAhead = 1024;  // bytes along a row
 
-// Without a product of subnormals, which some programs flush to zero.
+// The value of the bits of a half, without a product of subnormals, which some programs flush.
+SKMM_INLINE u32 widened_half(u32 h) {
+    const u32 magnitude = h & 0x7fff, sign = (h & 0x8000) << 16;
+    const float f = static_cast<float>(static_cast<int>(magnitude)) * 0x1p-24f;  // where subnormal
+    u32 bits;
+    __builtin_memcpy(&bits, &f, sizeof bits);
+    const u32 subnormal = 0 - u32{magnitude < 0x400},
+              infinite = u32{magnitude >= 0x7c00};  // or NaN
+    const u32 normal = (magnitude << 13) + ((112 + 112 * infinite) << 23);
+    return (bits & subnormal) | (normal & ~subnormal) | sign;
+}
+
 void widen_half(const Half* x, int count, float* out) {
     for (int c = 0; c < count; c += 32)
         __builtin_prefetch(reinterpret_cast<const char*>(x + c) + kPrefetchAhead);
     for (int c = 0; c < count; ++c) {
-        const u32 h = x[c].bits, exponent = h >> 10 & 31;
-        const float subnormal = static_cast<float>(static_cast<int>(h & 0x3ff)) * 0x1p-24f;
-        u32 bits;
-        __builtin_memcpy(&bits, &subnormal, sizeof bits);
-        const u32 bias =
-            exponent == 31 ? 224u << 23 : 112u << 23;  // Inf and NaN stay what they are
-        bits = exponent == 0 ? bits : ((h & 0x7fff) << 13) + bias;
-        bits |= (h & 0x8000) << 16;
+        const u32 bits = widened_half(x[c].bits);
         __builtin_memcpy(out + c, &bits, sizeof bits);
     }
 }
