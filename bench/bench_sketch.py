@@ -74,10 +74,7 @@ def families(r: int) -> dict[str, skmm.Sketch]:
 
 
 def applied(sketches: dict[str, skmm.Sketch], G: Any, n_threads: int) -> dict[str, Any]:
-    return {
-        who: lambda S=S: S.apply(G, n_threads=n_threads)  # type: ignore[misc]
-        for who, S in sketches.items()
-    }
+    return {who: lambda S=S: S.apply(G, n_threads=n_threads) for who, S in sketches.items()}
 
 
 def headline(rng: np.random.Generator) -> list[Row]:
