@@ -40,7 +40,9 @@ def main() -> None:
                     continue
                 G = pool[: n * r].reshape(n, r)
                 S = kind(r, m)
-                t = seconds(lambda S=S, G=G: S.apply(G, n_threads=2), repeats=5, warm_up=0.1)
+                t = seconds(
+                    lambda S=S, G=G: S.apply(G, n_threads=2), repeats=5, warm_up=0.1, at_least=0.3
+                )
                 found[m, n, r] = t / G.size * 1e9
         for n, r in SHAPES:
             row: dict[str, Any] = {"who": kind.__name__, "N": n, "r": r}

@@ -19,16 +19,21 @@ from skmm_fast._files import write_whole
 RESULTS = Path(__file__).parent / "results"
 
 
-def seconds(call: Callable[[], Any], repeats: int = 7, warm_up: float = 0.5) -> float:
+def seconds(
+    call: Callable[[], Any], repeats: int = 7, warm_up: float = 0.5, at_least: float = 0.0
+) -> float:
     """Median wall time of `repeats` calls, after calls for `warm_up` seconds: cores wake slowly."""
-    return in_turns({"": call}, repeats, warm_up)[""]
+    return in_turns({"": call}, repeats, warm_up, at_least)[""]
 
 
 def in_turns(
-    calls: dict[str, Callable[[], Any]], repeats: int = 7, warm_up: float = 0.3
+    calls: dict[str, Callable[[], Any]],
+    repeats: int = 7,
+    warm_up: float = 0.3,
+    at_least: float = 2.0,
 ) -> dict[str, float]:
     """Median wall times of calls that are made in turn: `repeats` rounds of them, or as many as
-    take two seconds, so that short calls meet more than one mood of the machine.
+    take `at_least` seconds, so that short calls meet more than one mood of the machine.
     """
     for call in calls.values():
         began = time.perf_counter()
@@ -38,7 +43,7 @@ def in_turns(
                 break
     times: dict[str, list[float]] = {who: [] for who in calls}
     started, rounds = time.perf_counter(), 0
-    while rounds < repeats or time.perf_counter() - started < 2:
+    while rounds < repeats or time.perf_counter() - started < at_least:
         for who, call in calls.items():
             began = time.perf_counter()
             call()
