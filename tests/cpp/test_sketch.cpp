@@ -1,6 +1,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "../../cpp/src/segments.hpp"
 #include "check.hpp"
 #include "skmm/sketch.hpp"
 
@@ -115,4 +116,25 @@ TEST(a_tick_that_throws_stops_the_sketch) {
         thrown = true;
     }
     CHECK(thrown);
+}
+
+// Every thread has a block where there are as many, and no more wait than memory and ticks allow.
+TEST(blocks_in_work_occupy_threads_within_bounds) {
+    for (const int64_t rows : {1, 2, 16, 17, 300, 5000})
+        for (const int64_t segments : {1, 2, 3, 10, 3000})
+            for (const int64_t tile : {1, 16})
+                for (const int64_t row_bytes : {64, 2048, 1 << 20})
+                    for (const int64_t entries : {1, 8, 4096})
+                        for (const int threads : {1, 2, 3, 16, 1000}) {
+                            const Plan p = plan(rows, segments, tile, row_bytes, entries, threads);
+                            CHECK(p.group > 0 && p.group % tile == 0 && p.group <= kGroupRows);
+                            CHECK(0 < p.wave && p.wave <= segments);
+                            CHECK(0 < p.groups && (p.groups - 1) * p.group < rows);
+                            const int64_t blocks = p.groups * p.wave;
+                            const int64_t all = ceil_div(rows, p.group) * segments;
+                            const int64_t room = kSumBytes / (p.group * row_bytes);
+                            const int64_t work = kWork / (p.group * kSegment * entries);
+                            CHECK(blocks >= std::min<int64_t>(all, threads));
+                            CHECK(blocks <= std::max(std::min(room, work), 5 * threads + p.wave));
+                        }
 }
