@@ -2,6 +2,8 @@
 
 #include <pybind11/native_enum.h>
 
+#include <utility>
+
 #include "arrays.hpp"
 #include "tick.hpp"
 
@@ -12,11 +14,14 @@ template <class T>
 void def_v_optimal(py::module_& m) {
     m.def(
         "v_optimal",
-        [](Array<T> w, std::int64_t n, std::int64_t block, Sampler sampler, double temperature,
-           double ridge, bool refine, std::uint64_t seed, Array<std::int32_t> group,
-           std::vector<std::int64_t> quota, std::vector<std::int64_t> include, int n_threads,
-           py::object progress) {
-            const auto rows = contiguous_view(w, "w: expected contiguous (N, k)");
+        [](Array<T> z, Array<double> b, std::int64_t n, std::int64_t block, Sampler sampler,
+           double temperature, double ridge, bool refine, double enough, std::uint64_t seed,
+           Array<std::int32_t> group, std::vector<std::int64_t> quota,
+           std::vector<std::int64_t> include, const std::vector<std::int64_t>& start,
+           int n_threads, py::object progress) {
+            const auto rows = contiguous_view(z, "z: expected contiguous (N, m)");
+            const auto by = contiguous_view(b, "b: expected contiguous (m, k)");
+            require(by.rows == rows.cols, "b: expected as many rows as z has columns");
             const auto groups = static_cast<std::int64_t>(quota.size());
             const std::int32_t* g = vector_data(group, rows.rows, "group: expected (N,)");
             std::vector<std::int64_t> size(quota.size());
@@ -30,28 +35,32 @@ void def_v_optimal(py::module_& m) {
                     "n: expected 1..rows that quotas allow");
             std::vector<bool> included(static_cast<std::size_t>(rows.rows));
             std::vector<std::int64_t> left = quota;
-            for (const std::int64_t i : include) {
-                require(0 <= i && i < rows.rows && g[i] >= 0 &&
-                            !included[static_cast<std::size_t>(i)] &&
-                            left[static_cast<std::size_t>(g[i])] > 0,
-                        "include: expected distinct rows within their quotas");
-                included[static_cast<std::size_t>(i)] = true;
-                --left[static_cast<std::size_t>(g[i])];
+            for (const auto* chosen : {&std::as_const(include), &start}) {
+                for (const std::int64_t i : *chosen) {
+                    require(0 <= i && i < rows.rows && g[i] >= 0 &&
+                                !included[static_cast<std::size_t>(i)] &&
+                                left[static_cast<std::size_t>(g[i])] > 0,
+                            "include, start: expected distinct rows within their quotas");
+                    included[static_cast<std::size_t>(i)] = true;
+                    --left[static_cast<std::size_t>(g[i])];
+                }
             }
             threads(n_threads);
-            const DesignOptions options{n, block, sampler, temperature, ridge, refine, seed};
+            const DesignOptions options{n,     block,  sampler, temperature,
+                                        ridge, refine, enough,  seed};
             const DesignConstraints constraints{g, std::move(quota), std::move(include)};
             const Tick tick = make_tick(std::move(progress));
             Design design;
             {
                 const py::gil_scoped_release release;
-                design = v_optimal(rows, options, constraints, n_threads, tick);
+                design = v_optimal(Whitened<T>{rows, by}, options, constraints, start, n_threads,
+                                   tick);
             }
             return std::make_tuple(to_array(design.rows), design.swaps);
         },
-        "w"_a.noconvert(), "n"_a, "block"_a, "sampler"_a, "temperature"_a, "ridge"_a, "refine"_a,
-        "seed"_a, "group"_a.noconvert(), "quota"_a, "include"_a, "n_threads"_a,
-        "progress"_a = py::none());
+        "z"_a.noconvert(), "b"_a.noconvert(), "n"_a, "block"_a, "sampler"_a, "temperature"_a,
+        "ridge"_a, "refine"_a, "enough"_a, "seed"_a, "group"_a.noconvert(), "quota"_a,
+        "include"_a, "start"_a, "n_threads"_a, "progress"_a = py::none());
 }
 
 }  // namespace

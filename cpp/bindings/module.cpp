@@ -5,6 +5,7 @@ namespace skmm::bindings {
 void runtime(pybind11::module_&);
 void random(pybind11::module_&);
 void sketch(pybind11::module_&);
+void products(pybind11::module_&);
 void moments(pybind11::module_&);
 void draw(pybind11::module_&);
 void design(pybind11::module_&);
@@ -15,6 +16,7 @@ PYBIND11_MODULE(_core, m) {
     runtime(m);
     random(m);
     sketch(m);
+    products(m);
     moments(m);
     draw(m);
     design(m);

@@ -7,33 +7,59 @@
 namespace skmm::bindings {
 namespace {
 
+// Consecutive groups of (size, count) rows.
+Groups groups_of(const std::vector<std::array<std::int64_t, 2>>& sizes, std::int64_t n_rows) {
+    Groups groups;
+    std::int64_t first = 0;
+    for (const auto& [size, count] : sizes) {
+        require(0 <= count && count <= size && size <= n_rows - first,
+                "groups: expected counts 0..size, and sizes that sum to N");
+        groups.push_back({first, first + size, count});
+        first += size;
+    }
+    require(first == n_rows, "groups: expected counts 0..size, and sizes that sum to N");
+    return groups;
+}
+
+Watch make_watch(py::object callback) {
+    if (callback.is_none()) return [](std::int64_t, double, double) { return true; };
+    return [callback](std::int64_t iteration, double objective, double gap) {
+        const py::gil_scoped_acquire gil;
+        const py::object go_on = callback(iteration, objective, gap);
+        return go_on.is_none() || go_on.cast<bool>();
+    };
+}
+
 template <class T>
 void def_match(py::module_& m) {
     m.def(
         "match_moments",
-        [](Array<T> y, Array<double> target, Array<double> weight, double cap, std::int64_t count,
-           Array<double> start, double tol, int max_iter, int n_threads, py::object progress) {
+        [](Array<T> y, Array<double> target, Array<double> weight, double cap,
+           const std::vector<std::array<std::int64_t, 2>>& sizes, Array<double> start, double tol,
+           int max_iter, int n_threads, py::object progress, py::object callback) {
             const auto rows = contiguous_view(y, "y: expected contiguous (N, k)");
             const MomentProblem<T> problem{
                 rows, vector_data(target, rows.cols, "target: expected (k,)"),
-                vector_data(weight, rows.cols, "weight: expected (k,)"), cap, count};
+                vector_data(weight, rows.cols, "weight: expected (k,)"), cap,
+                groups_of(sizes, rows.rows)};
             const double* s0 = vector_data(start, rows.rows, "start: expected (N,)");
-            require(0 <= count && count <= rows.rows, "count: expected 0..N");
             py::array_t<double> s(rows.rows, s0);
             threads(n_threads);
             const Tick tick = make_tick(std::move(progress));
+            const Watch watch = make_watch(std::move(callback));
             MomentFit fit;
             {
                 double* const out = s.mutable_data();
                 const py::gil_scoped_release release;
-                fit = match_moments(problem, tol, max_iter, n_threads, tick, out);
+                fit = match_moments(problem, tol, max_iter, n_threads, tick, watch, out);
             }
-            return std::make_tuple(s, fit.objective, fit.gap, fit.converged,
+            return std::make_tuple(s, fit.objective, fit.gap, fit.converged, fit.passes,
                                    to_array(fit.objectives), to_array(fit.gaps),
                                    to_array(fit.seconds));
         },
-        "y"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "cap"_a, "count"_a,
-        "start"_a.noconvert(), "tol"_a, "max_iter"_a, "n_threads"_a, "progress"_a = py::none());
+        "y"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "cap"_a, "groups"_a,
+        "start"_a.noconvert(), "tol"_a, "max_iter"_a, "n_threads"_a, "progress"_a = py::none(),
+        "callback"_a = py::none());
 }
 
 }  // namespace
@@ -55,6 +81,17 @@ void moments(py::module_& m) {
             return s;
         },
         "v"_a.noconvert(), "cap"_a, "total"_a, "n_threads"_a);
+    m.def(
+        "support",
+        [](Array<double> g, double cap, std::int64_t count, double slack, int n_threads) {
+            const std::int64_t n = g.size();
+            const double* const in = vector_data(g, n, "g: expected a contiguous vector");
+            threads(n_threads);
+            require(0 <= count && count <= n && n > 0, "count: expected 0..N");
+            const py::gil_scoped_release release;
+            return support(in, {{0, n, count}}, cap, slack, n_threads);
+        },
+        "g"_a.noconvert(), "cap"_a, "count"_a, "slack"_a, "n_threads"_a);
 }
 
 }  // namespace skmm::bindings

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 
+#include "skmm/dense.hpp"
 #include "skmm/kernels.hpp"
 #include "skmm/memory.hpp"
 #include "skmm/philox.hpp"
+#include "skmm/products.hpp"
 
 namespace skmm {
 namespace {
@@ -18,24 +21,15 @@ using Rows = std::vector<i64>;
 
 std::size_t at(i64 i) { return static_cast<std::size_t>(i); }
 
-// The information matrix M = W_SᵀW_S + ridge I through its inverse C, and what each row sees of it:
-// p = wᵀCw and q = ‖Cw‖².
+// The information matrix M = W_SᵀW_S + ridge I, its inverse C, and what each row of W = Z B sees of
+// it: p = wᵀCw and q = ‖Cw‖².
 template <class T>
 class Information {
 public:
-    Information(MatrixView<T> w, double ridge, int n_threads)
-        : w_(w), threads_(n_threads), c_(at(w.cols * w.cols)), p_(at(w.rows)), q_(at(w.rows)) {
-        for (i64 d = 0; d < w.cols; ++d) c_[at(d * w.cols + d)] = 1.0 / ridge;
-        fresh_trace_ = trace();
-        const Vector ones(at(w.cols), 1.0);
-        for_blocks(w.rows, threads_, [&](i64 first, i64 last) {
-            kernels().of<T>().square_dots(w.row(first), last - first, w.cols, ones.data(),
-                                          &p_[at(first)]);
-            for (i64 i = first; i < last; ++i) {
-                p_[at(i)] /= -ridge;
-                q_[at(i)] = p_[at(i)] / ridge;
-            }
-        });
+    Information(Whitened<T> w, double ridge, int n_threads, const Tick& tick)
+        : w_(w), threads_(n_threads), m_(at(k() * k())), p_(at(n())), q_(at(n())) {
+        for (i64 d = 0; d < k(); ++d) m_[at(d * k() + d)] = ridge;
+        refresh(tick, 0);
     }
 
     // What tr C loses when row i is added, and gains when it is removed (infinite: M turns
@@ -46,119 +40,180 @@ public:
         return left > kSingular ? std::max(q_[at(i)], 0.0) / left
                                 : std::numeric_limits<double>::infinity();
     }
+    double trace() const {
+        double sum = 0.0;
+        for (i64 d = 0; d < k(); ++d) sum += c_[at(d * k() + d)];
+        return sum;
+    }
 
     void add(const Rows& rows, const Tick& tick, i64 done) {
-        for (const i64 i : rows) {
-            tick(done);
-            change(row(i), 1.0);
+        if (3 * static_cast<i64>(rows.size()) > k()) {
+            add_moment(rows, tick, done);
+            refresh(tick, done);
+            return;
         }
+        for (const i64 i : rows) change(i, 1.0);
         apply(tick, done);
     }
     void remove(i64 i, const Tick& tick, i64 done) {
-        change(row(i), -1.0);
+        change(i, -1.0);
         apply(tick, done);
     }
 
-    // Takes the ridge out of M; false, and nothing changed, where M would be singular without it.
-    bool drop_ridge(double ridge, const Tick& tick, i64 done) {
-        const Vector kept = c_;
-        bool regular = true;
-        for (i64 d = 0; d < w_.cols && regular; ++d) {
-            tick(done);
-            Vector e(at(w_.cols));
-            e[at(d)] = std::sqrt(ridge);
-            regular = 1.0 - ridge * c_[at(d * w_.cols + d)] > kSingular;
-            change(e, -1.0);
-        }
-        if (regular) {
-            refresh(tick, done);
-        } else {
-            changes_.clear();
-            vectors_.clear();
-            c_ = kept;
-        }
-        return regular;
+    // Takes the ridge out of M; false, and nothing changed, where that leaves tr C more than
+    // `factor` times what it was, or infinite.
+    bool drop_ridge(double ridge, double factor, const Tick& tick, i64 done) {
+        Vector u = m_;
+        for (i64 d = 0; d < k(); ++d) u[at(d * k() + d)] -= ridge;
+        const Vector without = u;
+        if (!skmm::factor(u)) return false;
+        const Vector root = inverse_root(u);
+        if (!(std::inner_product(root.begin(), root.end(), root.begin(), 0.0) <= factor * trace()))
+            return false;
+        m_ = without;
+        refresh(tick, done);
+        return true;
     }
 
-    // The same, of these rows alone.
+    // The same M, seen from these rows alone.
     Information among(const Rows& rows, std::vector<T>& storage) const {
-        const i64 k = w_.cols, n = static_cast<i64>(rows.size());
-        storage.resize(at(n * k));
-        Vector p(at(n)), q(at(n));
-        for (i64 i = 0; i < n; ++i) {
-            std::copy_n(w_.row(rows[at(i)]), k, storage.begin() + i * k);
-            p[at(i)] = p_[at(rows[at(i)])];
-            q[at(i)] = q_[at(rows[at(i)])];
+        const i64 m = w_.z.cols, count = static_cast<i64>(rows.size());
+        storage.resize(at(count * m));
+        Information some(*this, {{storage.data(), count, m, m}, w_.b});
+        for (i64 i = 0; i < count; ++i) {
+            std::copy_n(w_.z.row(rows[at(i)]), m, storage.begin() + i * m);
+            some.p_[at(i)] = p_[at(rows[at(i)])];
+            some.q_[at(i)] = q_[at(rows[at(i)])];
         }
-        return Information({storage.data(), n, k, k}, c_, std::move(p), std::move(q));
+        return some;
+    }
+    // M becomes that of `other`.
+    void adopt(const Information& other, const Tick& tick, i64 done) {
+        m_ = other.m_;
+        refresh(tick, done);
     }
 
 private:
     static constexpr double kSingular = 1e-6;
     static constexpr double kFallen = 1e-5;  // of tr C, after which differences have lost digits
+    static constexpr i64 kStale = 10'000;    // changes, likewise
 
-    Information(MatrixView<T> w, Vector c, Vector p, Vector q)
-        : w_(w), threads_(1), c_(std::move(c)), p_(std::move(p)), q_(std::move(q)) {}
+    Information(const Information& all, Whitened<T> some)
+        : w_(some),
+          threads_(all.threads_),
+          m_(all.m_),
+          c_(all.c_),
+          p_(at(n())),
+          q_(at(n())),
+          fresh_trace_(all.fresh_trace_) {}
 
-    Vector row(i64 i) const { return Vector(w_.row(i), w_.row(i) + w_.cols); }
+    i64 n() const { return w_.z.rows; }
+    i64 k() const { return w_.b.cols; }
 
-    // C = (M + sign w wᵀ)⁻¹ (Sherman-Morrison). The rows see it at the next apply().
-    void change(const Vector& w, double sign) {
-        const i64 k = w_.cols;
-        const Vector u = times_c(w), v = times_c(u);
-        const double delta = sign * (1.0 + sign * inner(w, u));
-        for (i64 a = 0; a < k; ++a)
-            for (i64 b = 0; b < k; ++b) c_[at(a * k + b)] -= u[at(a)] * u[at(b)] / delta;
-        changes_.push_back({nullptr, nullptr, inner(u, u), delta});
-        vectors_.insert(vectors_.end(), u.begin(), u.end());
-        vectors_.insert(vectors_.end(), v.begin(), v.end());
+    Vector row(i64 i) const {  // w = Bᵀz
+        Vector w(at(k()));
+        for (i64 j = 0; j < w_.z.cols; ++j) {
+            const double z = static_cast<double>(w_.z.row(i)[j]);
+            for (i64 d = 0; d < k(); ++d) w[at(d)] += z * w_.b.row(j)[d];
+        }
+        return w;
     }
 
-    // One pass over W. p and q are updated by differences while these are few and C stays of one
-    // order; else they are made afresh, which costs as much as k/2 changes.
+    // M += w wᵀ over many rows.
+    void add_moment(const Rows& rows, const Tick& tick, i64 done) {
+        constexpr i64 kChunk = 4096;
+        Vector part(at(k() * k())), w;
+        const i64 count = static_cast<i64>(rows.size());
+        for (i64 from = 0; from < count; from += kChunk) {
+            tick(done);
+            const i64 here = std::min(kChunk, count - from);
+            w.resize(at(here * k()));
+            parallel_blocks(ceil_div(here, 64), threads_, [&](i64 b, int) {
+                for (i64 i = 64 * b; i < std::min(here, 64 * (b + 1)); ++i) {
+                    const Vector one = row(rows[at(from + i)]);
+                    std::copy(one.begin(), one.end(), w.begin() + i * k());
+                }
+            });
+            second_moment(MatrixView<double>{w.data(), here, k(), k()}, nullptr, threads_, tick,
+                          part.data());
+            std::transform(m_.begin(), m_.end(), part.begin(), m_.begin(), std::plus<>());
+        }
+    }
+
+    // C = (M ± w wᵀ)⁻¹ (Sherman and Morrison). The rows see it at the next apply().
+    void change(i64 i, double sign) {
+        const Vector w = row(i), u = times_c(w), v = times_c(u);
+        const double delta = sign * (1.0 + sign * inner(w, u));
+        for (i64 a = 0; a < k(); ++a) {
+            for (i64 b = 0; b < k(); ++b) {
+                m_[at(a * k() + b)] += sign * w[at(a)] * w[at(b)];
+                c_[at(a * k() + b)] -= u[at(a)] * u[at(b)] / delta;
+            }
+        }
+        changes_.push_back({nullptr, nullptr, inner(u, u), delta});
+        for (const Vector* x : {&u, &v})  // seen from the rows of Z
+            for (i64 j = 0; j < w_.z.cols; ++j)
+                vectors_.push_back(
+                    std::inner_product(x->begin(), x->end(), w_.b.row(j), 0.0));
+    }
+
+    // p and q are updated by differences, one pass over Z, while C stays of one order; else they
+    // are made afresh.
     void apply(const Tick& tick, i64 done) {
-        if (2 * static_cast<i64>(changes_.size()) > w_.cols || trace() < kFallen * fresh_trace_) {
+        stale_ += static_cast<i64>(changes_.size());
+        if (stale_ > kStale || trace() < kFallen * fresh_trace_) {
             refresh(tick, done);
             return;
         }
         for (std::size_t t = 0; t < changes_.size(); ++t) {
-            changes_[t].u = vectors_.data() + at(2 * w_.cols) * t;
-            changes_[t].v = changes_[t].u + w_.cols;
+            changes_[t].u = vectors_.data() + at(2 * w_.z.cols) * t;
+            changes_[t].v = changes_[t].u + w_.z.cols;
         }
-        for_slices(tick, done, [&](i64 first, i64 last) {
-            kernels().of<T>().rank_one(w_.row(first), last - first, w_.cols, changes_.data(),
-                                       static_cast<int>(changes_.size()), &p_[at(first)],
-                                       &q_[at(first)]);
-        });
+        constexpr i64 kSlice = 16 * kSumBlock;
+        for (i64 from = 0; from < n(); from += kSlice) {
+            tick(done);
+            parallel_blocks(ceil_div(std::min(kSlice, n() - from), kRowsAtOnce), threads_,
+                            [&](i64 b, int) {
+                                const i64 first = from + b * kRowsAtOnce;
+                                const i64 rows = std::min(kRowsAtOnce, n() - first);
+                                kernels().of<T>().rank_one(
+                                    w_.z.row(first), rows, w_.z.cols, changes_.data(),
+                                    static_cast<int>(changes_.size()), &p_[at(first)],
+                                    &q_[at(first)]);
+                            });
+        }
         changes_.clear();
         vectors_.clear();
     }
 
+    // C, p and q from M. Where M is not positive definite (W is not finite), no number.
     void refresh(const Tick& tick, i64 done) {
         changes_.clear();
         vectors_.clear();
-        fresh_trace_ = trace();
-        for_slices(tick, done, [&](i64 first, i64 last) {
-            kernels().of<T>().quadratic(w_.row(first), last - first, w_.cols, c_.data(),
-                                        &p_[at(first)], &q_[at(first)]);
-        });
-    }
-
-    // for_blocks over all rows, with ticks in between.
-    template <class F>
-    void for_slices(const Tick& tick, i64 done, const F& f) {
-        constexpr i64 kSlice = 16 * kSumBlock;
-        for (i64 row = 0; row < w_.rows; row += kSlice) {
-            tick(done);
-            for_blocks(std::min(kSlice, w_.rows - row), threads_,
-                       [&](i64 first, i64 last) { f(row + first, row + last); });
+        stale_ = 0;
+        Vector u = m_;
+        if (!factor(u)) {
+            const double nan = std::numeric_limits<double>::quiet_NaN();
+            for (Vector* x : {&c_, &p_, &q_}) std::fill(x->begin(), x->end(), nan);
+            return;
         }
+        const Vector root = inverse_root(u);
+        c_ = gram(root);
+        fresh_trace_ = trace();
+        const Tick quiet = [&](i64) { tick(done); };
+        norms_of(root, quiet, p_);
+        norms_of(c_, quiet, q_);
     }
 
-    double trace() const {
-        double sum = 0.0;
-        for (i64 d = 0; d < w_.cols; ++d) sum += c_[at(d * w_.cols + d)];
-        return sum;
+    // x_i = ‖A w_i‖².
+    void norms_of(const Vector& a, const Tick& tick, Vector& x) const {
+        Vector d(at(w_.z.cols * k()));  // B Aᵀ
+        for (i64 j = 0; j < w_.z.cols; ++j)
+            for (i64 e = 0; e < k(); ++e)
+                d[at(j * k() + e)] =
+                    std::inner_product(w_.b.row(j), w_.b.row(j) + k(), a.begin() + e * k(), 0.0);
+        row_norms(w_.z, MatrixView<double>{d.data(), w_.z.cols, k(), k()}, threads_, tick,
+                  x.data());
     }
 
     Vector times_c(const Vector& x) const {
@@ -173,12 +228,15 @@ private:
         return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
     }
 
-    MatrixView<T> w_;
+    static constexpr i64 kRowsAtOnce = 256;
+
+    Whitened<T> w_;
     int threads_;
-    Vector c_, p_, q_;          // (k, k), (N), (N)
+    Vector m_, c_, p_, q_;      // (k, k), (k, k), (N), (N)
     double fresh_trace_ = 0.0;  // tr C when p and q were last made afresh
+    i64 stale_ = 0;             // changes since
     std::vector<RankOne> changes_;
-    Vector vectors_;  // u and v of every change
+    Vector vectors_;  // B u and B v of every change
 };
 
 // Which rows are chosen and which may be.
@@ -219,27 +277,42 @@ Rows top_rows(i64 n_rows, i64 count, int n_threads, const Score& score) {
         double score;
         i64 row;
     };
+    using List = std::vector<Scored>;
     const auto before = [](const Scored& a, const Scored& b) {
         return a.score > b.score || (a.score == b.score && a.row < b.row);
     };
-    std::vector<std::vector<Scored>> parts(at(ceil_div(n_rows, kSumBlock)));
-    for (auto& part : parts) part.reserve(at(std::min(count, kSumBlock) + 1));
+    const auto keep_best = [&](List& list) {
+        if (static_cast<i64>(list.size()) <= count) return;
+        std::nth_element(list.begin(), list.begin() + count, list.end(), before);
+        list.resize(at(count));
+    };
+    std::vector<List> parts(at(ceil_div(n_rows, kSumBlock)));
     for_blocks(n_rows, n_threads, [&](i64 first, i64 last) {
-        std::vector<Scored>& part = parts[at(first / kSumBlock)];
+        List& part = parts[at(first / kSumBlock)];
+        if (count == 1) {
+            Scored best{-1.0, -1};
+            for (i64 i = first; i < last; ++i) {
+                const double x = score(i);
+                if (x > best.score) best = {x, i};
+            }
+            if (best.row >= 0) part.push_back(best);
+            return;
+        }
         for (i64 i = first; i < last; ++i) {
             const Scored one{score(i), i};
-            if (!(one.score >= 0.0)) continue;
-            if (static_cast<i64>(part.size()) == count && !before(one, part.back())) continue;
-            part.insert(std::upper_bound(part.begin(), part.end(), one, before), one);
-            if (static_cast<i64>(part.size()) > count) part.pop_back();
+            if (one.score >= 0.0) part.push_back(one);
         }
+        keep_best(part);
     });
-    std::vector<Scored> all;
-    for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+    List all;
+    for (List& part : parts) {
+        all.insert(all.end(), part.begin(), part.end());
+        List().swap(part);
+    }
+    keep_best(all);
     std::sort(all.begin(), all.end(), before);
     Rows rows;
-    for (i64 t = 0; t < std::min<i64>(count, static_cast<i64>(all.size())); ++t)
-        rows.push_back(all[at(t)].row);
+    for (const Scored& one : all) rows.push_back(one.row);
     return rows;
 }
 
@@ -268,17 +341,21 @@ i64 weighted_row(i64 n_rows, double u, int n_threads, const Weight& weight) {
     return last;
 }
 
-// Greedy picks among the best candidates, each scored after the one before.
+// Greedy picks among the best candidates, each scored after the one before; until one that is not
+// among them may be better.
 template <class T>
 Rows pick_greedily(const Information<T>& info, i64 n_rows, i64 count, int n_threads,
                    const Tick& tick, Membership& set) {
     constexpr i64 kOversampling = 4;  // candidates per pick
-    const Rows candidates = top_rows(n_rows, count == 1 ? 1 : kOversampling * count, n_threads,
+    const i64 wanted = count == 1 ? 1 : kOversampling * count;
+    const Rows candidates = top_rows(n_rows, wanted, n_threads,
                                      [&](i64 i) { return set.addable(i) ? info.gain(i) : -1.0; });
     if (count == 1) {
         for (const i64 i : candidates) set.add(i);
         return candidates;
     }
+    const bool all = static_cast<i64>(candidates.size()) < wanted;
+    const double others = all ? -1.0 : info.gain(candidates.back());
     std::vector<T> storage;
     Information<T> local = info.among(candidates, storage);
     Rows picks;
@@ -288,6 +365,7 @@ Rows pick_greedily(const Information<T>& info, i64 n_rows, i64 count, int n_thre
             return set.addable(candidates[at(i)]) ? local.gain(i) : -1.0;
         });
         if (best.empty()) break;  // a quota ran out: the next block goes on
+        if (!picks.empty() && local.gain(best.front()) < others) break;
         picks.push_back(candidates[at(best.front())]);
         set.add(picks.back());
         if (static_cast<i64>(picks.size()) < count) local.add(best, tick, set.size());
@@ -320,77 +398,118 @@ Rows pick_at_random(const Information<T>& info, i64 n_rows, i64 count, int n_thr
     return picks;
 }
 
-// Swaps inside a group: the row with the largest gain comes in, the one with the least loss goes
-// out, until that is the same row in every group. tr C falls with every swap. Returns their number.
+// Swaps inside a group among the rows listed: the one with the largest gain comes in, the one with
+// the least loss goes out, until that is the same row in every group, or tr C is `enough`. tr C
+// falls with every swap. Returns their number.
 template <class T>
-i64 exchange(i64 n_rows, i64 groups, int n_threads, const Tick& tick, Information<T>& info,
-             Membership& set) {
+i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, const Tick& tick,
+                   Information<T>& info, Membership& set) {
     constexpr double kHelps = 1e-6;  // least part of a loss that a swap has to avoid
+    const i64 count = static_cast<i64>(rows.size());
     std::vector<bool> settled(at(groups));
     for (i64 swaps = 0;;) {
         tick(set.size());
-        const Rows best = top_rows(n_rows, 1, n_threads, [&](i64 i) {
-            const i64 group = set.group(i);
-            return set.chosen(i) || group < 0 || settled[at(group)] ? -1.0 : info.gain(i);
+        if (info.trace() <= enough) return swaps;
+        const Rows best = top_rows(count, 1, n_threads, [&](i64 i) {
+            const i64 row = rows[at(i)], group = set.group(row);
+            return set.chosen(row) || group < 0 || settled[at(group)] ? -1.0 : info.gain(i);
         });
         if (best.empty()) return swaps;
-        const i64 in = best.front();
+        const i64 in = best.front(), group = set.group(rows[at(in)]);
         info.add(best, tick, set.size());
-        set.add(in);
-        i64 out = in;
-        double least = info.loss(in) * (1.0 - kHelps);
-        for (i64 i = 0; i < n_rows; ++i) {
-            if (!set.removable(i) || set.group(i) != set.group(in) || !(info.loss(i) < least))
-                continue;
-            out = i;
-            least = info.loss(i);
-        }
+        const double stays = info.loss(in) * (1.0 - kHelps);
+        const Rows least = top_rows(count, 1, n_threads, [&](i64 i) {
+            const i64 row = rows[at(i)];
+            return set.removable(row) && set.group(row) == group ? 1.0 / info.loss(i) : -1.0;
+        });
+        const bool helps = !least.empty() && info.loss(least.front()) < stays;
+        const i64 out = helps ? least.front() : in;
         info.remove(out, tick, set.size());
-        set.remove(out);
-        if (out == in) {
-            settled[at(set.group(in))] = true;
-        } else {
+        if (helps) {
+            set.remove(rows[at(out)]);
+            set.add(rows[at(in)]);
             std::fill(settled.begin(), settled.end(), false);
             ++swaps;
+        } else {
+            settled[at(group)] = true;
         }
+    }
+}
+
+// Rounds of exchanges between the rows chosen and those of largest gain, over all and in each group,
+// until a round changes nothing.
+template <class T>
+i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& tick,
+             Information<T>& info, Membership& set) {
+    constexpr i64 kCandidates = 256, kPerRow = 2;  // at least; and a part 1 / kPerRow of the rows chosen
+    const auto outside = [&](i64 i) { return !set.chosen(i) && set.group(i) >= 0; };
+    for (i64 all = 0;;) {
+        if (info.trace() <= enough) return all;
+        Rows rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
+                             [&](i64 i) { return outside(i) ? info.gain(i) : -1.0; });
+        Rows first(at(groups), -1);  // of largest gain in its group
+        for (i64 i = 0; i < n_rows; ++i) {
+            if (set.removable(i)) rows.push_back(i);
+            if (!outside(i)) continue;
+            i64& row = first[at(set.group(i))];
+            if (row < 0 || info.gain(i) > info.gain(row)) row = i;
+        }
+        rows.insert(rows.end(), first.begin(), first.end());
+        std::sort(rows.begin(), rows.end());
+        rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+        if (rows.front() < 0) rows.erase(rows.begin());
+        std::vector<T> storage;
+        Information<T> local = info.among(rows, storage);
+        const i64 swaps = exchange_among(rows, groups, enough, n_threads, tick, local, set);
+        if (swaps == 0) return all;
+        all += swaps;
+        info.adopt(local, tick, set.size());
     }
 }
 
 }  // namespace
 
 template <class T>
-Design v_optimal(MatrixView<T> w, const DesignOptions& o, const DesignConstraints& constraints,
-                 int n_threads, const Tick& tick) {
-    Information<T> info(w, o.ridge, n_threads);
-    Membership set(w.rows, constraints);
+Design v_optimal(Whitened<T> w, const DesignOptions& o, const DesignConstraints& constraints,
+                 const Rows& start, int n_threads, const Tick& tick) {
+    const i64 n_rows = w.z.rows;
+    Information<T> info(w, o.ridge, n_threads, tick);
+    Membership set(n_rows, constraints);
     Design design{constraints.include, 0};
-    info.add(constraints.include, tick, set.size());
+    for (const i64 i : start) set.add(i);
+    design.rows.insert(design.rows.end(), start.begin(), start.end());
+    info.add(design.rows, tick, set.size());
     while (set.size() < o.n) {
         tick(set.size());
         const i64 count = std::min(o.block, o.n - set.size());
         const Rows picks = o.sampler == Sampler::kGreedy
-                               ? pick_greedily(info, w.rows, count, n_threads, tick, set)
-                               : pick_at_random(info, w.rows, count, n_threads, o, set);
+                               ? pick_greedily(info, n_rows, count, n_threads, tick, set)
+                               : pick_at_random(info, n_rows, count, n_threads, o, set);
         if (picks.empty()) break;  // W is not finite
         info.add(picks, tick, set.size());
         design.rows.insert(design.rows.end(), picks.begin(), picks.end());
     }
     if (o.refine) {
-        // With the ridge first: it keeps C small while bad rows leave.
+        constexpr double kMild = 2.0, kRegular = 1e6;
         const auto groups = static_cast<i64>(constraints.quota.size());
-        design.swaps = exchange(w.rows, groups, n_threads, tick, info, set);
-        if (info.drop_ridge(o.ridge, tick, set.size()))
-            design.swaps += exchange(w.rows, groups, n_threads, tick, info, set);
+        // A bad start is refined with the ridge first: it keeps C small while bad rows leave.
+        bool regular = info.drop_ridge(o.ridge, kMild, tick, set.size());
+        if (!regular) {
+            design.swaps += exchange(n_rows, groups, 0.0, n_threads, tick, info, set);
+            regular = info.drop_ridge(o.ridge, kRegular, tick, set.size());
+        }
+        if (regular)
+            design.swaps += exchange(n_rows, groups, o.enough, n_threads, tick, info, set);
         design.rows.clear();
-        for (i64 i = 0; i < w.rows; ++i)
+        for (i64 i = 0; i < n_rows; ++i)
             if (set.chosen(i)) design.rows.push_back(i);
     }
     return design;
 }
 
-template Design v_optimal(MatrixView<float>, const DesignOptions&, const DesignConstraints&, int,
-                          const Tick&);
-template Design v_optimal(MatrixView<double>, const DesignOptions&, const DesignConstraints&, int,
-                          const Tick&);
+template Design v_optimal(Whitened<float>, const DesignOptions&, const DesignConstraints&,
+                          const Rows&, int, const Tick&);
+template Design v_optimal(Whitened<double>, const DesignOptions&, const DesignConstraints&,
+                          const Rows&, int, const Tick&);
 
 }  // namespace skmm

@@ -23,7 +23,7 @@ template <class T>
 constexpr TypedKernels<T> typed() {
     return {scatter_tile<T>, add_tile<T>,   scatter_row<T>, grouped_rows<T>,
             kRowsAtOnce,     gemm_strip<T>, axpy<T>,        weighted_squares<T>,
-            square_dots<T>,  quadratic<T>,  rank_one<T>};
+            square_dots<T>,  rank_one<T>};
 }
 
 }  // namespace
@@ -31,7 +31,8 @@ constexpr TypedKernels<T> typed() {
 extern const Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL);
 const Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL) = {
     SKMM_STRING(SKMM_LEVEL),
-    {widen_half, widen_bfloat16, sparse_sign, grouped_sign, grouped_chunk, gaussian, clipped_sum},
+    {widen_half, widen_bfloat16, sparse_sign, grouped_sign, grouped_chunk, gaussian, gemm_panel,
+     add_norms, clipped_sum, ray_sums},
     typed<float>(),
     typed<double>()};
 

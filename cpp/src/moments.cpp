@@ -8,7 +8,8 @@
 
 #include "skmm/kernels.hpp"
 #include "skmm/memory.hpp"
-#include "skmm/simplex.hpp"
+#include "skmm/products.hpp"
+#include "skmm/dense.hpp"
 
 namespace skmm {
 namespace {
@@ -16,178 +17,441 @@ namespace {
 using i64 = std::int64_t;
 using Vector = std::vector<double>;
 
-constexpr int kBoundEvery = 8;  // iterations between lower bounds: each costs a partial sort
+// Chosen by passes on the GMM of the paper, digits and text; see bench/NOTES.md.
+constexpr double kFirstStep = 1e3;   // times 1 / Σ_ij b_ij²
+constexpr double kGrowth = 4.0;      // of the step after one iteration at a centre; 2 after two
+constexpr double kLastStep = 1e12;   // times the first
+constexpr double kSettled = 0.5;     // of the first residual at a centre: go on to the next
+constexpr int kPatience = 12;        // iterations at a centre at most
+constexpr double kFalling = 0.5;     // of φ at the last centre: a bound is not needed yet
+constexpr double kFlat = 0.05;       // of the slope at its start, where a line search ends
+constexpr double kLongest = 1e3;     // part of a Newton step
+constexpr double kDropped = 0.1;     // least part of u that is worth a pass at a new centre
+constexpr double kRidge = 1e-11;     // of its trace, added to the Hessian
+constexpr i64 kSampleLeast = 4096, kSamplePerCol = 16;  // rows in the Hessian
 
-// φ and its parts. The moments p_j = Σ_i s_i y_ij² are linear in s, so that those of an
-// extrapolated point cost nothing.
+double inner(const Vector& a, const Vector& b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+double squared(double x) { return x * x; }
+
+// In units where every w_j is 1: t_j and B = (y_ij²) are scaled by √w_j.
 template <class T>
-class Objective {
+class Problem {
 public:
-    Objective(const MomentProblem<T>& problem, int n_threads)
+    Problem(const MomentProblem<T>& problem, int n_threads, const Tick& tick)
         : problem_(problem),
           threads_(n_threads),
-          parts_(static_cast<std::size_t>(ceil_div(rows(), kSumBlock) * cols())) {}
+          tick_(tick),
+          root_(problem.weight, problem.weight + cols()),
+          target_(root_.size()),
+          parts_(static_cast<std::size_t>(ceil_div(rows(), kSumBlock) * cols())) {
+        for (double& w : root_) w = std::sqrt(w);
+        for (std::size_t j = 0; j < root_.size(); ++j) target_[j] = problem.target[j] * root_[j];
+    }
 
     i64 rows() const { return problem_.y.rows; }
     i64 cols() const { return problem_.y.cols; }
+    i64 passes() const { return passes_; }
+    const Vector& target() const { return target_; }
 
-    // One pass over Y.
+    // p = Bᵀs, one pass over the rows where s is not zero.
     Vector moments(const Vector& s) {
-        for_blocks(rows(), threads_, [&](i64 first, i64 last) {
+        for_slices([&](i64 first, i64 last) {
             kernels().of<T>().weighted_squares(problem_.y.row(first), last - first, cols(),
                                                s.data() + first,
                                                parts_.data() + first / kSumBlock * cols());
         });
-        Vector p(static_cast<std::size_t>(cols()));
+        Vector p(root_.size());
         for (std::size_t e = 0; e < parts_.size(); ++e) p[e % p.size()] += parts_[e];
+        for (std::size_t j = 0; j < p.size(); ++j) p[j] *= root_[j];
         return p;
     }
 
-    double value(const Vector& p) const {
-        double sum = 0.0;
-        for (std::size_t j = 0; j < p.size(); ++j) {
-            const double short_by = std::max(problem_.target[j] - p[j], 0.0);
-            sum += problem_.weight[j] * short_by * short_by;
-        }
-        return sum;
+    // g = Bu, one pass.
+    void combine(const Vector& u, Vector& g) {
+        Vector scaled(u.size());
+        std::transform(u.begin(), u.end(), root_.begin(), scaled.begin(), std::multiplies<>());
+        for_slices([&](i64 first, i64 last) {
+            kernels().of<T>().square_dots(problem_.y.row(first), last - first, cols(),
+                                          scaled.data(), g.data() + first);
+        });
     }
 
-    // φ where every sum of moments is off by 1e-13 of its target: zero, in float64.
-    double rounding() const { return 1e-26 * value(Vector(static_cast<std::size_t>(cols()))); }
-
-    // One pass over Y: g_i = ∂φ/∂s_i where the moments are p.
-    void gradient(const Vector& p, Vector& g) const {
+    // t - p, zero where p is enough: half the multipliers that p asks for.
+    Vector shortfall(const Vector& p) const {
         Vector u(p.size());
-        for (std::size_t j = 0; j < p.size(); ++j)
-            u[j] = 2.0 * problem_.weight[j] * std::max(problem_.target[j] - p[j], 0.0);
-        for_blocks(rows(), threads_, [&](i64 first, i64 last) {
-            kernels().of<T>().square_dots(problem_.y.row(first), last - first, cols(), u.data(),
-                                          g.data() + first);
-        });
+        for (std::size_t j = 0; j < p.size(); ++j) u[j] = std::max(target_[j] - p[j], 0.0);
+        return u;
+    }
+    double value(const Vector& p) const {
+        const Vector u = shortfall(p);
+        return inner(u, u);
     }
 
-    // An upper bound of the curvature of φ between two points whose moments are p and q and whose
-    // squared distance is d2: 2 Σ_j w_j (p_j - q_j)² / d2 over the directions short at either.
-    double curvature(const Vector& p, const Vector& q, double d2) const {
-        double sum = 0.0;
-        for (std::size_t j = 0; j < p.size(); ++j)
-            if (std::min(p[j], q[j]) < problem_.target[j])
-                sum += problem_.weight[j] * (p[j] - q[j]) * (p[j] - q[j]);
-        return d2 > 0.0 ? 2.0 * sum / d2 : 0.0;
-    }
-
-    double distance2(const Vector& a, const Vector& b) const {
-        return block_sum(rows(), threads_, [&](i64 first, i64 last) {
-            return std::inner_product(a.begin() + first, a.begin() + last, b.begin() + first, 0.0,
-                                      std::plus<>(),
-                                      [](double x, double y) { return (x - y) * (x - y); });
-        });
-    }
-
-    // φ(s) >= this for every feasible s, from the linearisation of φ at y with gradient g.
-    double lower_bound(double value_y, const Vector& g, const Vector& y) {
-        return value_y + least_inner_product(g) - dot(g, y);
-    }
-
-    double dot(const Vector& a, const Vector& b) const {
-        return block_sum(rows(), threads_, [&](i64 first, i64 last) {
-            return std::inner_product(a.begin() + first, a.begin() + last, b.begin() + first, 0.0);
-        });
+    // Σ_i b_i b_iᵀ over the `count` rows i with inside(i), centred in each group, and its trace;
+    // where these are many, from a part of them.
+    template <class Inside>
+    double curvature(i64 count, const Inside& inside, Vector& h) const {
+        const auto k = root_.size();
+        const i64 every = std::max<i64>(1, count / std::max(kSampleLeast, kSamplePerCol * cols()));
+        Vector sample, mean(k);
+        std::vector<i64> rows;
+        double trace = 0.0;
+        for (const Group& group : problem_.groups) {
+            rows.clear();
+            for (i64 i = group.first; i < group.last; i += every)
+                if (inside(i)) rows.push_back(i);
+            const std::size_t begin = sample.size();
+            sample.resize(begin + rows.size() * k);
+            std::fill(mean.begin(), mean.end(), 0.0);
+            double* out = sample.data() + begin;
+            for (const i64 i : rows) {
+                const T* y = problem_.y.row(i);
+                for (std::size_t j = 0; j < k; ++j) {
+                    out[j] = root_[j] * squared(static_cast<double>(y[j]));
+                    mean[j] += out[j] / static_cast<double>(rows.size());
+                }
+                trace += std::inner_product(out, out + k, out, 0.0);
+                out += k;
+            }
+            for (double* b = sample.data() + begin; b != out; b += k)
+                std::transform(b, b + k, mean.begin(), b, std::minus<>());
+        }
+        h.assign(k * k, 0.0);
+        if (sample.empty()) return 0.0;
+        const auto taken = static_cast<i64>(sample.size() / k);
+        second_moment(MatrixView<double>{sample.data(), taken, cols(), cols()}, nullptr, threads_,
+                      tick_, h.data());
+        const double scale = static_cast<double>(count) / static_cast<double>(taken);
+        for (double& x : h) x *= scale;
+        return trace * scale;
     }
 
 private:
-    // min over feasible s of ⟨g, s⟩: cap on the `count` smallest entries.
-    double least_inner_product(const Vector& g) {
-        sorted_ = g;
-        std::nth_element(sorted_.begin(), sorted_.begin() + (problem_.count - 1), sorted_.end());
-        return problem_.cap *
-               std::accumulate(sorted_.begin(), sorted_.begin() + problem_.count, 0.0);
+    template <class F>
+    void for_slices(const F& f) {
+        constexpr i64 kSlice = 64 * kSumBlock;
+        for (i64 row = 0; row < rows(); row += kSlice) {
+            tick_(static_cast<i64>(passes_));
+            for_blocks(std::min(kSlice, rows() - row), threads_,
+                       [&](i64 first, i64 last) { f(row + first, row + last); });
+        }
+        ++passes_;
     }
 
     const MomentProblem<T>& problem_;
     int threads_;
-    Vector parts_, sorted_;
+    const Tick& tick_;
+    Vector root_, target_;  // √w, √w t
+    Vector parts_;
+    i64 passes_ = 0;
 };
+
+// The points s(a) = P(centre + step (g + a d)) and the slope of the dual along them.
+class Line {
+public:
+    Line(const Groups& groups, double cap, i64 n_rows, int n_threads)
+        : groups_(groups),
+          cap_(cap),
+          threads_(n_threads),
+          parts_(static_cast<std::size_t>(ceil_div(n_rows, kSumBlock) + 1)),
+          tau_(groups.size()) {}
+
+    // ⟨d, s(a)⟩ and its derivative by a, to first order in the mass that is missing.
+    struct Along {
+        double value, slope;
+    };
+    Along along(const Ray& ray, double a) {
+        constexpr double kLoose = 1e-3;  // of the mass of a group
+        Along sum{0.0, 0.0};
+        for_groups([&](const Group& group, double& tau) {
+            RaySums at = settle(ray, group, a, kLoose, tau);
+            const double mean = at.inside > 0.0 ? at.d_inside / at.inside : 0.0;
+            sum.value += at.along + mean * (total(group) - at.mass);
+            sum.slope += ray.step * (at.dd_inside - mean * at.d_inside);
+        });
+        return sum;
+    }
+
+    // x = s(a); returns how many of its entries lie strictly between 0 and cap.
+    i64 point(const Ray& ray, double a, Vector& x) {
+        double inside = 0.0;
+        for_groups([&](const Group& group, double& tau) {
+            inside += settle(ray, group, a, 0.0, tau).inside;
+            for_blocks(group.last - group.first, threads_, [&](i64 first, i64 last) {
+                for (i64 i = group.first + first; i < group.first + last; ++i) {
+                    const double v =
+                        ray.centre[i] + ray.step * (ray.g[i] + a * ray.d[i]) - tau;
+                    x[static_cast<std::size_t>(i)] = std::min(std::max(v, 0.0), cap_);
+                }
+            });
+        });
+        return static_cast<i64>(inside);
+    }
+
+private:
+    double total(const Group& group) const { return cap_ * static_cast<double>(group.count); }
+
+    template <class F>
+    void for_groups(const F& f) {
+        for (std::size_t k = 0; k < groups_.size(); ++k)
+            if (groups_[k].first < groups_[k].last) f(groups_[k], tau_[k]);
+    }
+
+    RaySums settle(const Ray& ray, const Group& group, double a, double within, double& tau) {
+        RaySums at{};
+        tau = threshold(
+            [&](double t) {
+                at = sums(ray, group, a, t);
+                return Mass{at.mass, at.inside};
+            },
+            [&] {
+                double lo = ray.centre[group.first] +
+                            ray.step * (ray.g[group.first] + a * ray.d[group.first]);
+                double hi = lo;
+                for (i64 i = group.first; i < group.last; ++i) {
+                    const double v = ray.centre[i] + ray.step * (ray.g[i] + a * ray.d[i]);
+                    lo = std::min(lo, v);
+                    hi = std::max(hi, v);
+                }
+                return std::pair(lo - cap_, hi);
+            },
+            total(group), within * total(group), tau);
+        return at;
+    }
+
+    RaySums sums(const Ray& ray, const Group& group, double a, double tau) {
+        const i64 n = group.last - group.first;
+        for_blocks(n, threads_, [&](i64 first, i64 last) {
+            kernels().any.ray_sums(ray, group.first + first, group.first + last, a, tau,
+                                   &parts_[static_cast<std::size_t>(first / kSumBlock)]);
+        });
+        RaySums all{};
+        for (i64 b = 0; b < ceil_div(n, kSumBlock); ++b) {
+            const RaySums& part = parts_[static_cast<std::size_t>(b)];
+            all.mass += part.mass;
+            all.inside += part.inside;
+            all.along += part.along;
+            all.d_inside += part.d_inside;
+            all.dd_inside += part.dd_inside;
+        }
+        return all;
+    }
+
+    const Groups& groups_;
+    double cap_;
+    int threads_;
+    std::vector<RaySums> parts_;
+    Vector tau_;
+};
+
+// a in [lo, hi] where `slope`(a), which falls, is about zero: beside `steep`, its value where the
+// search comes from. Newton's method in a bracket.
+template <class Slope>
+double search(double steep, double lo, double hi, double a, const Slope& slope) {
+    for (int step = 0; step < 30; ++step) {
+        const auto [value, derivative] = slope(a);
+        if (std::abs(value) <= kFlat * std::abs(steep)) break;
+        if ((value > 0.0 && a >= hi) || (value < 0.0 && a <= lo)) break;
+        (value > 0.0 ? lo : hi) = a;
+        const double next = derivative < 0.0 ? a - value / derivative : lo - 1.0;
+        a = lo < next && next < hi ? next : lo == 0.0 ? hi / 8 : lo + (hi - lo) / 2;
+    }
+    return a;
+}
+
+// φ along the segment from p to q is least at this part of it.
+double best_part(const Vector& target, const Vector& p, const Vector& q) {
+    double lo = 0.0, hi = 1.0;
+    for (int step = 0; step < 50; ++step) {
+        const double a = lo + (hi - lo) / 2;
+        double slope = 0.0;
+        for (std::size_t j = 0; j < p.size(); ++j)
+            slope -= std::max(target[j] - p[j] - a * (q[j] - p[j]), 0.0) * (q[j] - p[j]);
+        (slope < 0.0 ? lo : hi) = a;
+    }
+    return hi;
+}
+
+void add_scaled(double a, const Vector& d, int n_threads, Vector& x) {
+    for_blocks(static_cast<i64>(x.size()), n_threads, [&](i64 first, i64 last) {
+        for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i)
+            x[i] += a * d[i];
+    });
+}
+
+void clear(int n_threads, Vector& x) {
+    for_blocks(static_cast<i64>(x.size()), n_threads,
+               [&](i64 first, i64 last) { std::fill(x.begin() + first, x.begin() + last, 0.0); });
+}
+
+void copy(const Vector& x, int n_threads, Vector& y) {
+    for_blocks(static_cast<i64>(x.size()), n_threads, [&](i64 first, i64 last) {
+        std::copy(x.begin() + first, x.begin() + last, y.begin() + first);
+    });
+}
+
+void move_towards(double a, const Vector& y, int n_threads, Vector& x) {
+    for_blocks(static_cast<i64>(x.size()), n_threads, [&](i64 first, i64 last) {
+        for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i)
+            x[i] += a * (y[i] - x[i]);
+    });
+}
+
+bool one_feasible_point(const Groups& groups) {
+    return std::all_of(groups.begin(), groups.end(), [](const Group& g) {
+        return g.count == 0 || g.count == g.last - g.first;
+    });
+}
 
 }  // namespace
 
 template <class T>
-MomentFit match_moments(const MomentProblem<T>& problem, double tol, int max_iter, int n_threads,
-                        const Tick& tick, double* start) {
+MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter, int n_threads,
+                        const Tick& tick, const Watch& watch, double* s) {
     const auto began = std::chrono::steady_clock::now();
-    Objective<T> phi(problem, n_threads);
-    const i64 n_rows = phi.rows();
-    const double total = problem.cap * static_cast<double>(problem.count);
+    Problem<T> problem(given, n_threads, tick);
+    const Vector& t = problem.target();
+    const auto n_rows = static_cast<std::size_t>(problem.rows());
+    const auto k = t.size();
 
-    Vector s(start, start + n_rows), y = s, next(s.size()), g(s.size());
-    Vector ps = phi.moments(s), py = ps, pn;
-    double value = phi.value(ps), momentum = 1.0, tau = 0.0;
-    double lower = problem.count == 0 ? value : 0.0;  // one feasible point, or φ >= 0
-    const double enough = std::max(tol * value, phi.rounding());
+    Vector best(s, s + n_rows), best_p = problem.moments(best);
+    double value = problem.value(best_p);
+    double lower = one_feasible_point(given.groups) ? value : 0.0;
+    // φ where every moment is off by 1e-13 of its target is zero, in float64.
+    const double enough = std::max(tol * value, 1e-26 * inner(t, t));
     MomentFit fit;
+    const auto done = [&] { return !(value - lower > enough); };
+    const auto finish = [&] {
+        std::copy(best.begin(), best.end(), s);
+        fit.objective = value;
+        fit.gap = std::max(value - lower, 0.0);
+        fit.converged = done();
+        fit.passes = problem.passes();
+        return fit;
+    };
+    if (done() || max_iter == 0) return finish();
 
-    phi.gradient(py, g);
-    double lipschitz = phi.curvature(Vector(ps.size(), 0.0), phi.moments(g), phi.dot(g, g));
-    if (!(lipschitz > 0.0)) lipschitz = 1.0;  // a zero gradient: any step stays where it is
-    for (int iter = 0; value - lower > enough && iter < max_iter; ++iter) {
-        tick(iter);
-        const double value_y = phi.value(py);
-        phi.gradient(py, g);
-        if (iter % kBoundEvery == 0) lower = std::max(lower, phi.lower_bound(value_y, g, y));
+    Line line(given.groups, given.cap, problem.rows(), n_threads);
+    Vector centre = best, x = best, g(n_rows), d(n_rows), p = best_p, u(k), h;
+    double step = kFirstStep /
+                  problem.curvature(problem.rows(), [](i64) { return true; }, h);
+    const double last_step = step * kLastStep;
+    const auto strictly_inside = [&](i64 i) {
+        const double xi = x[static_cast<std::size_t>(i)];
+        return xi > 0.0 && xi < given.cap;
+    };
+    i64 inside = 0;  // of the rows of x
+    for (i64 i = 0; i < problem.rows(); ++i) inside += strictly_inside(i);
 
-        for (bool below = false; !below;) {  // until the model φ(y) + ⟨g, .⟩ + L/2 ‖.‖² is above φ
-            for_blocks(n_rows, n_threads, [&](i64 first, i64 last) {
-                for (i64 i = first; i < last; ++i) next[i] = y[i] - g[i] / lipschitz;
-            });
-            tau = project_capped_simplex(next.data(), n_rows, problem.cap, total, tau, n_threads,
-                                         next.data());
-            pn = phi.moments(next);
-            const double needed = phi.curvature(py, pn, phi.distance2(y, next));
-            below = !(needed > lipschitz);
-            if (!below) lipschitz = std::max(needed, 2.0 * lipschitz);
+    const auto gradient = [&] {  // of the dual at u, where s(u) = x
+        Vector r(k);
+        for (std::size_t j = 0; j < k; ++j) r[j] = t[j] - u[j] / 2 - p[j];
+        return r;
+    };
+    const auto residual = [&](const Vector& r) {
+        double sum = 0.0;
+        for (std::size_t j = 0; j < k; ++j)
+            sum += squared(u[j] > 0.0 ? r[j] : std::max(r[j], 0.0));
+        return std::sqrt(sum);
+    };
+    const auto bound = [&] {  // the dual for step = ∞
+        const double most = support(g.data(), given.groups, given.cap, 0.01 * enough, n_threads);
+        lower = std::max(lower, inner(u, t) - inner(u, u) / 4 - most);
+    };
+    const auto ray = [&] { return Ray{centre.data(), g.data(), d.data(), step, given.cap}; };
+    // The slope of the dual along du, d = B du, at u + a du, and its derivative.
+    const auto slope = [&](const Vector& du, double a) {
+        const Line::Along along = line.along(ray(), a);
+        double straight = 0.0;
+        for (std::size_t j = 0; j < k; ++j) straight += du[j] * (t[j] - (u[j] + a * du[j]) / 2);
+        return std::pair(straight - along.value, -inner(du, du) / 2 - along.slope);
+    };
+    const auto advance = [&](const Vector& du, double a) {
+        inside = line.point(ray(), a, x);
+        for (std::size_t j = 0; j < k; ++j) u[j] = std::max(u[j] + a * du[j], 0.0);
+        add_scaled(a, d, n_threads, g);
+    };
+    const auto visit = [&] {  // x: its moments, and the segment from the best point to it
+        p = problem.moments(x);
+        const double a = best_part(t, best_p, p);
+        Vector there(k);
+        for (std::size_t j = 0; j < k; ++j) there[j] = best_p[j] + a * (p[j] - best_p[j]);
+        if (!(problem.value(there) < value)) return;
+        move_towards(a, x, n_threads, best);
+        best_p = there;
+        value = problem.value(best_p);
+    };
+    // The centre moves to x, where part of u may be too much: back towards u = 0, and to it where
+    // little would be left.
+    const auto recentre = [&](double growth) {
+        step = std::min(step * growth, last_step);
+        copy(x, n_threads, centre);
+        copy(g, n_threads, d);
+        const Vector du = u;
+        if (slope(du, kDropped - 1.0).first <= 0.0) {
+            std::fill(u.begin(), u.end(), 0.0);
+            clear(n_threads, g);
+            return;
         }
-        lipschitz *= 0.9;
+        const double steep = slope(du, 0.0).first;
+        advance(du, steep >= 0.0 ? 0.0 : search(steep, kDropped - 1.0, 0.0, -0.5, [&](double a) {
+            return slope(du, a);
+        }));
+        visit();
+    };
 
-        const double value_next = phi.value(pn);
-        if (value_next >= value) {
-            if (momentum == 1.0) break;  // a plain gradient step does not help: rounding rules
-            momentum = 1.0;              // momentum overshot: go on from s without it
-            y = s;
-            py = ps;
-        } else {
-            const bool uphill = phi.dot(g, next) > phi.dot(g, s);
-            const double m = 0.5 * (1.0 + std::sqrt(1.0 + 4.0 * momentum * momentum));
-            const double beta = uphill ? 0.0 : (momentum - 1.0) / m;
-            momentum = uphill ? 1.0 : m;
-            const auto extrapolate = [beta](double now, double before) {
-                return now + beta * (now - before);
-            };
-            std::transform(next.begin(), next.end(), s.begin(), y.begin(), extrapolate);
-            std::transform(pn.begin(), pn.end(), ps.begin(), py.begin(), extrapolate);
-            s.swap(next);
-            ps.swap(pn);
-            value = value_next;
+    int here = 0;  // iterations at this centre
+    double at_first = residual(gradient()), value_before = value;
+    for (int iter = 0; iter < max_iter;) {
+        Vector r = gradient();
+        const double slack = residual(r);
+        if (here > 0 && (slack <= kSettled * at_first || here > kPatience)) {
+            if (value > kFalling * value_before) bound();
+            value_before = value;
+            if (done() || (slack == 0.0 && step == last_step)) break;
+            recentre(here == 1 ? kGrowth : here == 2 ? 2.0 : 1.0);
+            here = 0;
+            r = gradient();
+            at_first = residual(r);
         }
+        const double trace = problem.curvature(inside, strictly_inside, h);
+        for (double& e : h) e *= step;
+        for (std::size_t j = 0; j < k; ++j) h[j * k + j] += 0.5 + kRidge * step * trace;
+        Vector du = bounded_step(h, r, u);
+        if (!(inner(du, r) > 0.0))
+            for (std::size_t j = 0; j < k; ++j) du[j] = std::max(r[j], -u[j]);
+        if (!(inner(du, r) > 0.0)) {  // the dual has its maximum here
+            if (step == last_step) break;
+            at_first = slack;
+            ++iter;
+            ++here;
+            continue;
+        }
+        problem.combine(du, d);
+        double longest = kLongest;
+        for (std::size_t j = 0; j < k; ++j)
+            if (du[j] < 0.0) longest = std::min(longest, u[j] / -du[j]);
+        advance(du, search(inner(du, r), 0.0, std::max(longest, 1.0), 1.0,
+                           [&](double a) { return slope(du, a); }));
+        visit();
+        ++iter;
+        ++here;
         fit.objectives.push_back(value);
         fit.gaps.push_back(std::max(value - lower, 0.0));
         fit.seconds.push_back(
             std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+        if (done() || !watch(iter, value, fit.gaps.back())) break;
     }
-    if (value - lower > enough) {
-        phi.gradient(ps, g);
-        lower = std::max(lower, phi.lower_bound(value, g, s));
-    }
-
-    std::copy(s.begin(), s.end(), start);
-    fit.objective = value;
-    fit.gap = std::max(value - lower, 0.0);
-    fit.converged = value - lower <= enough;
-    return fit;
+    if (!done()) bound();
+    return finish();
 }
 
 template MomentFit match_moments(const MomentProblem<float>&, double, int, int, const Tick&,
-                                 double*);
+                                 const Watch&, double*);
 template MomentFit match_moments(const MomentProblem<double>&, double, int, int, const Tick&,
-                                 double*);
+                                 const Watch&, double*);
 
 }  // namespace skmm

@@ -54,19 +54,31 @@ class GroupedSign(_Sketch):
 class Gaussian(_Sketch):
     def __init__(self, in_dim: int, out_dim: int, seed: int) -> None: ...
 
+def second_moment(
+    z: _Floats, s: _Doubles | None = None, n_threads: int = 1, progress: _Tick = None
+) -> _Doubles: ...
+def row_norms(
+    z: _Floats,
+    d: _Doubles,
+    rows: _Indices | None = None,
+    n_threads: int = 1,
+    progress: _Tick = None,
+) -> _Doubles: ...
 def match_moments(
     y: _Floats,
     target: _Doubles,
     weight: _Doubles,
     cap: float,
-    count: int,
+    groups: list[tuple[int, int]],
     start: _Doubles,
     tol: float,
     max_iter: int,
     n_threads: int,
     progress: _Tick = None,
-) -> tuple[_Doubles, float, float, bool, _Doubles, _Doubles, _Doubles]: ...
+    callback: Callable[[int, float, float], bool | None] | None = None,
+) -> tuple[_Doubles, float, float, bool, int, _Doubles, _Doubles, _Doubles]: ...
 def project_capped_simplex(v: _Doubles, cap: float, total: float, n_threads: int) -> _Doubles: ...
+def support(g: _Doubles, cap: float, count: int, slack: float, n_threads: int) -> float: ...
 def draw_systematic(pi: _Doubles, n: int, seed: int) -> _Indices: ...
 def draw_pivotal(pi: _Doubles, n: int, seed: int) -> _Indices: ...
 def draw_subset(n_rows: int, n: int, seed: int, which: int = 0) -> _Indices: ...
@@ -77,17 +89,20 @@ class Sampler(enum.Enum):
     exp = 2
 
 def v_optimal(
-    w: _Floats,
+    z: _Floats,
+    b: _Doubles,
     n: int,
     block: int,
     sampler: Sampler,
     temperature: float,
     ridge: float,
     refine: bool,
+    enough: float,
     seed: int,
     group: npt.NDArray[np.int32],
     quota: list[int],
     include: list[int],
+    start: list[int],
     n_threads: int,
     progress: _Tick = None,
 ) -> tuple[_Indices, int]: ...

@@ -12,14 +12,22 @@ namespace skmm {
 
 enum class Sampler { kGreedy, kLinear, kExp };
 
+// W = Z B, never stored.
+template <class T>
+struct Whitened {
+    MatrixView<T> z;       // (N, m)
+    MatrixView<double> b;  // (m, k)
+};
+
 struct DesignOptions {
     std::int64_t n;      // rows to choose, those of `include` counted
-    std::int64_t block;  // rows added per pass over W
+    std::int64_t block;  // rows added per pass over Z, at most
     Sampler sampler;     // kGreedy: largest gain; kLinear, kExp: at random, with probability
                          // proportional to the gain or to exp(gain / (temperature * largest gain))
     double temperature;
-    double ridge;  // the start is ridge * I, so that the first k rows have finite gains
-    bool refine;   // exchange rows until no swap helps
+    double ridge;   // the start is ridge * I, so that the first k rows have finite gains
+    bool refine;    // exchange rows until no swap helps
+    double enough;  // or tr((W_SᵀW_S)⁻¹) is this small
     std::uint64_t seed;
 };
 
@@ -35,11 +43,14 @@ struct Design {
     std::int64_t swaps = 0;
 };
 
-// Greedy additions by the gain ‖Cw‖² / (1 + wᵀCw), C = (W_SᵀW_S + ridge I)⁻¹, then, with `refine`,
-// exchanges: the row with the largest gain comes in, the one with the least loss goes out.
-// One pass over W per block of additions, two per exchange, O(N + k²) memory. Ties: lowest row.
+// From `start` (rows beside those of include, within the quotas): greedy additions by the gain
+// ‖Cw‖² / (1 + wᵀCw), C = (W_SᵀW_S + ridge I)⁻¹, then, with `refine`, exchanges: the row with the
+// largest gain comes in, the one with the least loss goes out. One pass over Z per block of
+// additions; exchanges run among the rows chosen and those of largest gain, with two passes' work
+// of O(k) products before each round. O(N + k²) memory, and a copy of the rows of a round. Ties:
+// lowest row.
 template <class T>
-Design v_optimal(MatrixView<T> w, const DesignOptions& options,
-                 const DesignConstraints& constraints, int n_threads, const Tick& tick);
+Design v_optimal(Whitened<T> w, const DesignOptions& options, const DesignConstraints& constraints,
+                 const std::vector<std::int64_t>& start, int n_threads, const Tick& tick);
 
 }  // namespace skmm

@@ -18,6 +18,7 @@ constexpr int kTargetBlock = 256;  // columns of G whose targets are tabulated t
 constexpr int kPairWidth = 2048;   // up to this mean width of its blocks, two entries of a
                                    // sparse-sign Γ share a random word
 constexpr int kStrip = 64;         // columns of a Gaussian strip
+constexpr int kPanel = 32;         // columns of a panel of doubles
 
 // Grouped signs: a chunk of Γ is kParts parts of kSteps vectors of kLanes rows. A step takes one
 // vector from each part; lane by lane, the kParts rows share their targets.
@@ -74,6 +75,19 @@ struct RankOne {
     double delta;     // 1 + w*ᵀu when w* is added, -(1 - w*ᵀu) when it leaves
 };
 
+// A ray in the dual of a capped simplex, seen from its points, and sums over these.
+struct Ray {
+    const double *centre, *g, *d;  // (N)
+    double step, cap;
+};
+struct RaySums {
+    double mass;      // Σ x_i
+    double inside;    // how many 0 < x_i < cap
+    double along;     // Σ d_i x_i
+    double d_inside;  // Σ d_i, Σ d_i² over those inside
+    double dd_inside;
+};
+
 struct TypeFreeKernels {
     // out[c] = x[c], exactly.
     void (*widen_half)(const Half* x, int count, float* out);
@@ -95,9 +109,20 @@ struct TypeFreeKernels {
     void (*gaussian)(std::uint64_t key, const std::uint64_t* j, int count, std::int64_t m,
                      int strip, float* out);
 
+    // out[i][k] += Σ_c a[i a_row + c a_col] panel[c][k] for i < rows, k < kPanel, in order of c.
+    void (*gemm_panel)(const double* a, std::int64_t a_row, std::int64_t a_col, std::int64_t rows,
+                       int depth, const double* panel, double* out, std::int64_t out_row);
+
+    // q[i] += Σ_k y[i][k]², k < kPanel.
+    void (*add_norms)(const double* y, std::int64_t rows, double* q);
+
     // Σ min(max(v_i - tau, 0), cap) over a block, and how many terms lie strictly inside.
     void (*clipped_sum)(const double* v, std::int64_t count, double tau, double cap, double* sum,
                         std::int64_t* inside);
+
+    // The sums of x_i = min(max(centre_i + step (g_i + a d_i) - tau, 0), cap) over a block.
+    void (*ray_sums)(const Ray& ray, std::int64_t first, std::int64_t last, double a, double tau,
+                     RaySums* sums);
 };
 
 template <class T>
@@ -131,14 +156,10 @@ struct TypedKernels {
     void (*weighted_squares)(const T* y, std::int64_t rows, std::int64_t k, const double* s,
                              double* p);
 
-    // g[i] = -Σ_j u_j y_ij².
+    // g[i] = Σ_j u_j y_ij².
     void (*square_dots)(const T* y, std::int64_t rows, std::int64_t k, const double* u, double* g);
 
-    // p_i = wᵀCw and q_i = ‖Cw‖² of a block of rows, C (k, k) symmetric.
-    void (*quadratic)(const T* w, std::int64_t rows, std::int64_t k, const double* c, double* p,
-                      double* q);
-
-    // The same p and q after `count` changes of C in sequence.
+    // p_i = wᵀCw and q_i = ‖Cw‖² of a block of rows after `count` changes of C in sequence.
     void (*rank_one)(const T* w, std::int64_t rows, std::int64_t k, const RankOne* changes,
                      int count, double* p, double* q);
 };

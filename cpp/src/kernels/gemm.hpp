@@ -1,4 +1,4 @@
-// Gaussian sketch: rows times a strip of Γ that lies in cache.
+// Products of small matrices: sums that fill the registers.
 #pragma once
 
 #include "skmm/kernels.hpp"
@@ -7,57 +7,75 @@
 namespace skmm {
 namespace {
 
-// The block of rows x vectors whose sums fill the registers.
+// The block of rows x vectors of sums.
 #if defined(__AVX512F__)
 constexpr int kGemmRows = 6, kGemmVectors = 4;
 #else
 constexpr int kGemmRows = 4, kGemmVectors = 2;
 #endif
 
-template <int N>
-struct Int {
-    static constexpr int value = N;
+// What is multiplied: out[i][k] += Σ_c a[i a_row + c a_col] b[c b_row + k], k < width. Rows of b
+// are read up to whole vectors.
+template <class A, class B, class Out>
+struct Product {
+    const A* a;
+    i64 a_row, a_col;
+    int depth;
+    const B* b;
+    int b_row;
+    Out* out;
+    i64 out_row;
+    int width;
 };
 
-template <int R, class T>
-SKMM_INLINE void gemm_rows(const T* a, i64 a_stride, int depth, const float* strip, T* out,
-                           i64 out_stride, int width) {
-    using V = Vector<T>;
-    constexpr int L = Register<T>::kSize;
-    for (int k0 = 0; k0 < width; k0 += L * kGemmVectors) {
+template <int R, class A, class B, class Out>
+SKMM_INLINE void gemm_rows(const Product<A, B, Out>& p, i64 first) {
+    using V = Vector<Out>;
+    constexpr int L = Register<Out>::kSize;
+    const A* a = p.a + first * p.a_row;
+    for (int k0 = 0; k0 < p.width; k0 += L * kGemmVectors) {
         V acc[R][kGemmVectors] = {};
-        for (int c = 0; c < depth; ++c) {
-            V gamma[kGemmVectors];
+        for (int c = 0; c < p.depth; ++c) {
+            V row[kGemmVectors];
             for (int v = 0; v < kGemmVectors; ++v)
-                gamma[v] = __builtin_convertvector(
-                    (load<Vector<float, L>>(strip + c * kStrip + k0 + L * v)), V);
+                row[v] = __builtin_convertvector(
+                    (load<Vector<B, L>>(p.b + c * p.b_row + k0 + L * v)), V);
             for (int i = 0; i < R; ++i)
-                for (int v = 0; v < kGemmVectors; ++v) acc[i][v] += a[i * a_stride + c] * gamma[v];
+                for (int v = 0; v < kGemmVectors; ++v)
+                    acc[i][v] += static_cast<Out>(a[i * p.a_row + c * p.a_col]) * row[v];
         }
         for (int i = 0; i < R; ++i) {
             for (int v = 0; v < kGemmVectors; ++v) {
                 const int k = k0 + L * v;
-                T* o = out + i * out_stride + k;
-                if (k + L <= width)
+                Out* o = p.out + (first + i) * p.out_row + k;
+                if (k + L <= p.width)
                     store(o, load<V>(o) + acc[i][v]);
                 else
-                    for (int t = 0; k + t < width; ++t) o[t] += acc[i][v][t];
+                    for (int t = 0; k + t < p.width; ++t) o[t] += acc[i][v][t];
             }
         }
     }
 }
 
+template <class A, class B, class Out>
+SKMM_INLINE void gemm(const Product<A, B, Out>& p, i64 rows) {
+    i64 i = 0;
+    for (; i + kGemmRows <= rows; i += kGemmRows) gemm_rows<kGemmRows>(p, i);
+    for (; i + 2 <= rows; i += 2) gemm_rows<2>(p, i);
+    for (; i < rows; ++i) gemm_rows<1>(p, i);
+}
+
 template <class T>
 void gemm_strip(const T* a, i64 a_stride, i64 rows, int depth, const float* strip, T* out,
                 i64 out_stride, int width) {
-    const auto multiply = [&](auto block, i64 i) {
-        gemm_rows<decltype(block)::value>(a + i * a_stride, a_stride, depth, strip,
-                                          out + i * out_stride, out_stride, width);
-    };
-    i64 i = 0;
-    for (; i + kGemmRows <= rows; i += kGemmRows) multiply(Int<kGemmRows>{}, i);
-    for (; i + 2 <= rows; i += 2) multiply(Int<2>{}, i);
-    for (; i < rows; ++i) multiply(Int<1>{}, i);
+    gemm(Product<T, float, T>{a, a_stride, 1, depth, strip, kStrip, out, out_stride, width}, rows);
+}
+
+void gemm_panel(const double* a, i64 a_row, i64 a_col, i64 rows, int depth, const double* panel,
+                double* out, i64 out_row) {
+    gemm(Product<double, double, double>{a, a_row, a_col, depth, panel, kPanel, out, out_row,
+                                         kPanel},
+         rows);
 }
 
 template <class T>

@@ -60,22 +60,7 @@ void square_dots(const T* y, i64 rows, i64 k, const double* u, double* g) {
             const f64x8 x = eight(row + j, k - j);
             acc += eight(u + j, k - j) * (x * x);
         }
-        g[i] = -sum(acc);
-    }
-}
-
-template <class T>
-void quadratic(const T* w, i64 rows, i64 k, const double* c, double* p, double* q) {
-    for (i64 i = 0; i < rows; ++i) {
-        const T* row = w + i * k;
-        double pi = 0.0, qi = 0.0;
-        for (i64 d = 0; d < k; ++d) {
-            const double x = dot(row, c + d * k, k);
-            pi += x * static_cast<double>(row[d]);
-            qi += x * x;
-        }
-        p[i] = pi;
-        q[i] = qi;
+        g[i] = sum(acc);
     }
 }
 
@@ -96,6 +81,17 @@ void rank_one(const T* w, i64 rows, i64 k, const RankOne* changes, int count, do
     }
 }
 
+void add_norms(const double* y, i64 rows, double* q) {
+    for (i64 i = 0; i < rows; ++i) {
+        f64x8 acc{};
+        for (i64 k = 0; k < kPanel; k += 8) {
+            const f64x8 x = load<f64x8>(y + i * kPanel + k);
+            acc += x * x;
+        }
+        q[i] += sum(acc);
+    }
+}
+
 void clipped_sum(const double* v, i64 count, double tau, double cap, double* total, i64* inside) {
     f64x8 acc{};
     i64 n = 0;
@@ -108,6 +104,35 @@ void clipped_sum(const double* v, i64 count, double tau, double cap, double* tot
     }
     *total = sum(acc);
     *inside = n;
+}
+
+// lanes[l] where the mask is set, 0 elsewhere.
+SKMM_INLINE f64x8 masked(i64x8 mask, f64x8 lanes) { return (f64x8)((i64x8)lanes & mask); }
+
+void ray_sums(const Ray& ray, i64 first, i64 last, double a, double tau, RaySums* sums) {
+    f64x8 mass{}, inside{}, along{}, d_inside{}, dd_inside{};
+    const f64x8 zero{}, one = zero + 1.0, cap = zero + ray.cap;
+    const auto add = [&](f64x8 centre, f64x8 g, f64x8 d, i64x8 valid) {
+        const f64x8 v = centre + ray.step * (g + a * d) - tau;
+        const i64x8 above = (v > zero) & valid, within = above & (v < cap);
+        const f64x8 x = masked(within, v) + masked(above & ~within, cap);
+        mass += x;
+        inside += masked(within, one);
+        along += d * x;
+        d_inside += masked(within, d);
+        dd_inside += masked(within, d * d);
+    };
+    i64 i = first;
+    for (; i + 8 <= last; i += 8)
+        add(load<f64x8>(ray.centre + i), load<f64x8>(ray.g + i), load<f64x8>(ray.d + i),
+            i64x8{} - 1);
+    if (i < last) {
+        i64x8 valid{};
+        for (i64 l = 0; i + l < last; ++l) valid[l] = -1;
+        add(eight(ray.centre + i, last - i), eight(ray.g + i, last - i), eight(ray.d + i, last - i),
+            valid);
+    }
+    *sums = {sum(mass), sum(inside), sum(along), sum(d_inside), sum(dd_inside)};
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ using u64 = std::uint64_t;
 // Of fixed size: lanes that meet in sums.
 typedef float f32x8 __attribute__((vector_size(32)));
 typedef double f64x8 __attribute__((vector_size(64)));
+typedef i64 i64x8 __attribute__((vector_size(64)));
 
 // The widest register of the level, for lanes that do not meet; and its shuffles: the even and the
 // odd 32-bit lanes of a, then of b, and within every 16 bytes the lower and the upper lanes of a

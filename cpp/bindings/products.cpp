@@ -1,0 +1,59 @@
+#include "skmm/products.hpp"
+
+#include <optional>
+
+#include "arrays.hpp"
+#include "tick.hpp"
+
+namespace skmm::bindings {
+namespace {
+
+template <class T>
+void def_products(py::module_& m) {
+    m.def(
+        "second_moment",
+        [](Array<T> z, std::optional<Array<double>> s, int n_threads, py::object progress) {
+            const auto rows = contiguous_view(z, "z: expected contiguous (N, k)");
+            const double* const weight =
+                s ? vector_data(*s, rows.rows, "s: expected (N,)") : nullptr;
+            threads(n_threads);
+            py::array_t<double> out({rows.cols, rows.cols});
+            const Tick tick = make_tick(std::move(progress));
+            double* const m = out.mutable_data();
+            const py::gil_scoped_release release;
+            second_moment(rows, weight, n_threads, tick, m);
+            return out;
+        },
+        "z"_a.noconvert(), "s"_a.noconvert() = py::none(), "n_threads"_a = 1,
+        "progress"_a = py::none());
+    m.def(
+        "row_norms",
+        [](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows, int n_threads,
+           py::object progress) {
+            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
+            const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
+            require(by.rows == all.cols, "d: expected as many rows as z has columns");
+            const std::int64_t count = rows ? rows->size() : all.rows;
+            const std::int64_t* const which =
+                rows ? vector_data(*rows, count, "rows: expected a contiguous vector") : nullptr;
+            for (std::int64_t t = 0; which != nullptr && t < count; ++t)
+                require(0 <= which[t] && which[t] < all.rows, "rows: expected 0..N-1");
+            threads(n_threads);
+            py::array_t<double> out(count);
+            const Tick tick = make_tick(std::move(progress));
+            double* const q = out.mutable_data();
+            const py::gil_scoped_release release;
+            row_norms(all, which, count, by, n_threads, tick, q);
+            return out;
+        },
+        "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert() = py::none(),
+        "n_threads"_a = 1, "progress"_a = py::none());
+}
+
+}  // namespace
+
+void products(py::module_& m) {
+    for_floats([&](auto zero) { def_products<decltype(zero)>(m); });
+}
+
+}  // namespace skmm::bindings
