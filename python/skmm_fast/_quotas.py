@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,37 +13,61 @@ from . import _validate
 from ._validate import Array, Indices
 
 
-def groups(
+@dataclass(frozen=True)
+class Quotas:
+    """Which rows may be chosen, and how many of each group of them; the counts sum to n."""
+
+    n: int
+    group: npt.NDArray[np.int32]  # (N,), -1: never chosen
+    counts: list[int]  # of each group, those of include among them
+    include: Indices  # always chosen
+
+    @property
+    def constrained(self) -> bool:
+        return len(self.counts) > 1 or len(self.include) > 0 or bool((self.group < 0).any())
+
+    def free(self) -> tuple[Indices, list[tuple[int, int]]]:
+        """The rows that may be chosen or not, group after group, ascending in each; the size of
+        each group, and how many of it are to be chosen."""
+        group = self.group.copy()
+        group[self.include] = -1
+        sizes = np.bincount(group[group >= 0], minlength=len(self.counts))
+        taken = np.bincount(self.group[self.include], minlength=len(self.counts))
+        order = np.argsort(group, kind="stable") if len(sizes) > 1 else np.flatnonzero(group >= 0)
+        counts = [count - int(t) for count, t in zip(self.counts, taken, strict=True)]
+        return order[len(order) - sizes.sum() :], list(zip(sizes.tolist(), counts, strict=True))
+
+
+def quotas(
     n_rows: int,
     n: int,
-    y: Any,
-    per_class: str | Mapping[Any, int] | None,
-    include: Indices,
-    exclude: Indices,
-) -> tuple[npt.NDArray[np.int32], list[int]]:
-    """The group of every row (-1: never chosen) and the quota of each group; quotas sum to n.
-
-    Raises ValueError naming the class that cannot have its count.
-    """
+    y: Any = None,
+    per_class: str | Mapping[Any, int] | None = None,
+    include: Any = None,
+    exclude: Any = None,
+) -> Quotas:
+    """Raises TypeError or ValueError naming the argument, and the class that cannot have its
+    count."""
+    include, exclude = _validate.constraints(n_rows, n, include, exclude)
     if per_class is None:
-        group, quota = np.zeros(n_rows, np.int32), [n]
+        group, counts = np.zeros(n_rows, np.int32), [n]
     else:
         if y is None:
             raise ValueError("y: expected labels for per_class, got None")
         classes, class_of = labels(y, n_rows)
         left = np.delete(class_of, exclude)
-        quota = class_counts(per_class, classes, np.bincount(left, minlength=len(classes)), n)
+        counts = class_counts(per_class, classes, np.bincount(left, minlength=len(classes)), n)
         group = class_of.astype(np.int32)
     group[exclude] = -1
-    available = np.bincount(group[group >= 0], minlength=len(quota))
-    included = np.bincount(group[include], minlength=len(quota))
-    for g, count in enumerate(quota):
+    available = np.bincount(group[group >= 0], minlength=len(counts))
+    included = np.bincount(group[include], minlength=len(counts))
+    for g, count in enumerate(counts):
         if not included[g] <= count <= available[g]:
             raise ValueError(
                 f"per_class: expected between {included[g]} (included) and {available[g]} "
                 f"(available) rows of class {classes[g]}, got a count of {count}"
             )
-    return group, quota
+    return Quotas(n, group, counts, include)
 
 
 def labels(y: Any, n_rows: int) -> tuple[Array, Indices]:

@@ -225,14 +225,13 @@ def raise_not_finite(name: str, finite: npt.NDArray[np.bool_]) -> None:
 
 
 def sketch_matrix(name: str, z: object) -> Array:
-    """A finite, C-contiguous (N, m) float32 or float64 array."""
+    """A C-contiguous (N, m) float32 or float64 array."""
     x = dense(name, z)
     if not x.flags.c_contiguous:
         raise ValueError(
             f"{name}: expected a C-contiguous array, got strides {x.strides}; "
             f"np.ascontiguousarray({name}) makes it so"
         )
-    raise_not_finite(name, finite_rows(x))
     return x
 
 

@@ -12,11 +12,14 @@ import numpy as np
 
 from . import _core, _validate
 from ._progress import bar
-from ._quotas import groups
-from ._validate import Array, Floats, Indices
+from ._quotas import Quotas, labels, quotas
+from ._validate import Indices
 from .pool import Pool
+from .relaxation import TOL, Relaxation, relax
+from .walk import draw_along
 
 SAMPLERS = ("greedy", "linear", "exp")
+ROUTES = ("auto", "greedy", "relaxation")
 
 # The start M = ridge I, in units of one average row seen along each direction of W. A start of one
 # row gave better selections than random pivoting at every shape tried, and keeps float64 exact.
@@ -30,8 +33,8 @@ class VOptimal:
     indices: Indices  # (n,), ascending
     objective: float  # n tr((W_SᵀW_S + ridge I)⁻¹); tr(Σ̃ Σ̃_S⁻¹) where ridge = 0
     ridge: float  # > 0 where W_S does not have full rank
-    lower_bound: float  # no n rows have tr(Σ̃ Σ̃_S⁻¹) below this
-    route: str  # how the rows were found: "greedy"
+    lower_bound: float  # no n rows that the constraints allow have tr(Σ̃ Σ̃_S⁻¹) below this
+    route: str  # how the rows were found before refinement: "greedy" or "relaxation"
     n_swaps: int  # exchanges made by refine
 
 
@@ -44,6 +47,8 @@ def v_optimal(
     seed: int = 0,
     *,
     temperature: float = 0.1,
+    tol: float = TOL,
+    route: str = "auto",
     y: Any = None,
     per_class: str | Mapping[Any, int] | None = None,
     include: Any = None,
@@ -54,9 +59,11 @@ def v_optimal(
 ) -> VOptimal:
     """Choose n rows of Z that make tr(Σ̃ Σ̃_S⁻¹) = n tr((W_SᵀW_S)⁻¹) small, W = Z Σ̃^(-1/2).
 
-    Rows are added one (or `block`) at a time by the gain ‖Cw‖²/(1 + wᵀCw), C = (W_SᵀW_S + I)⁻¹;
-    one pass over W per block. Where n < rank(Z) no n rows span Z: then the same rule minimises
-    n tr((W_SᵀW_S + I)⁻¹), and a warning says so.
+    Two routes. "greedy": rows are added one (or up to `block`) at a time by the gain
+    ‖Cw‖²/(1 + wᵀCw), C = (W_SᵀW_S + I)⁻¹, one pass over Z per block. "relaxation": the convex
+    relaxation is solved, in time that does not depend on n, and n rows are drawn from it, along
+    classes and the first principal direction. Where n < rank(Z) no n rows span Z: then the same
+    rule minimises n tr((W_SᵀW_S + I)⁻¹), and a warning says so.
 
     Parameters
     ----------
@@ -64,13 +71,18 @@ def v_optimal(
     n : an int in [1, N] or a share of N
     sampler : "greedy" takes the largest gain; "linear" draws with probability proportional to the
         gain; "exp" to exp(gain / (temperature · largest gain))
-    block : rows added per pass; in a greedy block each row is scored after the ones before it
-    refine : exchange rows until no swap helps: the best row comes in, the least useful goes out
-    seed : of the random samplers
+    block : rows added per pass at most; in a greedy block each row is scored after the ones before
+        it, and the block ends where a row outside may be better
+    refine : exchange rows until no swap helps or the objective is within `tol` of the lower bound
+        (where one is computed): the best row comes in, the least useful goes out
+    seed : of the random samplers, and of the draw
+    tol : relative gap at which the relaxation ends
+    route : "auto" takes the one of fewer operations; the relaxation only for n > 10 rank(Z), where
+        the draw loses little
     y, per_class : (N,) labels and how many rows of each: "proportional" (to the classes' sizes),
         "balanced", or a mapping of classes to their counts (0 where absent)
     include, exclude : rows that must and must not be chosen; with per_class, inside its counts
-    bound : compute the lower bound (some dozens of passes over W)
+    bound : compute the lower bound where the route does not give it
     n_threads : of the core; the selection does not depend on it
     progress : show a bar (needs tqdm)
 
@@ -78,106 +90,95 @@ def v_optimal(
     ------
     TypeError, ValueError : naming the argument, what was expected and what came.
     """
-    pool = Pool.of(Z)
-    n_rows, rank, W = len(pool.Z), pool.moments.rank, pool.W
+    threads = _validate.threads(n_threads)
+    pool = Pool.of(Z, n_threads=threads)
+    n_rows, rank = len(pool.Z), pool.moments.rank
     n = _validate.count(n, n_rows)
     _validate.choice("sampler", sampler, SAMPLERS)
     block = min(_validate.integer("block", block, 1), n)
     refine = _validate.boolean("refine", refine)
-    _validate.real("temperature", temperature, above=0.0)
-    include, exclude = _validate.constraints(n_rows, n, include, exclude)
-    group, quota = groups(n_rows, n, y, per_class, include, exclude)
+    temperature = _validate.real("temperature", temperature, above=0.0)
+    tol = _validate.real("tol", tol, above=0.0)
+    _validate.choice("route", route, ROUTES)
+    seed = _validate.seed(seed)
+    allowed = quotas(n_rows, n, y, per_class, include, exclude)
+    classes = None if y is None else labels(y, n_rows)[1]
     if n < rank:
         warnings.warn(
             f"n = {n} < rank(Z) = {rank}: no n rows span Z, so tr(Σ̃ Σ̃_S⁻¹) is infinite; "
             "the rows chosen minimise it with a ridge. A sketch_dim of at most n/2 avoids this",
             stacklevel=2,
         )
-    threads = _validate.threads(n_threads)
-    with bar("choose rows", n, progress) as tick:
-        rows, n_swaps = _core.v_optimal(
-            W, n, block, getattr(_core.Sampler, sampler), temperature, RIDGE, refine,
-            _validate.seed(seed), group, quota, include.tolist(), threads, tick,
-        )  # fmt: skip
-    rows = np.sort(rows)
-    objective, ridge = trace_and_largest(W, rows)[0], 0.0
+    if route == "auto":
+        route = best_route(n_rows, pool.Z.shape[1], rank, n, block, sampler)
+    relaxed: Relaxation | None = None
+    if bound or route == "relaxation":
+        with bar("relaxation", 1, progress, "solved"):
+            relaxed = relax(pool, allowed, tol, threads)
+    start = np.empty(0, np.int64)
+    if route == "relaxation" and relaxed is not None and np.isfinite(relaxed.value):
+        start = np.setdiff1d(
+            draw_along(pool, relaxed.s, allowed, seed, classes), allowed.include, True
+        )
+    enough = (1 + tol) * relaxed.lower_bound if relaxed is not None else 0.0
+    rows, n_swaps = choose(
+        pool, allowed, start, sampler, block, temperature, refine, enough, seed, threads, progress
+    )
+    objective, ridge = pool.trace_and_largest(rows)[0], 0.0
     if not np.isfinite(objective):
-        objective, ridge = trace_and_largest(W, rows, RIDGE)[0], RIDGE
+        objective, ridge = pool.trace_and_largest(rows, RIDGE)[0], RIDGE
     return VOptimal(
         indices=rows,
         objective=objective,
         ridge=ridge,
-        lower_bound=lower_bound(W, n, n_threads=n_threads) if bound else -np.inf,
-        route="greedy",
+        lower_bound=relaxed.lower_bound if relaxed is not None else -np.inf,
+        route=route,
         n_swaps=n_swaps,
     )
 
 
-def trace_and_largest(W: Array, S: Indices, ridge: float = 0.0) -> tuple[float, float]:
-    """Trace and largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are those of
-    Σ̃ Σ̃_S⁻¹; infinite where that does not exist to float64 rounding."""
-    W_S = W[S].astype(np.float64)
-    eigenvalues = (np.linalg.eigvalsh(W_S.T @ W_S) + ridge) / len(S)
-    k = len(eigenvalues)
-    if eigenvalues[0] <= k * np.finfo(np.float64).eps * eigenvalues[-1]:
-        return np.inf, np.inf
-    return float((1 / eigenvalues).sum()), float(1 / eigenvalues[0])
+def best_route(
+    n_rows: int, m: int, rank: int, n: int, block: int = 1, sampler: str = "greedy"
+) -> str:
+    """The route of fewer operations: a choice that no clock enters, so that it is the same
+    everywhere."""
+    if sampler != "greedy" or n <= 10 * rank:
+        return "greedy"
+    return min(ROUTES[1:], key=lambda route: operations(route, n_rows, m, n, block))
 
 
-def lower_bound(
-    W: Array,
-    n: int,
-    tol: float = 5e-3,
-    max_steps: int = 200,
-    n_threads: int | None = None,
-) -> float:
-    """A number that no n distinct rows of W undercut in n tr((W_SᵀW_S)⁻¹).
+def operations(route: str, n_rows: int, m: int, n: int, block: int = 1) -> float:
+    """About how many multiplications and additions a route takes, those of matrix products counted
+    as a quarter: they run four times as fast. Measured in bench/bench_scale.py."""
+    everywhere = n_rows * m * m  # ‖Cw‖² of all rows, 2 m² flops each
+    if route == "relaxation":
+        some = min(n_rows, 5 * n + 1000)
+        return (2 * 8 * everywhere + 50 * 3 * some * m * m) / 4
+    if block == 1:
+        return 4.0 * n_rows * m * n
+    return n / block * min(4.0 * block * n_rows * m, everywhere)
 
-    From the convex relaxation f(s) = tr((Wᵀdiag(s)W)⁻¹) over 0 <= s <= 1/n, Σ s = 1: by convexity
-    f >= f(s) + min ⟨∇f(s), s' - s⟩ at every s, here 2 f(s) - (mean of the n largest ‖Cw‖²),
-    C = (Wᵀdiag(s)W)⁻¹. Projected gradient with Barzilai-Borwein steps (SPG: Birgin, Martínez and
-    Raydan, 2000) from uniform s brings the bound within `tol` of min f, or stops at max_steps.
-    """
-    threads = _validate.threads(n_threads)
-    N, k = W.shape
 
-    def evaluate(s: Floats) -> tuple[float, Floats]:
-        M = np.zeros((k, k))
-        for rows in _validate.row_blocks(W):
-            block = W[rows].astype(np.float64)
-            M += (block * s[rows, None]).T @ block
-        try:
-            L = np.linalg.inv(np.linalg.cholesky(M))
-        except np.linalg.LinAlgError:
-            return np.inf, s  # the line search turns back from here
-        C = L.T @ L
-        g = np.empty(N)
-        for rows in _validate.row_blocks(W):
-            g[rows] = -np.square(W[rows].astype(np.float64) @ C).sum(axis=1)
-        return float(np.trace(C)), g
-
-    def project(s: Floats) -> Floats:
-        return _core.project_capped_simplex(s, 1 / n, 1.0, threads)
-
-    s = np.full(N, 1 / N)
-    f, g = evaluate(s)
-    step, recent, best = 1 / (N * np.abs(g).max()), [f], 0.0
-    for _ in range(max_steps):
-        best = max(best, 2 * f + float(np.partition(g, n - 1)[:n].mean()))
-        if f - best <= tol * f:
-            break
-        d = project(s - step * g) - s
-        slope, t = float(g @ d), 1.0
-        while True:  # non-monotone Armijo rule
-            f_next, g_next = evaluate(s + t * d)
-            if f_next <= max(recent[-10:]) + 1e-4 * t * slope or t < 1e-10:
-                break
-            t /= 2
-        if not np.isfinite(f_next):
-            break
-        change = t * d
-        curvature = float(change @ (g_next - g))
-        step = float(change @ change) / curvature if curvature > 0 else 2 * step
-        s, f, g = s + change, f_next, g_next
-        recent.append(f)
-    return best * (1 - 16 * float(np.finfo(W.dtype).eps))  # W is known to its own rounding
+def choose(
+    pool: Pool,
+    allowed: Quotas,
+    start: Indices,
+    sampler: str,
+    block: int,
+    temperature: float,
+    refine: bool,
+    enough: float,
+    seed: int,
+    threads: int,
+    progress: bool,
+) -> tuple[Indices, int]:
+    """n rows, ascending, and the number of exchanges: `start` and those of include, rows added to
+    them, and exchanges until tr(Σ̃ Σ̃_S⁻¹) <= enough."""
+    W = pool.W
+    with bar("choose rows", allowed.n, progress) as tick:
+        rows, n_swaps = _core.v_optimal(
+            W.A, W.B, allowed.n, block, getattr(_core.Sampler, sampler), temperature, RIDGE, refine,
+            enough / allowed.n, seed, allowed.group, allowed.counts, allowed.include.tolist(),
+            start.tolist(), threads, tick,
+        )  # fmt: skip
+    return np.sort(rows), n_swaps

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from . import _core, _validate
-from ._validate import Array, Floats, Indices
-from .design import lower_bound, trace_and_largest
-from .pool import Moments, Pool
+from ._validate import Floats
+from .pool import Moments, Pool, gram
+from .relaxation import lower_bound
 
 
 @dataclass(frozen=True)
@@ -90,45 +90,39 @@ def diagnose(
     Source: SkMM, arXiv 2407.06120, equations 3 to 5.
     Raises TypeError or ValueError naming the argument, what was expected and what came.
     """
-    pool = Pool.of(Z)
-    Z, mom, W = pool.Z, pool.moments, pool.W
-    S = _validate.rows("indices", indices, len(Z))
+    pool = Pool.of(Z, n_threads=n_threads)
+    mom, n_rows = pool.moments, len(pool.Z)
+    S = _validate.rows("indices", indices, n_rows)
     if len(S) == 0:
         raise ValueError("indices: expected at least one row, got none")
     _validate.integer("n_random", n_random, 0)
     seed = _validate.seed(seed)
     n = len(S)
-    draws = [_core.draw_subset(len(Z), n, seed, 1 + i) for i in range(n_random)]
-    random = np.array([trace_and_largest(W, R)[0] for R in draws])
-    v_optimality, c_s = trace_and_largest(W, S)
+    draws = (_core.draw_subset(n_rows, n, seed, 1 + i) for i in range(n_random))
+    random = np.array([pool.trace_and_largest(R)[0] for R in draws])
+    v_optimality, c_s = pool.trace_and_largest(S)
+    unit = np.sqrt(mom.eigenvalues[0])
+    sigma_S = gram(pool.Z, S, mom.eigenvectors / unit) / n  # in the eigenbasis, in units of λ_1
+    sigma = mom.eigenvalues / unit**2
+    spans = np.isfinite(c_s)
     return Diagnosis(
         v_optimality=v_optimality,
-        lower_bound=lower_bound(W, n, n_threads=n_threads) if bound else -np.inf,
+        lower_bound=lower_bound(pool, n, n_threads) if bound else -np.inf,
         random_v_optimality=random,
         c_s=c_s,
-        spectral=_spectral(Z, mom, S) if np.isfinite(c_s) else np.inf,
-        moment_error=_moment_error(Z, mom, S),
+        spectral=_spectral(sigma[: mom.rank], sigma_S[: mom.rank, : mom.rank]) if spans else np.inf,
+        moment_error=float(np.linalg.norm(sigma_S - np.diag(sigma)) / np.linalg.norm(sigma)),
         rank=mom.rank,
         intrinsic_dim=mom.intrinsic_dim,
         n=n,
-        n_samples=len(Z),
+        n_samples=n_rows,
         warnings=tuple(_warnings(n, mom, v_optimality, random)),
     )
 
 
-def _spectral(Z: Array, mom: Moments, S: Indices) -> float:
-    """‖Σ̃ Σ̃_S⁻¹‖₂ on the numerical range of Z, in the eigenbasis of Σ̃."""
-    k = mom.rank
-    unit = np.sqrt(mom.eigenvalues[0])
-    Y = Z[S].astype(np.float64) @ (mom.eigenvectors[:, :k] / unit)
-    inverse = np.linalg.inv(Y.T @ Y / len(S))
-    return float(np.linalg.norm(mom.eigenvalues[:k, None] / unit**2 * inverse, 2))
-
-
-def _moment_error(Z: Array, mom: Moments, S: Indices) -> float:
-    Y = Z[S].astype(np.float64) @ mom.eigenvectors / np.sqrt(mom.eigenvalues[0])
-    expected = mom.eigenvalues / mom.eigenvalues[0]
-    return float(np.linalg.norm(Y.T @ Y / len(S) - np.diag(expected)) / np.linalg.norm(expected))
+def _spectral(sigma: Floats, sigma_S: Floats) -> float:
+    """‖Σ̃ Σ̃_S⁻¹‖₂ of a diagonal Σ̃."""
+    return float(np.linalg.norm(sigma[:, None] * np.linalg.inv(sigma_S), 2))
 
 
 def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list[str]:

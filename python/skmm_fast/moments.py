@@ -70,7 +70,8 @@ def match_moments(
     ------
     TypeError, ValueError : naming the argument, what was expected and what came.
     """
-    pool = Pool.of(Z)
+    threads = _validate.threads(n_threads)
+    pool = Pool.of(Z, n_threads=threads)
     mom, n_rows = pool.moments, len(pool.Z)
     n = _validate.count(n, n_rows)
     c_s = _validate.real("c_s", c_s, above=0.0)
@@ -79,60 +80,23 @@ def match_moments(
     _validate.choice("weighting", weighting, WEIGHTINGS)
     tol = _validate.real("tol", tol, above=0.0)
     _validate.integer("max_iter", max_iter, 0, 2**31 - 1)
-    include, exclude = _validate.constraints(n_rows, n, include, exclude)
-    free = _validate.others(n_rows, include, exclude)
-    s = _start(init, n, n_rows, free, include, _validate.seed(seed))
-    if c_s >= 1 and len(free) == n_rows:
+    allowed = quotas(n_rows, n, y, per_class, include, exclude)
+    s = _start(init, allowed, _validate.seed(seed))
+    if c_s >= 1 and not allowed.constrained:
         warnings.warn(
             f"c_s = {c_s} >= 1: uniform s is optimal, so a draw from it is a uniform draw",
             stacklevel=2,
         )
         s = np.full(n_rows, 1 / n_rows)
 
-    unit = float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))  # Y has eigenvalues about 1
-    Y = times(pool.Z, mom.eigenvectors[:, : mom.rank] * unit)
-    eigenvalues = _column_squares(Y) / n_rows  # of the Y stored: uniform s matches them exactly
-    weight = np.ones_like(eigenvalues) if weighting == "paper" else eigenvalues**-2
-    target = eigenvalues / c_s - _column_squares(Y[include]) / n
-    with bar("match moments", max_iter, progress, "iterations") as tick:
-        s[free], objective, gap, converged, objectives, gaps, seconds = _core.match_moments(
-            Y if len(free) == n_rows else Y[free], target, weight, 1 / n, n - len(include), s[free],
-            tol, max_iter, _validate.threads(n_threads), tick,
-        )  # fmt: skip
-    to_z = unit**-4 if weighting == "paper" else 1.0
-    return MomentMatch(
-        s=s,
-        gamma=np.maximum(1 / c_s, _column_squares(Y, s) / eigenvalues),
-        objective=objective * to_z,
-        gap=gap * to_z,
-        n_iter=len(objectives),
-        converged=converged,
-        history={"objective": objectives * to_z, "gap": gaps * to_z, "seconds": seconds},
-    )
-
-
-def _start(init: Any, n: int, n_rows: int, free: Indices, include: Indices, seed: int) -> Floats:
-    """A feasible s: 1/n on include, the rest of the mass on the free rows."""
-    if not isinstance(init, str):
-        pi = inclusion_probabilities("init", init, n, n_rows)
-        fixed = np.delete(np.arange(n_rows), free)
-        if not np.allclose(pi[fixed], np.isin(fixed, include), rtol=0, atol=1e-6):
-            raise ValueError("init: expected 1/n on the rows of include and 0 on those of exclude")
-        return pi / n
-    _validate.choice("init", init, ("random", "uniform"))
-    s, left = np.zeros(n_rows), n - len(include)
-    s[include] = 1 / n
-    if init == "uniform":
-        s[free] = left / n / len(free) if len(free) else 0.0
-    else:
-        s[free[_core.draw_subset(len(free), left, seed)]] = 1 / n
-    return s
-
-
-def _column_squares(Y: Array, s: Floats | None = None) -> Floats:
-    """Σ_i s_i y_ij² in float64, s = 1 where None."""
-    total = np.zeros(Y.shape[1])
-    for rows in _validate.row_blocks(Y):
-        squares = np.square(Y[rows], dtype=np.float64)
-        total += squares.sum(axis=0) if s is None else s[rows] @ squares
-    return total
+    free, groups = allowed.free()
+    V = mom.eigenvectors[:, : mom.rank] * float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))
+    if scratch_dir is None and is_mapped(pool.Z):
+        scratch_dir = tempfile.gettempdir()
+    Y = times(  # eigenvalues about 1; the free rows, group after group
+        pool.Z, V, free if allowed.constrained else None,
+        room((len(free), mom.rank), pool.Z.dtype, scratch_dir),
+    )  # fmt: skip
+    fixed = _column_squares(pool.Z, V, allowed.include)
+    everywhere = _column_squares(Y)
+    ...

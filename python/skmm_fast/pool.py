@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from . import _validate
-from ._validate import Array, Floats
+from . import _core, _validate
+from ._validate import Array, Floats, Indices
+
+# Below this share of λ_1 an eigenvalue has lost digits that W needs: Σ̃ is known to 1e-16 λ_1.
+WELL_CONDITIONED = 1e-8
+GRAM_ROWS = 8192  # held in float64 at a time
 
 
 @dataclass(frozen=True)
@@ -36,20 +40,18 @@ def moments(Z: Any) -> Moments:
     return Pool.of(Z).moments
 
 
-def _spectrum(Z: Array, name: str = "Z") -> Moments:
+def _spectrum(Z: Array, name: str, n_threads: int) -> Moments:
     """`moments` of a checked array that the caller knows by this name."""
     n, m = Z.shape
-    sigma = np.zeros((m, m))
-    with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        for rows in _validate.row_blocks(Z):
-            block = Z[rows].astype(np.float64)
-            sigma += block.T @ block / n
-        total = float(np.trace(sigma))
+    sigma = _core.second_moment(Z, n_threads=n_threads)
+    total = float(np.trace(sigma)) / n
+    if not np.isfinite(total):
+        _validate.raise_not_finite(name, _validate.finite_rows(Z))
     if total == 0.0 and not any(Z[rows].any() for rows in _validate.row_blocks(Z)):
         raise ValueError(f"{name}: expected a nonzero entry, got zeros only")
     if not 1e-150 < total < 1e150:  # so that fourth powers of entries are float64 numbers
         raise ValueError(f"{name}: expected rows of norm 1e-75 to 1e75, got {np.sqrt(total):.3g}")
-    eigenvalues, eigenvectors = np.linalg.eigh(sigma)
+    eigenvalues, eigenvectors = np.linalg.eigh(sigma / n)
     eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
     eps = m * max(10 * np.finfo(np.float64).eps, m * float(np.finfo(Z.dtype).eps) ** 2)
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
@@ -62,12 +64,34 @@ def _spectrum(Z: Array, name: str = "Z") -> Moments:
     )
 
 
-def times(Z: Array, B: Floats) -> Array:
-    """Z B in float64, stored in Z's dtype: (N, m) times (m, k)."""
-    out = np.empty((len(Z), B.shape[1]), Z.dtype)
-    for rows in _validate.row_blocks(Z):
-        out[rows] = Z[rows].astype(np.float64) @ B
+def times(Z: Array, B: Floats, rows: Indices | None = None, out: Array | None = None) -> Array:
+    """Z[rows] B in float64, stored in Z's dtype: (N, m) times (m, k); all rows where None."""
+    count = len(Z) if rows is None else len(rows)
+    out = np.empty((count, B.shape[1]), Z.dtype) if out is None else out
+    for some in _validate.row_blocks(out):
+        out[some] = Z[some if rows is None else rows[some]].astype(np.float64) @ B
     return out
+
+
+def gram(Z: Array, S: Indices, B: Floats) -> Floats:
+    """(Z_S B)ᵀ (Z_S B) in float64."""
+    total = np.zeros((B.shape[1], B.shape[1]))
+    for i in range(0, len(S), GRAM_ROWS):
+        block = Z[S[i : i + GRAM_ROWS]].astype(np.float64) @ B
+        total += block.T @ block
+    return total
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """W = A B = Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I. W is not stored."""
+
+    A: Array  # (N, p)
+    B: Floats  # (p, rank)
+
+    def rows(self, S: Indices) -> Floats:
+        """W_S in float64."""
+        return self.A[S].astype(np.float64) @ self.B
 
 
 @dataclass(frozen=True)
@@ -76,27 +100,40 @@ class Pool:
 
     Z: Array
     moments: Moments
+    memo: dict[Any, Any] = field(default_factory=dict)  # of results that two of them need
 
     @classmethod
-    def of(cls, Z: Any, name: str = "Z") -> Pool:
+    def of(cls, Z: Any, name: str = "Z", n_threads: int | None = None) -> Pool:
         """Z itself where it is a Pool already."""
         if isinstance(Z, Pool):
             return Z
         Z = _validate.sketch_matrix(name, Z)
-        return cls(Z, _spectrum(Z, name))
+        return cls(Z, _spectrum(Z, name, _validate.threads(n_threads)))
 
     @cached_property
-    def W(self) -> Array:
-        """Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I.
+    def W(self) -> Whitened:
+        """Z itself with B = V Λ^(-1/2), unless the least eigenvalues have too few digits for that.
 
-        In two steps: eigenvalues near rounding have few correct digits, so that the first W is
-        only nearly white; its own second moment finishes it.
+        Then W is stored, made in two steps: the first is only nearly white; its own second moment
+        finishes it.
         """
-        k = self.moments.rank
-        B = self.moments.eigenvectors[:, :k] / np.sqrt(self.moments.eigenvalues[:k])
+        mom, k = self.moments, self.moments.rank
+        B = mom.eigenvectors[:, :k] / np.sqrt(mom.eigenvalues[:k])
+        if mom.eigenvalues[k - 1] > WELL_CONDITIONED * mom.eigenvalues[0]:
+            return Whitened(self.Z, B)
         M = np.zeros((k, k))
         for rows in _validate.row_blocks(self.Z):
             block = self.Z[rows].astype(np.float64) @ B
             M += block.T @ block
         L = np.linalg.cholesky(M / len(self.Z))
-        return times(self.Z, np.linalg.solve(L, B.T).T)
+        return Whitened(times(self.Z, np.linalg.solve(L, B.T).T), np.eye(k))
+
+    def trace_and_largest(self, S: Indices, ridge: float = 0.0) -> tuple[float, float]:
+        """Trace and largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are those of
+        Σ̃ Σ̃_S⁻¹; infinite where that does not exist to float64 rounding."""
+        k = self.moments.rank
+        M = gram(self.W.A, S, self.W.B)
+        eigenvalues = (np.linalg.eigvalsh(M) + ridge) / len(S)
+        if eigenvalues[0] <= k * np.finfo(np.float64).eps * eigenvalues[-1]:
+            return np.inf, np.inf
+        return float((1 / eigenvalues).sum()), float(1 / eigenvalues[0])

@@ -1,0 +1,195 @@
+"""The convex relaxation of V-optimal selection: a certified bound, and inclusion probabilities.
+
+minimise f(s) = tr((Wᵀ diag(s) W)⁻¹) over 0 <= s <= 1/n, Σ s = 1 (and its counts in each group).
+Every n rows are such an s, with f = tr(Σ̃ Σ̃_S⁻¹) (SkMM, arXiv 2407.06120, equation 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import _core, _validate
+from ._quotas import Quotas, quotas
+from ._validate import Array, Floats, Indices
+from .pool import Pool, Whitened
+
+TOL = 5e-3
+MAX_ROUNDS = 30  # of all rows
+MAX_STEPS = 100  # of a round, among the rows that matter
+CANDIDATES = 4, 1000  # rows of a group that join a round: so many times its count, and some more
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    s: Floats  # (N,)
+    value: float  # f(s)
+    lower_bound: float  # f is nowhere less, nor is tr(Σ̃ Σ̃_S⁻¹) of any rows S that are allowed
+    n_rounds: int  # evaluations over all rows
+
+
+def lower_bound(pool: Pool, n: int, n_threads: int | None = None) -> float:
+    """A number that no n distinct rows undercut in tr(Σ̃ Σ̃_S⁻¹)."""
+    return relax(pool, quotas(len(pool.Z), n), n_threads=n_threads).lower_bound
+
+
+def relax(
+    pool: Pool, allowed: Quotas, tol: float = TOL, n_threads: int | None = None
+) -> Relaxation:
+    """The solution, remembered by the pool where all rows are allowed."""
+    key = ("relaxation", allowed.n, tol)
+    if allowed.constrained:
+        return _solve(pool, allowed, tol, _validate.threads(n_threads))
+    if key not in pool.memo:
+        pool.memo[key] = _solve(pool, allowed, tol, _validate.threads(n_threads))
+    solved: Relaxation = pool.memo[key]
+    return solved
+
+
+def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
+    """s with f(s) - min f <= tol f(s), or what MAX_ROUNDS reach.
+
+    The bound: f is convex and f(a s) = f(s) / a, so f(s') >= f(s)² / ⟨-∇f(s), s'⟩ for all s', where
+    ∇f(s)_i = -‖Cw_i‖², C = (Wᵀ diag(s) W)⁻¹. A round evaluates it for all rows; then projected
+    gradient with Barzilai-Borwein steps (SPG: Birgin, Martínez and Raydan, 2000) runs on the rows
+    where s > 0 and those of largest ‖Cw_i‖². The first s is uniform.
+    """
+    W, n = pool.W, allowed.n
+    order, groups = allowed.free()
+    edges = np.cumsum([0, *(size for size, _ in groups)])
+    fixed = W.rows(allowed.include)
+    M_fixed = fixed.T @ fixed / n
+    s = np.concatenate([np.full(size, count / n / max(size, 1)) for size, count in groups])
+    whole = np.zeros(len(pool.Z))
+
+    def put(s: Floats) -> Floats:
+        whole[allowed.include] = 1 / n
+        whole[order] = s
+        return whole
+
+    M = W.B.T @ _core.second_moment(W.A, put(s), threads) @ W.B
+    C, best = _inverse(M), 0.0
+    if C is None:  # the rows allowed do not span Z
+        return Relaxation(whole, np.inf, np.inf, 0)
+    for round_ in range(MAX_ROUNDS):
+        f, q_all = float(np.trace(C)), _core.row_norms(W.A, W.B @ C, n_threads=threads)
+        q = q_all[order]
+        most = float(q_all[allowed.include].sum()) / n + _support(q, groups, edges, n, f, threads)
+        best = max(best, f * f / most)
+        if f - best <= tol * f or all(count in (0, size) for size, count in groups):
+            break
+        active = _active(s, q, groups, edges)
+        gap = max(tol / 4, (f - best) / f / 10)
+        while True:
+            s_active, C_next = _descend(
+                Whitened(W.A[order[active]], W.B), s[active], M_fixed, n,
+                [(part, count) for part, (_, count) in zip(_slices(active, edges), groups, strict=True)],
+                gap, threads,
+            )  # fmt: skip
+            if C_next is not None or len(active) == len(s):
+                break
+            active = np.arange(len(s))  # the candidates do not span Z
+        if C_next is None or np.trace(C_next) > f * (1 - 1e-12):
+            break
+        s[:] = 0.0
+        s[active] = s_active
+        C = C_next
+    exact = 1e-9 if W.A is pool.Z else 16 * float(np.finfo(W.A.dtype).eps)  # a W stored is rounded
+    return Relaxation(put(s).copy(), f, best * (1 - exact), round_ + 1)
+
+
+def _slices(active: Indices, edges: Indices) -> list[slice]:
+    ends = np.searchsorted(active, edges)
+    return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def _support(
+    q: Floats, groups: list[tuple[int, int]], edges: Indices, n: int, f: float, threads: int
+) -> float:
+    """max ⟨q, s⟩ over the feasible s, to 1e-4 f from above."""
+    return sum(
+        _core.support(q[a:b], 1 / n, count, 1e-4 * f / len(groups), threads)
+        for a, b, (_, count) in zip(edges[:-1], edges[1:], groups, strict=True)
+        if count > 0
+    )
+
+
+def _active(s: Floats, q: Floats, groups: list[tuple[int, int]], edges: Indices) -> Indices:
+    """Rows of positive s, unless these are nearly all, and those of largest q."""
+    chosen = []
+    for a, b, (size, count) in zip(edges[:-1], edges[1:], groups, strict=True):
+        if count == 0:
+            continue
+        wanted = CANDIDATES[0] * count + CANDIDATES[1]
+        if 2 * wanted >= size:
+            chosen.append(np.arange(a, b))
+            continue
+        top = np.argpartition(q[a:b], size - wanted)[size - wanted :]
+        support = np.flatnonzero(s[a:b])
+        chosen.append(a + (np.union1d(top, support) if len(support) < size / 2 else np.sort(top)))
+    return np.concatenate(chosen)
+
+
+def _inverse(M: Floats) -> Floats | None:
+    try:
+        L = np.linalg.inv(np.linalg.cholesky(M))
+    except np.linalg.LinAlgError:
+        return None
+    return L.T @ L if np.isfinite(L).all() else None
+
+
+def _descend(
+    W: Whitened,
+    s: Floats,
+    M_fixed: Floats,
+    n: int,
+    groups: list[tuple[slice, int]],
+    gap: float,
+    threads: int,
+) -> tuple[Floats, Floats | None]:
+    """s with f within gap f(s) of its minimum over these rows, and C there (None: singular)."""
+
+    def evaluate(s: Floats) -> tuple[float, Floats, Floats | None]:
+        C = _inverse(M_fixed + W.B.T @ _core.second_moment(W.A, s, threads) @ W.B)
+        if C is None:
+            return np.inf, s, None  # the line search turns back from here
+        return float(np.trace(C)), -_core.row_norms(W.A, W.B @ C, n_threads=threads), C
+
+    def project(s: Floats) -> Floats:
+        s = s.copy()
+        for part, count in groups:
+            if count:
+                s[part] = _core.project_capped_simplex(
+                    np.ascontiguousarray(s[part]), 1 / n, count / n, threads
+                )
+        return s
+
+    s = project(s)
+    f, g, C = evaluate(s)
+    if C is None:
+        return s, None
+    step, recent = 1 / (len(s) * np.abs(g).max()), [f]
+    for _ in range(MAX_STEPS):
+        least = sum(
+            -_core.support(-g[part], 1 / n, count, 1e-2 * gap * f / len(groups), threads)
+            for part, count in groups
+            if count
+        )
+        if float(g @ s) - least <= gap * f:
+            break
+        d = project(s - step * g) - s
+        slope, t = float(g @ d), 1.0
+        while True:  # non-monotone Armijo rule
+            f_next, g_next, C_next = evaluate(s + t * d)
+            if f_next <= max(recent[-10:]) + 1e-4 * t * slope or t < 1e-10:
+                break
+            t /= 2
+        if C_next is None:
+            break
+        change = t * d
+        curvature = float(change @ (g_next - g))
+        step = float(change @ change) / curvature if curvature > 0 else 2 * step
+        s, f, g, C = s + change, f_next, g_next, C_next
+        recent.append(f)
+    return s, C
