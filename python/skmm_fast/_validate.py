@@ -272,7 +272,8 @@ def inclusion_probabilities(name: str, s: Any, n: int, n_rows: int | None = None
     s = dense(name, s, ndim=1)
     if n_rows is not None and len(s) != n_rows:
         raise ValueError(f"{name}: expected shape ({n_rows},), got {s.shape}")
-    total = float(s.sum(dtype=np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(s.sum(dtype=np.float64))
     if not np.isfinite(total):
         raise_not_finite(name, np.isfinite(s))
     if not abs(total - 1) <= min(1e-6, 0.1 / n):

@@ -141,6 +141,8 @@ CASES = [
     ("s negative", lambda: skmm.draw(s + 0.01 * np.eye(50)[0] - 0.03 * np.eye(50)[1] + 0.02 * np.eye(50)[2], 5), ValueError, "s: .*in row 1"),
     ("s over the cap", lambda: skmm.draw(np.eye(50)[3], 2), ValueError, "s: expected entries in .* in row 3"),
     ("s NaN", lambda: skmm.draw(with_nan(s, 4), 5), ValueError, "s: .* in 1 of 50 rows, first in row 4"),
+    ("s ±Inf", lambda: skmm.draw(with_nan(with_nan(s, 4, value=np.inf), 7, value=-np.inf), 5), ValueError, "s: .* in 2 of 50 rows, first in row 4"),
+    ("s beyond floats", lambda: skmm.draw(np.full(50, 1e308), 5), ValueError, "s: expected entries that sum to 1, got sum inf"),
     ("s 2-d", lambda: skmm.draw(Z, 5), ValueError, "s: expected 1 dim"),
     ("s of ints", lambda: skmm.draw(np.eye(50, dtype=int)[0], 1), TypeError, "s: .* got int64"),
     ("s empty", lambda: skmm.draw(s[:0], 1), ValueError, "s: expected at least one"),
