@@ -53,7 +53,7 @@ void def_match(py::module_& m) {
                 const py::gil_scoped_release release;
                 fit = match_moments(problem, tol, max_iter, n_threads, tick, watch, out);
             }
-            return std::make_tuple(s, fit.objective, fit.gap, fit.converged, fit.passes,
+            return std::make_tuple(s, fit.objective, fit.start, fit.gap, fit.converged, fit.passes,
                                    to_array(fit.objectives), to_array(fit.gaps),
                                    to_array(fit.seconds));
         },

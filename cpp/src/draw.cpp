@@ -1,41 +1,60 @@
 #include "skmm/draw.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <cmath>
+#include <utility>
 
 #include "skmm/philox.hpp"
 
 namespace skmm {
+namespace {
 
 using i64 = std::int64_t;
+using u64 = std::uint64_t;
 
-std::vector<i64> draw_systematic(const double* pi, i64 n_rows, i64 n, std::uint64_t seed) {
+constexpr i64 kOne = i64{1} << 61;  // probability one, in integers that add without rounding
+
+constexpr i64 kAhead = 32;  // places whose rows are fetched: no processor guesses so far who wins
+
+i64 fixed(double p) { return static_cast<i64>(p * 0x1p61); }
+
+u64 share(double of_one) {  // of the range of 64-bit keys
+    return of_one <= 0.0 ? 0 : of_one >= 1.0 ? ~u64{0} : static_cast<u64>(of_one * 0x1p64);
+}
+
+}  // namespace
+
+std::vector<i64> draw_systematic(const double* pi, i64 n_rows, i64 n, u64 seed, const i64* order) {
+    u64 total = 0;  // modulo 2⁶⁴, which is enough to tell it from n
+    for (i64 i = 0; i < n_rows; ++i) total += static_cast<u64>(fixed(pi[i]));
+    const i64 excess = static_cast<i64>(total - static_cast<u64>(n) * static_cast<u64>(kOne));
+
+    // How far from a lattice point towards the next, kOne away. Started within `excess` of either,
+    // the walk would meet one too many or too few.
+    i64 way = fixed(uniform(seed, kDraw, 0));
+    way = std::max(std::min(way, kOne - 1 - std::max(excess, i64{0})), -std::min(excess, i64{0}));
     std::vector<i64> drawn;
-    drawn.reserve(static_cast<std::size_t>(n) + 1);
-    double fraction = uniform(seed, kDraw, 0);  // of the way to the next lattice point
-    i64 spare = -1;                             // last row that could have been drawn and was not
-    for (i64 i = 0; i < n_rows; ++i) {
-        fraction += pi[i];
-        if (fraction >= 1.0) {
-            fraction -= 1.0;
+    drawn.reserve(static_cast<std::size_t>(n));
+    for (i64 place = 0; place < n_rows; ++place) {
+        const i64 i = order ? order[place] : place;
+        way += fixed(pi[i]);
+        if (way >= kOne) {
+            way -= kOne;
             drawn.push_back(i);
-        } else if (pi[i] > 0.0) {
-            spare = i;
         }
     }
-    // A lattice point within rounding of the end may fall on either side of it.
-    if (static_cast<i64>(drawn.size()) > n) drawn.pop_back();
-    if (static_cast<i64>(drawn.size()) < n && spare >= 0) drawn.push_back(spare);
     return drawn;
 }
 
-std::vector<i64> draw_pivotal(const double* pi, i64 n_rows, i64 n, std::uint64_t seed) {
+std::vector<i64> draw_pivotal(const double* pi, i64 n_rows, i64 n, u64 seed, const i64* order) {
     std::vector<i64> drawn;
     drawn.reserve(static_cast<std::size_t>(n));
-    i64 active = 0;  // the one row not yet decided, and its probability
-    double p = pi[0];
-    for (i64 i = 1; i < n_rows; ++i) {
-        const double u = uniform(seed, kDraw, static_cast<std::uint64_t>(i)), both = p + pi[i];
+    i64 active = order ? order[0] : 0;  // the one row not yet decided, and its probability
+    double p = pi[active];
+    for (i64 place = 1; place < n_rows; ++place) {
+        const i64 i = order ? order[place] : place;
+        if (order) __builtin_prefetch(pi + order[std::min(place + kAhead, n_rows - 1)]);
+        const double u = uniform(seed, kDraw, static_cast<u64>(place)), both = p + pi[i];
         if (both < 1.0) {  // one of the two is out
             if (u * both < pi[i]) active = i;
             p = both;
@@ -53,21 +72,34 @@ std::vector<i64> draw_pivotal(const double* pi, i64 n_rows, i64 n, std::uint64_t
     return drawn;
 }
 
-std::vector<i64> draw_subset(i64 n_rows, i64 n, std::uint64_t seed, std::uint32_t which) {
-    std::vector<std::uint64_t> key(static_cast<std::size_t>(n_rows));
-    for (i64 i = 0; i < n_rows; ++i) {
-        const Words x = philox(seed, kSubset, static_cast<std::uint64_t>(i), which);
-        key[static_cast<std::size_t>(i)] = std::uint64_t{x.w[0]} << 32 | x.w[1];
+// The rows of the n smallest random keys. Nearly all are told by two cuts on either side of the
+// n-th smallest key: below the lower one they are in, above the upper one out.
+std::vector<i64> draw_subset(i64 n_rows, i64 n, u64 seed, std::uint32_t which) {
+    const double expected = static_cast<double>(n), all = static_cast<double>(n_rows);
+    std::vector<i64> rows;
+    rows.reserve(static_cast<std::size_t>(n));
+    std::vector<std::pair<u64, i64>> open;
+    for (double deviations = 4.0;; deviations *= 2.0) {
+        const double spread = deviations * std::sqrt(expected);
+        const u64 low = share((expected - spread) / all), high = share((expected + spread) / all);
+        rows.clear();
+        open.clear();
+        for (i64 i = 0; i < n_rows; ++i) {
+            const Words x = philox(seed, kSubset, static_cast<u64>(i), which);
+            const u64 key = u64{x.w[0]} << 32 | x.w[1];
+            if (key < low)
+                rows.push_back(i);
+            else if (key <= high)
+                open.emplace_back(key, i);
+        }
+        const i64 known = static_cast<i64>(rows.size()), missing = n - known;
+        if (missing < 0 || missing > static_cast<i64>(open.size())) continue;  // rare: cut again
+        std::nth_element(open.begin(), open.begin() + missing, open.end());
+        for (i64 k = 0; k < missing; ++k) rows.push_back(open[static_cast<std::size_t>(k)].second);
+        std::sort(rows.begin() + known, rows.end());
+        std::inplace_merge(rows.begin(), rows.begin() + known, rows.end());
+        return rows;
     }
-    std::vector<i64> rows(key.size());
-    std::iota(rows.begin(), rows.end(), i64{0});
-    std::nth_element(rows.begin(), rows.begin() + n, rows.end(), [&](i64 a, i64 b) {
-        const auto ka = key[static_cast<std::size_t>(a)], kb = key[static_cast<std::size_t>(b)];
-        return ka < kb || (ka == kb && a < b);
-    });
-    rows.resize(static_cast<std::size_t>(n));
-    std::sort(rows.begin(), rows.end());
-    return rows;
 }
 
 }  // namespace skmm

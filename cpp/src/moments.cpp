@@ -323,6 +323,7 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
     // φ where every moment is off by 1e-13 of its target is zero, in float64.
     const double enough = std::max(tol * value, 1e-26 * inner(t, t));
     MomentFit fit;
+    fit.start = value;
     const auto done = [&] { return !(value - lower > enough); };
     const auto finish = [&] {
         std::copy(best.begin(), best.end(), s);

@@ -42,6 +42,11 @@ def batches(x: Array, offset: int = 0) -> Iterator[tuple[slice, slice]]:
         _advise(mapped, x[part], mmap.MADV_DONTNEED)
 
 
+def is_mapped(x: object) -> bool:
+    """Whether x is a view of a shared memory map."""
+    return _mapped(x) is not None
+
+
 def _mapped(x: object) -> mmap.mmap | None:
     """The shared file mapping that x is a view of."""
     shared = False

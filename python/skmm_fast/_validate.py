@@ -271,25 +271,48 @@ def inclusion_probabilities(name: str, s: Any, n: int, n_rows: int | None = None
     s = dense(name, s, ndim=1)
     if n_rows is not None and len(s) != n_rows:
         raise ValueError(f"{name}: expected shape ({n_rows},), got {s.shape}")
-    raise_not_finite(name, np.isfinite(s))
-    total = float(s.sum(dtype=np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(s.sum(dtype=np.float64))
+    if not np.isfinite(total):
+        raise_not_finite(name, np.isfinite(s))
     if not abs(total - 1) <= min(1e-6, 0.1 / n):
         raise ValueError(f"{name}: expected entries that sum to 1, got sum {total:.9g}")
-    outside = np.flatnonzero((s < 0) | (s * n > 1 + 1e-6))
-    if len(outside):
+    if s.min() < 0 or s.max() * n > 1 + 1e-6:
+        outside = np.flatnonzero((s < 0) | (s * n > 1 + 1e-6))
         raise ValueError(
             f"{name}: expected entries in [0, 1/n = {1 / n:.6g}], got {s[outside[0]]:.6g} in row "
             f"{outside[0]} ({len(outside)} such rows)"
         )
-    pi: Floats = np.minimum(s.astype(np.float64) * n, 1.0)
+    pi: Floats = np.multiply(s, n, dtype=np.float64)
+    np.minimum(pi, 1, out=pi)
     for _ in range(2):  # to the last bits: the rows strictly inside carry the rest
-        inside = (pi > 0) & (pi < 1)
-        if inside.any():
-            pi[inside] *= (n - (pi == 1).sum()) / pi[inside].sum()
-            np.minimum(pi, 1.0, out=pi)
+        full = pi == 1
+        inside = pi[(pi > 0) & ~full].sum()
+        if inside > 0:
+            pi *= (n - np.count_nonzero(full)) / inside
+            pi[full] = 1
+            np.minimum(pi, 1, out=pi)
     if abs(pi.sum() - n) > 1e-6:
         raise ValueError(f"{name}: expected entries that sum to 1 with none above 1/n, n = {n}")
     return pi
+
+
+def permutation(name: str, order: object, n_rows: int) -> Indices:
+    """An int64 array in which each of 0..N-1 occurs once."""
+    x = dense(name, order, ndim=1, types=(np.int64,))
+    if x.shape != (n_rows,):
+        raise ValueError(f"{name}: expected shape ({n_rows},), got {x.shape}")
+    if x.min() < 0 or x.max() >= n_rows:
+        bad = x[(x < 0) | (x >= n_rows)][0]
+        raise ValueError(f"{name}: expected rows in [0, {n_rows - 1}], got {bad}")
+    missing = np.ones(n_rows, np.bool_)
+    missing[x] = False
+    if missing.any():
+        raise ValueError(
+            f"{name}: expected each row once, got {missing.sum()} of {n_rows} rows not at all, "
+            f"first row {missing.argmax()}"
+        )
+    return x
 
 
 def vector_of_ids(sample_ids: object, length: int, needed: bool) -> Indices:

@@ -117,9 +117,8 @@ def v_optimal(
             relaxed = relax(pool, allowed, tol, threads)
     start = np.empty(0, np.int64)
     if route == "relaxation" and relaxed is not None and np.isfinite(relaxed.value):
-        start = np.setdiff1d(
-            draw_along(pool, relaxed.s, allowed, seed, classes), allowed.include, True
-        )
+        drawn = draw_along(pool, relaxed.s, allowed, seed, classes)
+        start = np.setdiff1d(drawn, allowed.include, assume_unique=True)
     enough = (1 + tol) * relaxed.lower_bound if relaxed is not None else 0.0
     rows, n_swaps = choose(
         pool, allowed, start, sampler, block, temperature, refine, enough, seed, threads, progress
@@ -157,6 +156,21 @@ def operations(route: str, n_rows: int, m: int, n: int, block: int = 1) -> float
     if block == 1:
         return 4.0 * n_rows * m * n
     return n / block * min(4.0 * block * n_rows * m, everywhere)
+
+
+def polish(
+    pool: Pool,
+    rows: Indices,
+    allowed: Quotas,
+    seed: int,
+    n_threads: int | None,
+    progress: bool,
+) -> tuple[Indices, int]:
+    """Exchanges from these n rows on, and their number."""
+    threads = _validate.threads(n_threads)
+    enough = (1 + TOL) * relax(pool, allowed, TOL, threads).lower_bound
+    start = np.setdiff1d(rows, allowed.include, assume_unique=True)
+    return choose(pool, allowed, start, "greedy", 1, 1.0, True, enough, seed, threads, progress)
 
 
 def choose(

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from . import _core, _validate
 from ._progress import bar
-from ._validate import Array, Floats, Indices, inclusion_probabilities
+from ._quotas import Quotas, quotas
+from ._scratch import room
+from ._stream import is_mapped
+from ._validate import Array, Floats, inclusion_probabilities
 from .pool import Pool, times
 
 WEIGHTINGS = ("paper", "relative")
@@ -24,8 +31,10 @@ class MomentMatch:
     s: Floats  # (N,), 0 <= s_i <= 1/n, Σ s_i = 1
     gamma: Floats  # (rank,), γ_j = max(1/c_S, Σ_i s_i a_ij / λ_j)
     objective: float  # φ(s)
+    start_objective: float  # φ(s_0)
     gap: float  # φ(s) - min φ lies in [0, gap]
     n_iter: int
+    n_passes: int  # over ZV
     converged: bool  # gap <= tol φ(s_0), or φ(s) is zero to rounding
     history: dict[str, Floats]  # "objective", "gap", "seconds" of each iteration
 
@@ -41,16 +50,20 @@ def match_moments(
     seed: int = 0,
     n_threads: int | None = None,
     *,
+    y: Any = None,
+    per_class: str | Mapping[Any, int] | None = None,
     include: Any = None,
     exclude: Any = None,
+    callback: Callable[[int, float, float], bool | None] | None = None,
+    scratch_dir: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> MomentMatch:
     """Minimise φ(s) = Σ_j w_j [λ_j/c_S - Σ_i s_i a_ij]₊² over 0 <= s_i <= 1/n, Σ s_i = 1.
 
     a_ij = (Zv_j)_i² in the eigenbasis V of Σ̃, over its numerical rank. This is the relaxation of
-    Σ̃ ⪯ c_S Σ̃_S to its diagonal (equation 5) with γ eliminated, a convex problem. Solved by
-    accelerated projected gradient with restart, two passes over ZV an iteration, until the duality
-    gap is at most tol φ(s_0).
+    Σ̃ ⪯ c_S Σ̃_S to its diagonal (equation 5) with γ eliminated, a convex problem. Solved by the
+    proximal point method from s_0, each point by Newton's method on the dual, two passes over ZV an
+    iteration, until the duality gap is at most tol φ(s_0).
 
     Parameters
     ----------
@@ -59,16 +72,22 @@ def match_moments(
     c_s : >= n/N (any where n = N). For c_s >= 1 uniform s is optimal: it is returned at once, with
         a warning.
     weighting : "paper" (w_j = 1) or "relative" (w_j = 1/λ_j², scale-free)
-    init : "random" (1/n on n random rows), "uniform", or a feasible (N,) float array
+    init : s_0: "random" (1/n on n random rows), "uniform", or a feasible (N,) float array
     tol, max_iter : when to stop
     seed : of the random start
     n_threads : of the core; the bits of the result do not depend on it
-    include, exclude : rows with s_i = 1/n and s_i = 0
+    y, per_class : (N,) labels and how many rows of each will be drawn: "proportional" (to the
+        classes' sizes), "balanced", or a mapping of classes to their counts (0 where absent)
+    include, exclude : rows with s_i = 1/n and s_i = 0; with per_class, inside its counts
+    callback : called after each iteration with its number, φ and the gap; False stops
+    scratch_dir : a folder for ZV, as large as Z; None is memory, or, where Z is a memory map, the
+        system's folder for temporary files
     progress : show a bar (needs tqdm)
 
     Raises
     ------
     TypeError, ValueError : naming the argument, what was expected and what came.
+    OSError : where scratch_dir cannot hold ZV.
     """
     threads = _validate.threads(n_threads)
     pool = Pool.of(Z, n_threads=threads)
@@ -81,7 +100,7 @@ def match_moments(
     tol = _validate.real("tol", tol, above=0.0)
     _validate.integer("max_iter", max_iter, 0, 2**31 - 1)
     allowed = quotas(n_rows, n, y, per_class, include, exclude)
-    s = _start(init, allowed, _validate.seed(seed))
+    s = _start(init, allowed, n_rows, _validate.seed(seed))
     if c_s >= 1 and not allowed.constrained:
         warnings.warn(
             f"c_s = {c_s} >= 1: uniform s is optimal, so a draw from it is a uniform draw",
@@ -89,14 +108,74 @@ def match_moments(
         )
         s = np.full(n_rows, 1 / n_rows)
 
-    free, groups = allowed.free()
-    V = mom.eigenvectors[:, : mom.rank] * float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))
+    unit = float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))  # Y has eigenvalues about 1
+    V = mom.eigenvectors[:, : mom.rank] * unit
     if scratch_dir is None and is_mapped(pool.Z):
         scratch_dir = tempfile.gettempdir()
-    Y = times(  # eigenvalues about 1; the free rows, group after group
-        pool.Z, V, free if allowed.constrained else None,
-        room((len(free), mom.rank), pool.Z.dtype, scratch_dir),
-    )  # fmt: skip
-    fixed = _column_squares(pool.Z, V, allowed.include)
-    everywhere = _column_squares(Y)
-    ...
+    free, groups = allowed.free()
+    some = free if allowed.constrained else None
+    Y = times(pool.Z, V, some, room((len(free), mom.rank), pool.Z.dtype, scratch_dir))
+    include = times(pool.Z, V, allowed.include)
+    total = _column_squares(Y) + _column_squares(include)
+    if allowed.constrained:
+        total += _column_squares(times(pool.Z, V, _validate.others(n_rows, free, allowed.include)))
+    eigenvalues = total / n_rows  # of the Y stored: uniform s matches them exactly
+    weight = np.ones_like(eigenvalues) if weighting == "paper" else eigenvalues**-2
+    target = eigenvalues / c_s - _column_squares(include) / n
+    with bar("match moments", 2 * max_iter, progress, "passes") as tick:
+        s[free], objective, start, gap, converged, n_passes, objectives, gaps, seconds = (
+            _core.match_moments(
+                Y, target, weight, 1 / n, groups, s[free], tol, max_iter, threads, tick, callback
+            )
+        )
+    to_z = unit**-4 if weighting == "paper" else 1.0
+    reached = _column_squares(Y, s[free]) + _column_squares(include) / n
+    return MomentMatch(
+        s=s,
+        gamma=np.maximum(1 / c_s, reached / eigenvalues),
+        objective=objective * to_z,
+        start_objective=start * to_z,
+        gap=gap * to_z,
+        n_iter=len(objectives),
+        n_passes=n_passes,
+        converged=converged,
+        history={"objective": objectives * to_z, "gap": gaps * to_z, "seconds": seconds},
+    )
+
+
+def _start(init: Any, allowed: Quotas, n_rows: int, seed: int) -> Floats:
+    """A feasible s: 1/n on include, 0 where nothing may be chosen, its count in each group."""
+    n, (free, groups) = allowed.n, allowed.free()
+    edges = np.cumsum([0, *(size for size, _ in groups)])
+    s = np.zeros(n_rows)
+    s[allowed.include] = 1 / n
+    if not isinstance(init, str):
+        given = inclusion_probabilities("init", init, n, n_rows) / n
+        fixed = _validate.others(n_rows, free)
+        if not np.allclose(given[fixed], s[fixed], rtol=0, atol=1e-6 / n):
+            raise ValueError("init: expected 1/n on the rows of include and 0 on those of exclude")
+        for (a, b), (_, count) in zip(pairwise(edges), groups, strict=True):
+            mass = n * given[free[a:b]].sum()
+            if abs(mass - count) > 1e-6 * n:
+                raise ValueError(
+                    f"init: expected entries of a class that sum to its count / n, got {mass:.9g} "
+                    f"instead of {count} times 1/n"
+                )
+        s[free] = given[free]
+        return s
+    _validate.choice("init", init, ("random", "uniform"))
+    for g, ((a, b), (size, count)) in enumerate(zip(pairwise(edges), groups, strict=True)):
+        if init == "uniform":
+            s[free[a:b]] = count / n / max(size, 1)
+        else:
+            s[free[a + _core.draw_subset(size, count, seed, g)]] = 1 / n
+    return s
+
+
+def _column_squares(Y: Array, s: Floats | None = None) -> Floats:
+    """Σ_i s_i y_ij² in float64, s = 1 where None."""
+    total = np.zeros(Y.shape[1])
+    for rows in _validate.row_blocks(Y):
+        squares = np.square(Y[rows], dtype=np.float64)
+        total += squares.sum(axis=0) if s is None else s[rows] @ squares
+    return total

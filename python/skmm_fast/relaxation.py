@@ -7,12 +7,13 @@ Every n rows are such an s, with f = tr(Σ̃ Σ̃_S⁻¹) (SkMM, arXiv 2407.0612
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from . import _core, _validate
 from ._quotas import Quotas, quotas
-from ._validate import Array, Floats, Indices
+from ._validate import Floats, Indices
 from .pool import Pool, Whitened
 
 TOL = 5e-3
@@ -72,7 +73,9 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
     C, best = _inverse(M), 0.0
     if C is None:  # the rows allowed do not span Z
         return Relaxation(whole, np.inf, np.inf, 0)
-    for round_ in range(MAX_ROUNDS):
+    n_rounds = 0
+    while n_rounds < MAX_ROUNDS:
+        n_rounds += 1
         f, q_all = float(np.trace(C)), _core.row_norms(W.A, W.B @ C, n_threads=threads)
         q = q_all[order]
         most = float(q_all[allowed.include].sum()) / n + _support(q, groups, edges, n, f, threads)
@@ -82,11 +85,13 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
         active = _active(s, q, groups, edges)
         gap = max(tol / 4, (f - best) / f / 10)
         while True:
-            s_active, C_next = _descend(
-                Whitened(W.A[order[active]], W.B), s[active], M_fixed, n,
-                [(part, count) for part, (_, count) in zip(_slices(active, edges), groups, strict=True)],
-                gap, threads,
-            )  # fmt: skip
+            W_active = Whitened(W.A[order[active]], W.B)
+            ends = np.searchsorted(active, edges)
+            parts = [
+                (slice(a, b), count)
+                for (a, b), (_, count) in zip(pairwise(ends), groups, strict=True)
+            ]
+            s_active, C_next = _descend(W_active, s[active], M_fixed, n, parts, gap, threads)
             if C_next is not None or len(active) == len(s):
                 break
             active = np.arange(len(s))  # the candidates do not span Z
@@ -96,12 +101,7 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
         s[active] = s_active
         C = C_next
     exact = 1e-9 if W.A is pool.Z else 16 * float(np.finfo(W.A.dtype).eps)  # a W stored is rounded
-    return Relaxation(put(s).copy(), f, best * (1 - exact), round_ + 1)
-
-
-def _slices(active: Indices, edges: Indices) -> list[slice]:
-    ends = np.searchsorted(active, edges)
-    return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return Relaxation(put(s).copy(), f, best * (1 - exact), n_rounds)
 
 
 def _support(
@@ -110,7 +110,7 @@ def _support(
     """max ⟨q, s⟩ over the feasible s, to 1e-4 f from above."""
     return sum(
         _core.support(q[a:b], 1 / n, count, 1e-4 * f / len(groups), threads)
-        for a, b, (_, count) in zip(edges[:-1], edges[1:], groups, strict=True)
+        for (a, b), (_, count) in zip(pairwise(edges), groups, strict=True)
         if count > 0
     )
 
@@ -118,7 +118,7 @@ def _support(
 def _active(s: Floats, q: Floats, groups: list[tuple[int, int]], edges: Indices) -> Indices:
     """Rows of positive s, unless these are nearly all, and those of largest q."""
     chosen = []
-    for a, b, (size, count) in zip(edges[:-1], edges[1:], groups, strict=True):
+    for (a, b), (size, count) in zip(pairwise(edges), groups, strict=True):
         if count == 0:
             continue
         wanted = CANDIDATES[0] * count + CANDIDATES[1]

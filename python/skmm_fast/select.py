@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,15 +13,17 @@ import scipy.sparse as sp
 
 from . import _validate
 from . import sketch as sketches
-from ._quotas import labels
+from ._quotas import labels, quotas
+from ._scratch import room
 from ._validate import Indices
-from .design import v_optimal
+from .design import polish, v_optimal
 from .diagnose import diagnose
 from .draw import METHODS as DRAWS
-from .draw import draw as draw_rows
 from .moments import match_moments
 from .pool import Pool
+from .relaxation import TOL
 from .selection import Selection, picture_of, plain
+from .walk import draw_along
 
 MAX_SKETCH_DIM = 512  # of the default
 
@@ -38,6 +41,7 @@ def select(
     seed: int = 0,
     n_threads: int | None = None,
     progress: bool = False,
+    scratch_dir: str | os.PathLike[str] | None = None,
     **method_options: Any,
 ) -> Selection:
     """Choose n of the N rows of X: sketch where X is wide, select, diagnose.
@@ -48,16 +52,19 @@ def select(
         (`np.memmap` too), SciPy CSR, or a torch tensor on the CPU (bfloat16 too)
     n : an int in [1, N], or a share of N in (0, 1)
     method : "v-optimal" (options of `v_optimal`) or "moment-matching" (options of
-        `match_moments`, and `draw` = "systematic", "pivotal" or "top")
+        `match_moments`; `draw` = "systematic", "pivotal" or "top"; `refine` = True: exchanges after
+        the draw, as `v_optimal` makes them)
     sketch_dim : m; X is sketched where r > m. Default: min(r, 512, n // 2), so that the
         rows chosen can span the sketch with some to spare (at least 1; 8 for "grouped-sign")
     sketch : "sparse-sign", "grouped-sign" (dense rows faster; at least 8 dimensions) or "gaussian"
-    y, per_class : (N,) labels and rows per class, "proportional", "balanced" or a mapping (only
-        "v-optimal")
+    y, per_class : (N,) labels, along which draws are spread, and rows per class, "proportional",
+        "balanced" or a mapping
     include, exclude : rows that must and must not be chosen
     seed : of everything random
     n_threads : of the core
     progress : show bars (needs tqdm)
+    scratch_dir : a folder for what may not fit in memory: the sketch of X, and a rotated copy of it
+        for "moment-matching" (there also where X is a memory map and not sketched)
 
     Returns
     -------
@@ -81,17 +88,23 @@ def select(
         m = min(r, _validate.integer("sketch_dim", sketch_dim, 1))
     if m < min(r, least):
         raise ValueError(f"sketch_dim: expected at least {least} with {sketch!r}, got {m}")
-    include, exclude = _validate.constraints(N, n, include, exclude)
     if y is not None:
         labels(y, N)
+    quotas(N, n, y, per_class, include, exclude)  # raises before anything long begins
 
     if m < r:
         S = sketches.make(sketch, r, m, seed)
-        Z = S._apply("X", X, n_threads=n_threads, progress=progress)
+        room_of_Z = None if scratch_dir is None else room((N, m), sketches.sum_type(A), scratch_dir)
+        Z = S._apply("X", X, out=room_of_Z, n_threads=n_threads, progress=progress)
     else:
         Z = np.ascontiguousarray(A.toarray() if sp.issparse(A) else _validate.widened(A))
-    pool = Pool.of(Z, "X")
-    common = {"seed": seed, "n_threads": n_threads, "progress": progress}
+    pool = Pool.of(Z, "X", n_threads)
+    common: dict[str, Any] = {
+        "seed": seed,
+        "n_threads": n_threads,
+        "progress": progress,
+        "scratch_dir": scratch_dir,
+    }
     constraints = {"y": y, "per_class": per_class, "include": include, "exclude": exclude}
     indices, solver = run(pool, n, common, constraints, **method_options)
     diagnosis = diagnose(pool, indices, seed=seed, n_threads=n_threads)
@@ -108,8 +121,8 @@ def select(
         "sketch": sketch if m < r else None,
         "sketch_dim": m,
         "per_class": list(per_class.items()) if isinstance(per_class, Mapping) else per_class,
-        "n_include": len(include),
-        "n_exclude": len(exclude),
+        "n_include": len(_validate.rows("include", include, N)),
+        "n_exclude": len(_validate.rows("exclude", exclude, N)),
         "seed": seed,
         "options": method_options,
         "solver": solver,
@@ -139,12 +152,20 @@ def _v_optimal(
     block: int = 1,
     refine: bool = True,
     temperature: float = 0.1,
+    tol: float = TOL,
+    route: str = "auto",
 ) -> tuple[Indices, dict[str, Any]]:
+    del common["scratch_dir"]
     found = v_optimal(
-        pool, n, sampler, block, refine, temperature=temperature, bound=False, **constraints,
-        **common,
+        pool, n, sampler, block, refine, temperature=temperature, tol=tol, route=route,
+        **constraints, **common,
     )  # fmt: skip
-    return found.indices, {"route": found.route, "n_swaps": found.n_swaps, "ridge": found.ridge}
+    return found.indices, {
+        "route": found.route,
+        "n_swaps": found.n_swaps,
+        "ridge": found.ridge,
+        "lower_bound": found.lower_bound,
+    }
 
 
 def _moment_matching(
@@ -158,19 +179,26 @@ def _moment_matching(
     tol: float = 1e-6,
     max_iter: int = 1000,
     draw: str = "systematic",
+    refine: bool = False,
 ) -> tuple[Indices, dict[str, Any]]:
-    if constraints.pop("per_class") is not None:
-        raise ValueError("per_class: expected method='v-optimal', got method='moment-matching'")
-    del constraints["y"]
     _validate.choice("draw", draw, DRAWS)
+    refine = _validate.boolean("refine", refine)
     fit = match_moments(pool, n, c_s, weighting, init, tol, max_iter, **constraints, **common)
-    facts = {
+    facts: dict[str, Any] = {
         "converged": fit.converged,
         "objective": fit.objective,
         "gap": fit.gap,
         "n_iter": fit.n_iter,
+        "n_passes": fit.n_passes,
     }
-    return draw_rows(fit.s, n, draw, common["seed"]), facts
+    allowed = quotas(len(pool.Z), n, **constraints)
+    classes = None if constraints["y"] is None else labels(constraints["y"], len(pool.Z))[1]
+    rows = draw_along(pool, fit.s, allowed, common["seed"], classes, draw)
+    if refine:
+        rows, facts["n_swaps"] = polish(
+            pool, rows, allowed, common["seed"], common["n_threads"], common["progress"]
+        )
+    return rows, facts
 
 
 METHODS: dict[str, Method] = {

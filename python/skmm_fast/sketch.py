@@ -14,6 +14,11 @@ from ._progress import after, bar
 from ._stream import batches
 
 
+def sum_type(A: Any) -> np.dtype[Any]:
+    """The type that sums of A's entries have: its own, float32 where these have 16 bits."""
+    return A.dtype if A.dtype in _validate.FLOATS else np.dtype(np.float32)
+
+
 class Sketch(ABC):
     """A random matrix Γ of shape (in_dim, out_dim) with E[ΓΓᵀ] = I, held as its seed.
 
@@ -134,7 +139,7 @@ class Sketch(ABC):
     def _checked_out(self, name: str, A: Any, out: Any) -> _validate.Array:
         """`out`, or a new array, for the sketch of A."""
         shape = (A.shape[0], self.out_dim)
-        dtype = A.dtype if A.dtype in _validate.FLOATS else np.dtype(np.float32)
+        dtype = sum_type(A)
         if out is None:
             return np.empty(shape, dtype)
         Z = _validate.dense("out", out)

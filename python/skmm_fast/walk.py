@@ -3,26 +3,37 @@ the moments of the rows drawn are closer to those of the relaxation than indepen
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from . import _core, _validate
 from ._quotas import Quotas
 from ._validate import Floats, Indices
-from .draw import walk_order
+from .draw import largest, walk_order
 from .pool import Pool
+
+DRAWS: dict[str, Callable[[Floats, int, int], Indices]] = {
+    "systematic": _core.draw_systematic,
+    "pivotal": _core.draw_pivotal,
+    "top": lambda pi, n, seed: largest(pi, n),
+}
 
 
 def draw_along(
-    pool: Pool, s: Floats, allowed: Quotas, seed: int, classes: Indices | None = None
+    pool: Pool,
+    s: Floats,
+    allowed: Quotas,
+    seed: int,
+    classes: Indices | None = None,
+    method: str = "systematic",
 ) -> Indices:
-    """n rows, ascending, row i with probability n s_i: exactly the counts of `allowed`.
-
-    Systematic draws, in each group along `classes` (N,) and the first eigenvector of Σ̃.
-    """
+    """n rows, ascending, row i with probability n s_i ("top": the largest s): exactly the counts of
+    `allowed`. In each group along `classes` (N,) and the first eigenvector of Σ̃."""
     along = np.empty(len(pool.Z), np.float32)
     direction = pool.moments.eigenvectors[:, 0] / np.sqrt(pool.moments.eigenvalues[0])
-    for rows in _validate.row_blocks(pool.Z):
-        along[rows] = pool.Z[rows].astype(np.float64) @ direction
+    for block in _validate.row_blocks(pool.Z):
+        along[block] = pool.Z[block].astype(np.float64) @ direction
     order, groups = allowed.free()
     drawn, first = [allowed.include], 0
     for size, count in groups:
@@ -32,5 +43,5 @@ def draw_along(
             continue
         rows = rows[walk_order(along[rows], None if classes is None else classes[rows])]
         pi = np.minimum(s[rows] * allowed.n, 1.0)
-        drawn.append(rows[_core.draw_systematic(pi, count, seed)])
+        drawn.append(rows[DRAWS[method](pi, count, seed)])
     return np.sort(np.concatenate(drawn))

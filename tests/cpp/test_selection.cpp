@@ -2,11 +2,13 @@
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "check.hpp"
 #include "skmm/design.hpp"
 #include "skmm/draw.hpp"
 #include "skmm/moments.hpp"
+#include "skmm/philox.hpp"
 #include "skmm/simplex.hpp"
 
 using namespace skmm;
@@ -42,13 +44,46 @@ TEST(draws_are_distinct_and_of_fixed_size) {
     const double sum = std::accumulate(pi.begin(), pi.end(), 0.0);
     const int64_t n = static_cast<int64_t>(sum);
     for (double& p : pi) p *= static_cast<double>(n) / sum;
+    std::vector<int64_t> order(pi.size());
+    for (std::size_t k = 0; k < order.size(); ++k) order[k] = static_cast<int64_t>(k * 10 % 1001);
     for (std::uint64_t seed = 0; seed < 200; ++seed) {
         for (const auto& drawn :
              {draw_systematic(pi.data(), 1001, n, seed), draw_pivotal(pi.data(), 1001, n, seed),
-              draw_subset(1001, n, seed)}) {
+              draw_systematic(pi.data(), 1001, n, seed, order.data()),
+              draw_pivotal(pi.data(), 1001, n, seed, order.data()), draw_subset(1001, n, seed)}) {
             const std::set<int64_t> distinct(drawn.begin(), drawn.end());
             CHECK(static_cast<int64_t>(distinct.size()) == n &&
                   static_cast<int64_t>(drawn.size()) == n);
+        }
+    }
+}
+
+TEST(draws_bear_a_sum_that_is_off) {
+    for (const double off : {-1e-3, 1e-3}) {
+        const double pi[] = {0.0, 1.0, 0.5, 0.5 + off, 0.0, 1.0};
+        for (std::uint64_t seed = 0; seed < 5000; ++seed) {
+            const std::vector<int64_t> drawn = draw_systematic(pi, 6, 3, seed);
+            CHECK(drawn.size() == 3 && drawn[0] == 1 && drawn[2] == 5);
+            CHECK(drawn[1] == 2 || drawn[1] == 3);
+            CHECK(draw_pivotal(pi, 6, 3, seed).size() == 3);
+        }
+    }
+}
+
+TEST(a_subset_has_the_smallest_keys) {
+    const int64_t n_rows = 500;
+    for (std::uint64_t seed = 0; seed < 300; ++seed) {  // few rows: the first cuts fail at times
+        std::vector<std::pair<std::uint64_t, int64_t>> keys;
+        for (int64_t i = 0; i < n_rows; ++i) {
+            const Words x = philox(seed, kSubset, static_cast<std::uint64_t>(i), 7);
+            keys.emplace_back(std::uint64_t{x.w[0]} << 32 | x.w[1], i);
+        }
+        std::sort(keys.begin(), keys.end());
+        for (const int64_t n : {0, 1, 2, 250, 499, 500}) {
+            std::set<int64_t> rows;
+            for (int64_t k = 0; k < n; ++k) rows.insert(keys[static_cast<std::size_t>(k)].second);
+            const std::vector<int64_t> drawn = draw_subset(n_rows, n, seed, 7);
+            CHECK(std::equal(drawn.begin(), drawn.end(), rows.begin(), rows.end()));
         }
     }
 }

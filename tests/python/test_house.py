@@ -16,8 +16,9 @@ PACKAGE = ROOT / "python" / "skmm_fast"
 LAYERS = [
     {"_core"},
     {"_validate", "_extras", "_files"},
-    {"_progress", "_quotas", "_stream"},
+    {"_progress", "_quotas", "_scratch", "_stream"},
     {"sketch", "pool", "draw"},
+    {"relaxation", "walk"},
     {"moments", "design", "gradients"},
     {"diagnose"},
     {"plot"},

@@ -25,6 +25,7 @@ struct MomentProblem {
 
 struct MomentFit {
     double objective = 0.0;  // φ at the returned s
+    double start = 0.0;      // φ where it began
     double gap = 0.0;  // objective - (largest lower bound on φ seen); 0 <= φ(s) - min φ <= gap
     bool converged = false;  // gap <= tol φ(start), or φ = 0 to rounding
     std::int64_t passes = 0;  // over Y

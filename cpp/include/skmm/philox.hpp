@@ -13,7 +13,7 @@ enum Stream : std::uint32_t {
     kSparseSign = 1,     // i = row of Γ, j = group of 4 targets; the width m above the stream
     kGaussian = 2,       // i = row of Γ, j = group of 4 columns; likewise
     kSubset = 3,         // i = row of the data, j = which subset
-    kDraw = 4,           // i = row of the data
+    kDraw = 4,           // i = place in the walk along the rows
     kVOptimal = 5,       // i = pick
     kRandomTargets = 6,  // i = sample id
     kGroupedSign = 7,    // i = chunk of rows of Γ, j = step and use; the width m above the stream
