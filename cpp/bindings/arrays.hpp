@@ -68,8 +68,9 @@ const T* vector_data(const Array<T>& a, std::int64_t size, const char* what) {
 template <class T>
 MatrixView<T> view(const Array<T>& a, const char* what) {
     constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
-    require(a.ndim() == 2 && aligned(a) && (a.shape(1) <= 1 || a.strides(1) == size) &&
-                a.strides(0) % size == 0,
+    require(a.ndim() == 2 && aligned(a) &&
+                (a.size() == 0 || ((a.shape(1) <= 1 || a.strides(1) == size) &&
+                                   a.strides(0) % size == 0)),
             what);
     return {a.data(), a.shape(0), a.shape(1), a.strides(0) / size};
 }

@@ -17,8 +17,8 @@ void def_v_optimal(py::module_& m) {
         [](Array<T> z, Array<double> b, std::int64_t n, std::int64_t block, Sampler sampler,
            double temperature, double ridge, bool refine, double enough, std::uint64_t seed,
            Array<std::int32_t> group, std::vector<std::int64_t> quota,
-           std::vector<std::int64_t> include, const std::vector<std::int64_t>& start,
-           int n_threads, py::object progress) {
+           std::vector<std::int64_t> include, const std::vector<std::int64_t>& start, int n_threads,
+           py::object progress) {
             const auto rows = contiguous_view(z, "z: expected contiguous (N, m)");
             const auto by = contiguous_view(b, "b: expected contiguous (m, k)");
             require(by.rows == rows.cols, "b: expected as many rows as z has columns");
@@ -53,14 +53,14 @@ void def_v_optimal(py::module_& m) {
             Design design;
             {
                 const py::gil_scoped_release release;
-                design = v_optimal(Whitened<T>{rows, by}, options, constraints, start, n_threads,
-                                   tick);
+                design =
+                    v_optimal(Whitened<T>{rows, by}, options, constraints, start, n_threads, tick);
             }
             return std::make_tuple(to_array(design.rows), design.swaps);
         },
         "z"_a.noconvert(), "b"_a.noconvert(), "n"_a, "block"_a, "sampler"_a, "temperature"_a,
-        "ridge"_a, "refine"_a, "enough"_a, "seed"_a, "group"_a.noconvert(), "quota"_a,
-        "include"_a, "start"_a, "n_threads"_a, "progress"_a = py::none());
+        "ridge"_a, "refine"_a, "enough"_a, "seed"_a, "group"_a.noconvert(), "quota"_a, "include"_a,
+        "start"_a, "n_threads"_a, "progress"_a = py::none());
 }
 
 }  // namespace

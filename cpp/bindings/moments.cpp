@@ -38,10 +38,10 @@ void def_match(py::module_& m) {
            const std::vector<std::array<std::int64_t, 2>>& sizes, Array<double> start, double tol,
            int max_iter, int n_threads, py::object progress, py::object callback) {
             const auto rows = contiguous_view(y, "y: expected contiguous (N, k)");
-            const MomentProblem<T> problem{
-                rows, vector_data(target, rows.cols, "target: expected (k,)"),
-                vector_data(weight, rows.cols, "weight: expected (k,)"), cap,
-                groups_of(sizes, rows.rows)};
+            const MomentProblem<T> problem{rows,
+                                           vector_data(target, rows.cols, "target: expected (k,)"),
+                                           vector_data(weight, rows.cols, "weight: expected (k,)"),
+                                           cap, groups_of(sizes, rows.rows)};
             const double* s0 = vector_data(start, rows.rows, "start: expected (N,)");
             py::array_t<double> s(rows.rows, s0);
             threads(n_threads);
@@ -54,8 +54,8 @@ void def_match(py::module_& m) {
                 fit = match_moments(problem, tol, max_iter, n_threads, tick, watch, out);
             }
             return std::make_tuple(s, fit.objective, fit.start, fit.gap, fit.converged, fit.passes,
-                                   to_array(fit.objectives), to_array(fit.gaps),
-                                   to_array(fit.seconds));
+                                   to_array(fit.moments), to_array(fit.objectives),
+                                   to_array(fit.gaps), to_array(fit.seconds));
         },
         "y"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "cap"_a, "groups"_a,
         "start"_a.noconvert(), "tol"_a, "max_iter"_a, "n_threads"_a, "progress"_a = py::none(),

@@ -8,6 +8,16 @@
 namespace skmm::bindings {
 namespace {
 
+// Of `count` rows in [0, n_rows), or null.
+const std::int64_t* row_numbers(const std::optional<Array<std::int64_t>>& rows, std::int64_t count,
+                                std::int64_t n_rows) {
+    if (!rows) return nullptr;
+    const std::int64_t* const which = vector_data(*rows, count, "rows: expected one per result");
+    for (std::int64_t t = 0; t < count; ++t)
+        require(0 <= which[t] && which[t] < n_rows, "rows: expected 0..N-1");
+    return which;
+}
+
 template <class T>
 void def_products(py::module_& m) {
     m.def(
@@ -34,10 +44,7 @@ void def_products(py::module_& m) {
             const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
             require(by.rows == all.cols, "d: expected as many rows as z has columns");
             const std::int64_t count = rows ? rows->size() : all.rows;
-            const std::int64_t* const which =
-                rows ? vector_data(*rows, count, "rows: expected a contiguous vector") : nullptr;
-            for (std::int64_t t = 0; which != nullptr && t < count; ++t)
-                require(0 <= which[t] && which[t] < all.rows, "rows: expected 0..N-1");
+            const std::int64_t* const which = row_numbers(rows, count, all.rows);
             threads(n_threads);
             py::array_t<double> out(count);
             const Tick tick = make_tick(std::move(progress));
@@ -46,8 +53,38 @@ void def_products(py::module_& m) {
             row_norms(all, which, count, by, n_threads, tick, q);
             return out;
         },
-        "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert() = py::none(),
-        "n_threads"_a = 1, "progress"_a = py::none());
+        "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert() = py::none(), "n_threads"_a = 1,
+        "progress"_a = py::none());
+    m.def(
+        "multiply",
+        [](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows, Array<T> out,
+           int n_threads, py::object progress) {
+            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
+            const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
+            require(by.rows == all.cols, "d: expected as many rows as z has columns");
+            const std::int64_t count = rows ? rows->size() : all.rows;
+            const std::int64_t* const which = row_numbers(rows, count, all.rows);
+            const auto to = mutable_view(out, count, by.cols, "out: expected contiguous (rows, d)");
+            threads(n_threads);
+            const Tick tick = make_tick(std::move(progress));
+            const py::gil_scoped_release release;
+            multiply(all, which, by, n_threads, tick, to);
+        },
+        "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert(), "out"_a.noconvert(),
+        "n_threads"_a, "progress"_a = py::none());
+    m.def(
+        "column_squares",
+        [](Array<T> y, int n_threads, py::object progress) {
+            const auto rows = contiguous_view(y, "y: expected contiguous (N, k)");
+            threads(n_threads);
+            py::array_t<double> out(rows.cols);
+            const Tick tick = make_tick(std::move(progress));
+            double* const p = out.mutable_data();
+            const py::gil_scoped_release release;
+            column_squares(rows, nullptr, n_threads, tick, p);
+            return out;
+        },
+        "y"_a.noconvert(), "n_threads"_a, "progress"_a = py::none());
 }
 
 }  // namespace

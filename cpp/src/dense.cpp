@@ -65,8 +65,7 @@ Vector gram(const Vector& r) {
     return a;
 }
 
-Vector bounded_step(const Vector& h, const Vector& g,
-                                 const Vector& u) {
+Vector bounded_step(const Vector& h, const Vector& g, const Vector& u) {
     const std::size_t k = g.size();
     std::vector<bool> held(k);  // d_j = -u_j
     for (std::size_t j = 0; j < k; ++j) held[j] = u[j] <= 0.0 && g[j] <= 0.0;

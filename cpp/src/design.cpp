@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "skmm/dense.hpp"
 #include "skmm/kernels.hpp"
@@ -26,10 +27,12 @@ std::size_t at(i64 i) { return static_cast<std::size_t>(i); }
 template <class T>
 class Information {
 public:
-    Information(Whitened<T> w, double ridge, int n_threads, const Tick& tick)
+    Information(Whitened<T> w, double ridge, int n_threads)
         : w_(w), threads_(n_threads), m_(at(k() * k())), p_(at(n())), q_(at(n())) {
         for (i64 d = 0; d < k(); ++d) m_[at(d * k() + d)] = ridge;
-        refresh(tick, 0);
+        for (i64 d = 0; d < k(); ++d)
+            for (i64 j = 0; j < w.z.cols; ++j) bt_.push_back(w.b.row(j)[d]);
+        invert();
     }
 
     // What tr C loses when row i is added, and gains when it is removed (infinite: M turns
@@ -46,10 +49,20 @@ public:
         return sum;
     }
 
+    // p and q of all rows, which gain() and loss() need, where many changes left them behind.
+    void see(const Tick& tick, i64 done) {
+        if (seen_) return;
+        const Tick quiet = [&](i64) { tick(done); };
+        norms_of(root_, quiet, p_);
+        norms_of(c_, quiet, q_);
+        seen_ = true;
+    }
+
+    // One row is seen at once, many may not be.
     void add(const Rows& rows, const Tick& tick, i64 done) {
-        if (3 * static_cast<i64>(rows.size()) > k()) {
+        if (rows.size() > 1 && 3 * static_cast<i64>(rows.size()) > k()) {
             add_moment(rows, tick, done);
-            refresh(tick, done);
+            invert();
             return;
         }
         for (const i64 i : rows) change(i, 1.0);
@@ -60,9 +73,25 @@ public:
         apply(tick, done);
     }
 
+    // The gains of all rows if row i were removed; M and the rest stay.
+    void gains_without(i64 i, Vector& gains) const {
+        const Change c = changed(row(i), -1.0);
+        const RankOne one{c.uv.data(), c.uv.data() + w_.z.cols, c.uu, c.delta};
+        gains.resize(p_.size());
+        parallel_blocks(ceil_div(n(), kRowsAtOnce), threads_, [&](i64 b, int) {
+            const i64 first = b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
+            double p[kRowsAtOnce], q[kRowsAtOnce];
+            std::copy_n(p_.begin() + first, rows, p);
+            std::copy_n(q_.begin() + first, rows, q);
+            kernels().of<T>().rank_one(w_.z.row(first), rows, w_.z.cols, &one, 1, p, q);
+            for (i64 t = 0; t < rows; ++t)
+                gains[at(first + t)] = std::max(q[t], 0.0) / (1.0 + p[t]);
+        });
+    }
+
     // Takes the ridge out of M; false, and nothing changed, where that leaves tr C more than
     // `factor` times what it was, or infinite.
-    bool drop_ridge(double ridge, double factor, const Tick& tick, i64 done) {
+    bool drop_ridge(double ridge, double factor) {
         Vector u = m_;
         for (i64 d = 0; d < k(); ++d) u[at(d * k() + d)] -= ridge;
         const Vector without = u;
@@ -71,7 +100,7 @@ public:
         if (!(std::inner_product(root.begin(), root.end(), root.begin(), 0.0) <= factor * trace()))
             return false;
         m_ = without;
-        refresh(tick, done);
+        invert();
         return true;
     }
 
@@ -88,9 +117,9 @@ public:
         return some;
     }
     // M becomes that of `other`.
-    void adopt(const Information& other, const Tick& tick, i64 done) {
+    void adopt(const Information& other) {
         m_ = other.m_;
-        refresh(tick, done);
+        invert();
     }
 
 private:
@@ -103,8 +132,10 @@ private:
           threads_(all.threads_),
           m_(all.m_),
           c_(all.c_),
+          bt_(all.bt_),
           p_(at(n())),
           q_(at(n())),
+          seen_(true),
           fresh_trace_(all.fresh_trace_) {}
 
     i64 n() const { return w_.z.rows; }
@@ -140,69 +171,77 @@ private:
         }
     }
 
-    // C = (M ± w wᵀ)⁻¹ (Sherman and Morrison). The rows see it at the next apply().
+    // C' = (M ± w wᵀ)⁻¹ = C - u uᵀ / delta, u = C w (Sherman and Morrison), and what the rows of Z
+    // see of it: uv holds B u and B C u.
+    struct Change {
+        Vector u, uv;
+        double uu, delta;
+    };
+    Change changed(const Vector& w, double sign) const {
+        Vector u = combine(w, c_.data(), k()), uv = combine(u, bt_.data(), w_.z.cols);
+        const Vector v = combine(combine(u, c_.data(), k()), bt_.data(), w_.z.cols);
+        uv.insert(uv.end(), v.begin(), v.end());
+        const double uu = inner(u, u), delta = sign * (1.0 + sign * inner(w, u));
+        return {std::move(u), std::move(uv), uu, delta};
+    }
+
+    // The rows see it at the next apply().
     void change(i64 i, double sign) {
-        const Vector w = row(i), u = times_c(w), v = times_c(u);
-        const double delta = sign * (1.0 + sign * inner(w, u));
+        const Vector w = row(i);
+        const Change c = changed(w, sign);
         for (i64 a = 0; a < k(); ++a) {
             for (i64 b = 0; b < k(); ++b) {
                 m_[at(a * k() + b)] += sign * w[at(a)] * w[at(b)];
-                c_[at(a * k() + b)] -= u[at(a)] * u[at(b)] / delta;
+                c_[at(a * k() + b)] -= c.u[at(a)] * c.u[at(b)] / c.delta;
             }
         }
-        changes_.push_back({nullptr, nullptr, inner(u, u), delta});
-        for (const Vector* x : {&u, &v})  // seen from the rows of Z
-            for (i64 j = 0; j < w_.z.cols; ++j)
-                vectors_.push_back(
-                    std::inner_product(x->begin(), x->end(), w_.b.row(j), 0.0));
+        changes_.push_back({nullptr, nullptr, c.uu, c.delta});
+        vectors_.insert(vectors_.end(), c.uv.begin(), c.uv.end());
     }
 
     // p and q are updated by differences, one pass over Z, while C stays of one order; else they
     // are made afresh.
     void apply(const Tick& tick, i64 done) {
         stale_ += static_cast<i64>(changes_.size());
-        if (stale_ > kStale || trace() < kFallen * fresh_trace_) {
-            refresh(tick, done);
+        if (!seen_ || stale_ > kStale || trace() < kFallen * fresh_trace_) {
+            invert();
+            see(tick, done);
             return;
         }
         for (std::size_t t = 0; t < changes_.size(); ++t) {
             changes_[t].u = vectors_.data() + at(2 * w_.z.cols) * t;
             changes_[t].v = changes_[t].u + w_.z.cols;
         }
-        constexpr i64 kSlice = 16 * kSumBlock;
+        constexpr i64 kSlice = 256 * kRowsAtOnce;
         for (i64 from = 0; from < n(); from += kSlice) {
             tick(done);
-            parallel_blocks(ceil_div(std::min(kSlice, n() - from), kRowsAtOnce), threads_,
-                            [&](i64 b, int) {
-                                const i64 first = from + b * kRowsAtOnce;
-                                const i64 rows = std::min(kRowsAtOnce, n() - first);
-                                kernels().of<T>().rank_one(
-                                    w_.z.row(first), rows, w_.z.cols, changes_.data(),
-                                    static_cast<int>(changes_.size()), &p_[at(first)],
-                                    &q_[at(first)]);
-                            });
+            const i64 blocks = ceil_div(std::min(kSlice, n() - from), kRowsAtOnce);
+            parallel_blocks(blocks, threads_, [&](i64 b, int) {
+                const i64 first = from + b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
+                kernels().of<T>().rank_one(w_.z.row(first), rows, w_.z.cols, changes_.data(),
+                                           static_cast<int>(changes_.size()), &p_[at(first)],
+                                           &q_[at(first)]);
+            });
         }
         changes_.clear();
         vectors_.clear();
     }
 
-    // C, p and q from M. Where M is not positive definite (W is not finite), no number.
-    void refresh(const Tick& tick, i64 done) {
+    // C from M; no number where M is not positive definite (W is not finite).
+    void invert() {
         changes_.clear();
         vectors_.clear();
         stale_ = 0;
-        Vector u = m_;
-        if (!factor(u)) {
-            const double nan = std::numeric_limits<double>::quiet_NaN();
-            for (Vector* x : {&c_, &p_, &q_}) std::fill(x->begin(), x->end(), nan);
-            return;
+        seen_ = false;
+        root_ = m_;
+        if (factor(root_)) {
+            root_ = inverse_root(root_);
+            c_ = gram(root_);
+        } else {
+            root_.assign(m_.size(), std::numeric_limits<double>::quiet_NaN());
+            c_ = root_;
         }
-        const Vector root = inverse_root(u);
-        c_ = gram(root);
         fresh_trace_ = trace();
-        const Tick quiet = [&](i64) { tick(done); };
-        norms_of(root, quiet, p_);
-        norms_of(c_, quiet, q_);
     }
 
     // x_i = ‖A w_i‖².
@@ -212,15 +251,17 @@ private:
             for (i64 e = 0; e < k(); ++e)
                 d[at(j * k() + e)] =
                     std::inner_product(w_.b.row(j), w_.b.row(j) + k(), a.begin() + e * k(), 0.0);
-        row_norms(w_.z, MatrixView<double>{d.data(), w_.z.cols, k(), k()}, threads_, tick,
-                  x.data());
+        row_norms(w_.z, nullptr, n(), MatrixView<double>{d.data(), w_.z.cols, k(), k()}, threads_,
+                  tick, x.data());
     }
 
-    Vector times_c(const Vector& x) const {
-        Vector y(x.size());
-        for (std::size_t a = 0; a < x.size(); ++a)
-            y[a] = std::inner_product(x.begin(), x.end(),
-                                      c_.begin() + static_cast<i64>(a * x.size()), 0.0);
+    // Σ_a x_a (row a of an (x.size(), cols) matrix).
+    static Vector combine(const Vector& x, const double* rows, i64 cols) {
+        Vector y(at(cols));
+        for (const double factor : x) {
+            for (i64 c = 0; c < cols; ++c) y[at(c)] += factor * rows[c];
+            rows += cols;
+        }
         return y;
     }
 
@@ -232,9 +273,11 @@ private:
 
     Whitened<T> w_;
     int threads_;
-    Vector m_, c_, p_, q_;      // (k, k), (k, k), (N), (N)
-    double fresh_trace_ = 0.0;  // tr C when p and q were last made afresh
-    i64 stale_ = 0;             // changes since
+    Vector m_, c_, bt_, p_, q_;  // (k, k), (k, k), Bᵀ (k, m), (N), (N)
+    Vector root_;                // RᵀR = C when it was made from M
+    bool seen_ = false;          // p and q are those of C
+    double fresh_trace_ = 0.0;   // tr C when p and q were last made afresh
+    i64 stale_ = 0;              // changes since
     std::vector<RankOne> changes_;
     Vector vectors_;  // B u and B v of every change
 };
@@ -398,13 +441,15 @@ Rows pick_at_random(const Information<T>& info, i64 n_rows, i64 count, int n_thr
     return picks;
 }
 
+// A swap has to save a millionth of the loss, and more of tr C than rounding does.
+double worth(double loss, double trace) { return 1e-6 * loss + 1e-10 * trace; }
+
 // Swaps inside a group among the rows listed: the one with the largest gain comes in, the one with
 // the least loss goes out, until that is the same row in every group, or tr C is `enough`. tr C
 // falls with every swap. Returns their number.
 template <class T>
 i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, const Tick& tick,
                    Information<T>& info, Membership& set) {
-    constexpr double kHelps = 1e-6;  // least part of a loss that a swap has to avoid
     const i64 count = static_cast<i64>(rows.size());
     std::vector<bool> settled(at(groups));
     for (i64 swaps = 0;;) {
@@ -417,7 +462,7 @@ i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, c
         if (best.empty()) return swaps;
         const i64 in = best.front(), group = set.group(rows[at(in)]);
         info.add(best, tick, set.size());
-        const double stays = info.loss(in) * (1.0 - kHelps);
+        const double stays = info.loss(in) - worth(info.loss(in), info.trace());
         const Rows least = top_rows(count, 1, n_threads, [&](i64 i) {
             const i64 row = rows[at(i)];
             return set.removable(row) && set.group(row) == group ? 1.0 / info.loss(i) : -1.0;
@@ -436,15 +481,51 @@ i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, c
     }
 }
 
-// Rounds of exchanges between the rows chosen and those of largest gain, over all and in each group,
-// until a round changes nothing.
+// Every row in turn leaves and the best one of its group comes in, until none but itself does, or
+// tr C is `enough`. Returns the number of swaps.
+template <class T>
+i64 sweep_among(const Rows& rows, double enough, int n_threads, const Tick& tick,
+                Information<T>& info, Membership& set) {
+    const i64 count = static_cast<i64>(rows.size());
+    const i64 movable =
+        std::count_if(rows.begin(), rows.end(), [&](i64 row) { return set.removable(row); });
+    i64 swaps = 0, since = 0;  // rows tried since the last swap
+    Vector gains;
+    for (i64 i = 0; since < movable && info.trace() > enough; i = (i + 1) % count) {
+        const i64 row = rows[at(i)];
+        if (!set.removable(row)) continue;
+        tick(set.size());
+        ++since;
+        const double stays = info.loss(i);
+        if (std::isinf(stays)) continue;
+        info.gains_without(i, gains);
+        const Rows best = top_rows(count, 1, n_threads, [&](i64 j) {
+            const i64 other = rows[at(j)];
+            return !set.chosen(other) && set.group(other) == set.group(row) ? gains[at(j)] : -1.0;
+        });
+        if (best.empty() || !(gains[at(best.front())] > stays + worth(stays, info.trace())))
+            continue;
+        info.add(best, tick, set.size());  // first, so that M never comes near to singular
+        info.remove(i, tick, set.size());
+        set.remove(row);
+        set.add(rows[at(best.front())]);
+        ++swaps;
+        since = 0;
+    }
+    return swaps;
+}
+
+// Rounds of exchanges between the rows chosen and those of largest gain, over all and in each
+// group, until a round changes nothing.
 template <class T>
 i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& tick,
              Information<T>& info, Membership& set) {
-    constexpr i64 kCandidates = 256, kPerRow = 2;  // at least; and a part 1 / kPerRow of the rows chosen
+    constexpr i64 kCandidates = 2048, kPerRow = 2;  // at least; and 1 / kPerRow of the rows chosen
+    constexpr i64 kSwept = 4096;  // rows chosen, at most, of which every one is tried
     const auto outside = [&](i64 i) { return !set.chosen(i) && set.group(i) >= 0; };
     for (i64 all = 0;;) {
         if (info.trace() <= enough) return all;
+        info.see(tick, set.size());
         Rows rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
                              [&](i64 i) { return outside(i) ? info.gain(i) : -1.0; });
         Rows first(at(groups), -1);  // of largest gain in its group
@@ -460,10 +541,11 @@ i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& t
         if (rows.front() < 0) rows.erase(rows.begin());
         std::vector<T> storage;
         Information<T> local = info.among(rows, storage);
-        const i64 swaps = exchange_among(rows, groups, enough, n_threads, tick, local, set);
+        i64 swaps = exchange_among(rows, groups, enough, n_threads, tick, local, set);
+        if (set.size() <= kSwept) swaps += sweep_among(rows, enough, n_threads, tick, local, set);
         if (swaps == 0) return all;
         all += swaps;
-        info.adopt(local, tick, set.size());
+        info.adopt(local);
     }
 }
 
@@ -473,7 +555,7 @@ template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& o, const DesignConstraints& constraints,
                  const Rows& start, int n_threads, const Tick& tick) {
     const i64 n_rows = w.z.rows;
-    Information<T> info(w, o.ridge, n_threads, tick);
+    Information<T> info(w, o.ridge, n_threads);
     Membership set(n_rows, constraints);
     Design design{constraints.include, 0};
     for (const i64 i : start) set.add(i);
@@ -481,6 +563,7 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const DesignConstraints&
     info.add(design.rows, tick, set.size());
     while (set.size() < o.n) {
         tick(set.size());
+        info.see(tick, set.size());
         const i64 count = std::min(o.block, o.n - set.size());
         const Rows picks = o.sampler == Sampler::kGreedy
                                ? pick_greedily(info, n_rows, count, n_threads, tick, set)
@@ -493,13 +576,12 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const DesignConstraints&
         constexpr double kMild = 2.0, kRegular = 1e6;
         const auto groups = static_cast<i64>(constraints.quota.size());
         // A bad start is refined with the ridge first: it keeps C small while bad rows leave.
-        bool regular = info.drop_ridge(o.ridge, kMild, tick, set.size());
+        bool regular = info.drop_ridge(o.ridge, kMild);
         if (!regular) {
             design.swaps += exchange(n_rows, groups, 0.0, n_threads, tick, info, set);
-            regular = info.drop_ridge(o.ridge, kRegular, tick, set.size());
+            regular = info.drop_ridge(o.ridge, kRegular);
         }
-        if (regular)
-            design.swaps += exchange(n_rows, groups, o.enough, n_threads, tick, info, set);
+        if (regular) design.swaps += exchange(n_rows, groups, o.enough, n_threads, tick, info, set);
         design.rows.clear();
         for (i64 i = 0; i < n_rows; ++i)
             if (set.chosen(i)) design.rows.push_back(i);

@@ -6,10 +6,10 @@
 #include <functional>
 #include <numeric>
 
+#include "skmm/dense.hpp"
 #include "skmm/kernels.hpp"
 #include "skmm/memory.hpp"
 #include "skmm/products.hpp"
-#include "skmm/dense.hpp"
 
 namespace skmm {
 namespace {
@@ -18,16 +18,16 @@ using i64 = std::int64_t;
 using Vector = std::vector<double>;
 
 // Chosen by passes on the GMM of the paper, digits and text; see bench/NOTES.md.
-constexpr double kFirstStep = 1e3;   // times 1 / Σ_ij b_ij²
-constexpr double kGrowth = 4.0;      // of the step after one iteration at a centre; 2 after two
-constexpr double kLastStep = 1e12;   // times the first
-constexpr double kSettled = 0.5;     // of the first residual at a centre: go on to the next
-constexpr int kPatience = 12;        // iterations at a centre at most
-constexpr double kFalling = 0.5;     // of φ at the last centre: a bound is not needed yet
-constexpr double kFlat = 0.05;       // of the slope at its start, where a line search ends
-constexpr double kLongest = 1e3;     // part of a Newton step
-constexpr double kDropped = 0.1;     // least part of u that is worth a pass at a new centre
-constexpr double kRidge = 1e-11;     // of its trace, added to the Hessian
+constexpr double kFirstStep = 1e3;  // times 1 / Σ_ij b_ij²
+constexpr double kGrowth = 4.0;     // of the step after one iteration at a centre; 2 after two
+constexpr double kLastStep = 1e12;  // times the first
+constexpr double kSettled = 0.5;    // of the first residual at a centre: go on to the next
+constexpr int kPatience = 12;       // iterations at a centre at most
+constexpr double kFalling = 0.5;    // of φ at the last centre: a bound is not needed yet
+constexpr double kFlat = 0.05;      // of the slope at its start, where a line search ends
+constexpr double kLongest = 1e3;    // part of a Newton step
+constexpr double kDropped = 0.1;    // least part of u that is worth a pass at a new centre
+constexpr double kRidge = 1e-11;    // of its trace, added to the Hessian
 constexpr i64 kSampleLeast = 4096, kSamplePerCol = 16;  // rows in the Hessian
 
 double inner(const Vector& a, const Vector& b) {
@@ -45,8 +45,7 @@ public:
           threads_(n_threads),
           tick_(tick),
           root_(problem.weight, problem.weight + cols()),
-          target_(root_.size()),
-          parts_(static_cast<std::size_t>(ceil_div(rows(), kSumBlock) * cols())) {
+          target_(root_.size()) {
         for (double& w : root_) w = std::sqrt(w);
         for (std::size_t j = 0; j < root_.size(); ++j) target_[j] = problem.target[j] * root_[j];
     }
@@ -58,13 +57,8 @@ public:
 
     // p = Bᵀs, one pass over the rows where s is not zero.
     Vector moments(const Vector& s) {
-        for_slices([&](i64 first, i64 last) {
-            kernels().of<T>().weighted_squares(problem_.y.row(first), last - first, cols(),
-                                               s.data() + first,
-                                               parts_.data() + first / kSumBlock * cols());
-        });
         Vector p(root_.size());
-        for (std::size_t e = 0; e < parts_.size(); ++e) p[e % p.size()] += parts_[e];
+        column_squares(problem_.y, s.data(), threads_, counting(), p.data());
         for (std::size_t j = 0; j < p.size(); ++j) p[j] *= root_[j];
         return p;
     }
@@ -73,10 +67,20 @@ public:
     void combine(const Vector& u, Vector& g) {
         Vector scaled(u.size());
         std::transform(u.begin(), u.end(), root_.begin(), scaled.begin(), std::multiplies<>());
-        for_slices([&](i64 first, i64 last) {
-            kernels().of<T>().square_dots(problem_.y.row(first), last - first, cols(),
-                                          scaled.data(), g.data() + first);
-        });
+        constexpr i64 kSlice = 64 * kSumBlock;
+        const Tick tick = counting();
+        for (i64 row = 0; row < rows(); row += kSlice) {
+            tick(row);
+            for_blocks(std::min(kSlice, rows() - row), threads_, [&](i64 first, i64 last) {
+                kernels().of<T>().square_dots(problem_.y.row(row + first), last - first, cols(),
+                                              scaled.data(), g.data() + row + first);
+            });
+        }
+    }
+
+    Vector unscaled(Vector p) const {
+        for (std::size_t j = 0; j < p.size(); ++j) p[j] /= root_[j];
+        return p;
     }
 
     // t - p, zero where p is enough: half the multipliers that p asks for.
@@ -130,22 +134,15 @@ public:
     }
 
 private:
-    template <class F>
-    void for_slices(const F& f) {
-        constexpr i64 kSlice = 64 * kSumBlock;
-        for (i64 row = 0; row < rows(); row += kSlice) {
-            tick_(static_cast<i64>(passes_));
-            for_blocks(std::min(kSlice, rows() - row), threads_,
-                       [&](i64 first, i64 last) { f(row + first, row + last); });
-        }
+    Tick counting() {  // of one more pass
         ++passes_;
+        return [this](i64) { tick_(passes_); };
     }
 
     const MomentProblem<T>& problem_;
     int threads_;
     const Tick& tick_;
     Vector root_, target_;  // √w, √w t
-    Vector parts_;
     i64 passes_ = 0;
 };
 
@@ -182,8 +179,7 @@ public:
             inside += settle(ray, group, a, 0.0, tau).inside;
             for_blocks(group.last - group.first, threads_, [&](i64 first, i64 last) {
                 for (i64 i = group.first + first; i < group.first + last; ++i) {
-                    const double v =
-                        ray.centre[i] + ray.step * (ray.g[i] + a * ray.d[i]) - tau;
+                    const double v = ray.centre[i] + ray.step * (ray.g[i] + a * ray.d[i]) - tau;
                     x[static_cast<std::size_t>(i)] = std::min(std::max(v, 0.0), cap_);
                 }
             });
@@ -301,9 +297,8 @@ void move_towards(double a, const Vector& y, int n_threads, Vector& x) {
 }
 
 bool one_feasible_point(const Groups& groups) {
-    return std::all_of(groups.begin(), groups.end(), [](const Group& g) {
-        return g.count == 0 || g.count == g.last - g.first;
-    });
+    return std::all_of(groups.begin(), groups.end(),
+                       [](const Group& g) { return g.count == 0 || g.count == g.last - g.first; });
 }
 
 }  // namespace
@@ -327,6 +322,7 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
     const auto done = [&] { return !(value - lower > enough); };
     const auto finish = [&] {
         std::copy(best.begin(), best.end(), s);
+        fit.moments = problem.unscaled(best_p);
         fit.objective = value;
         fit.gap = std::max(value - lower, 0.0);
         fit.converged = done();
@@ -337,8 +333,7 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
 
     Line line(given.groups, given.cap, problem.rows(), n_threads);
     Vector centre = best, x = best, g(n_rows), d(n_rows), p = best_p, u(k), h;
-    double step = kFirstStep /
-                  problem.curvature(problem.rows(), [](i64) { return true; }, h);
+    double step = kFirstStep / problem.curvature(problem.rows(), [](i64) { return true; }, h);
     const double last_step = step * kLastStep;
     const auto strictly_inside = [&](i64 i) {
         const double xi = x[static_cast<std::size_t>(i)];
@@ -354,8 +349,7 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
     };
     const auto residual = [&](const Vector& r) {
         double sum = 0.0;
-        for (std::size_t j = 0; j < k; ++j)
-            sum += squared(u[j] > 0.0 ? r[j] : std::max(r[j], 0.0));
+        for (std::size_t j = 0; j < k; ++j) sum += squared(u[j] > 0.0 ? r[j] : std::max(r[j], 0.0));
         return std::sqrt(sum);
     };
     const auto bound = [&] {  // the dual for step = ∞
@@ -399,8 +393,8 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
         }
         const double steep = slope(du, 0.0).first;
         advance(du, steep >= 0.0 ? 0.0 : search(steep, kDropped - 1.0, 0.0, -0.5, [&](double a) {
-            return slope(du, a);
-        }));
+                    return slope(du, a);
+                }));
         visit();
     };
 

@@ -12,10 +12,10 @@ namespace {
 
 using i64 = std::int64_t;
 
-constexpr i64 kBlock = 128;      // rows multiplied together: a panel of them fills half of L1
-constexpr i64 kSums = 32;        // partial sums, added in order: the same bits for any team
-constexpr i64 kRoom = 1 << 25;   // numbers in all of these, for which there may be fewer of them
-constexpr i64 kWork = 1 << 28;   // products of a part between two ticks
+constexpr i64 kBlock = 128;     // rows multiplied together: a panel of them fills half of L1
+constexpr i64 kSums = 32;       // partial sums, added in order: the same bits for any team
+constexpr i64 kRoom = 1 << 25;  // numbers in all of these, for which there may be fewer of them
+constexpr i64 kWork = 1 << 28;  // products of a part between two ticks
 
 i64 panels(i64 k) { return ceil_div(k, kPanel); }
 
@@ -91,9 +91,13 @@ void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& 
     }
 }
 
-template <class T>
-void row_norms(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
-               const Tick& tick, double* q) {
+namespace {
+
+// Calls f(first, n, p, y) for the products of rows [first, first + n) with panel p of D: y (n,
+// kPanel), zeros beyond the last column of D.
+template <class T, class F>
+void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
+                  const Tick& tick, const F& f) {
     const i64 k = z.cols, width = panels(d.cols) * kPanel;
     const Scratch<double> strips(k * width);  // D as (panels, k, kPanel)
     for (i64 p = 0; p < panels(d.cols); ++p) {
@@ -115,30 +119,68 @@ void row_norms(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d
             const i64 first = from + b * kBlock, n = std::min(kBlock, from + here - first);
             for (i64 i = 0; i < n; ++i) {
                 const T* row = z.row(rows == nullptr ? first + i : rows[first + i]);
-                std::transform(row, row + k, x + i * k,
-                               [](T v) { return static_cast<double>(v); });
+                std::transform(row, row + k, x + i * k, [](T v) { return static_cast<double>(v); });
             }
-            std::fill_n(q + first, n, 0.0);
             for (i64 p = 0; p < panels(d.cols); ++p) {
                 std::fill_n(y, n * kPanel, 0.0);
                 kernels().any.gemm_panel(x, k, 1, n, static_cast<int>(k),
                                          strips.data() + p * k * kPanel, y, kPanel);
-                kernels().any.add_norms(y, n, q + first);
+                f(first, n, p, y);
             }
         });
     }
 }
 
+}  // namespace
+
 template <class T>
-void row_norms(MatrixView<T> z, MatrixView<double> d, int n_threads, const Tick& tick, double* q) {
-    row_norms(z, nullptr, z.rows, d, n_threads, tick, q);
+void row_norms(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
+               const Tick& tick, double* q) {
+    for_products(z, rows, count, d, n_threads, tick, [&](i64 first, i64 n, i64 p, const double* y) {
+        if (p == 0) std::fill_n(q + first, n, 0.0);
+        kernels().any.add_norms(y, n, q + first);
+    });
 }
 
-#define SKMM_PRODUCTS(T)                                                                        \
-    template void second_moment(MatrixView<T>, const double*, int, const Tick&, double*);       \
-    template void row_norms(MatrixView<T>, MatrixView<double>, int, const Tick&, double*);      \
+template <class T>
+void multiply(MatrixView<T> z, const i64* rows, MatrixView<double> d, int n_threads,
+              const Tick& tick, MutableMatrixView<T> out) {
+    for_products(z, rows, out.rows, d, n_threads, tick,
+                 [&](i64 first, i64 n, i64 p, const double* y) {
+                     const i64 used = std::min<i64>(kPanel, d.cols - p * kPanel);
+                     for (i64 i = 0; i < n; ++i)
+                         std::transform(y + i * kPanel, y + i * kPanel + used,
+                                        out.row(first + i) + p * kPanel,
+                                        [](double v) { return static_cast<T>(v); });
+                 });
+}
+
+template <class T>
+void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick& tick, double* p) {
+    constexpr i64 kSlice = 64;
+    const i64 k = y.cols, blocks = ceil_div(y.rows, kSumBlock);
+    const Scratch<double> parts(kSlice * k);
+    const std::vector<double> ones(s == nullptr ? kSumBlock : 0, 1.0);
+    std::fill_n(p, k, 0.0);
+    for (i64 from = 0; from < blocks; from += kSlice) {
+        tick(from * kSumBlock);
+        const i64 here = std::min(kSlice, blocks - from);
+        parallel_blocks(here, n_threads, [&](i64 b, int) {
+            const i64 first = (from + b) * kSumBlock, n = std::min(kSumBlock, y.rows - first);
+            kernels().of<T>().weighted_squares(
+                y.row(first), n, k, s == nullptr ? ones.data() : s + first, parts.data() + b * k);
+        });
+        for (i64 e = 0; e < here * k; ++e) p[e % k] += parts.data()[e];
+    }
+}
+
+#define SKMM_PRODUCTS(T)                                                                          \
+    template void second_moment(MatrixView<T>, const double*, int, const Tick&, double*);         \
     template void row_norms(MatrixView<T>, const i64*, i64, MatrixView<double>, int, const Tick&, \
-                            double*);
+                            double*);                                                             \
+    template void multiply(MatrixView<T>, const i64*, MatrixView<double>, int, const Tick&,       \
+                           MutableMatrixView<T>);                                                 \
+    template void column_squares(MatrixView<T>, const double*, int, const Tick&, double*);
 SKMM_PRODUCTS(float)
 SKMM_PRODUCTS(double)
 

@@ -7,6 +7,7 @@ from .design import VOptimal, v_optimal
 from .diagnose import Diagnosis, diagnose
 from .draw import draw
 from .moments import MomentMatch, match_moments
+from .plan import Plan, plan
 from .pool import Moments, moments
 from .select import select
 from .selection import Selection
@@ -29,6 +30,7 @@ __all__ = [
     "GroupedSign",
     "MomentMatch",
     "Moments",
+    "Plan",
     "Selection",
     "Sketch",
     "SparseSign",
@@ -37,6 +39,7 @@ __all__ = [
     "draw",
     "match_moments",
     "moments",
+    "plan",
     "select",
     "v_optimal",
 ]

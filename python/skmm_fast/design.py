@@ -15,7 +15,7 @@ from ._progress import bar
 from ._quotas import Quotas, labels, quotas
 from ._validate import Indices
 from .pool import Pool
-from .relaxation import TOL, Relaxation, relax
+from .relaxation import TOL, Relaxation, candidates, relax
 from .walk import draw_along
 
 SAMPLERS = ("greedy", "linear", "exp")
@@ -77,8 +77,8 @@ def v_optimal(
         (where one is computed): the best row comes in, the least useful goes out
     seed : of the random samplers, and of the draw
     tol : relative gap at which the relaxation ends
-    route : "auto" takes the one of fewer operations; the relaxation only for n > 10 rank(Z), where
-        the draw loses little
+    route : "auto" takes the one of fewer operations; the relaxation only for n > 2 rank(Z), without
+        `refine` n > 10 rank(Z): fewer rows drawn lose much
     y, per_class : (N,) labels and how many rows of each: "proportional" (to the classes' sizes),
         "balanced", or a mapping of classes to their counts (0 where absent)
     include, exclude : rows that must and must not be chosen; with per_class, inside its counts
@@ -110,7 +110,7 @@ def v_optimal(
             stacklevel=2,
         )
     if route == "auto":
-        route = best_route(n_rows, pool.Z.shape[1], rank, n, block, sampler)
+        route = best_route(n_rows, pool.Z.shape[1], rank, n, block, sampler, refine)
     relaxed: Relaxation | None = None
     if bound or route == "relaxation":
         with bar("relaxation", 1, progress, "solved"):
@@ -137,25 +137,21 @@ def v_optimal(
 
 
 def best_route(
-    n_rows: int, m: int, rank: int, n: int, block: int = 1, sampler: str = "greedy"
+    n_rows: int, m: int, rank: int, n: int, block: int, sampler: str, refine: bool
 ) -> str:
     """The route of fewer operations: a choice that no clock enters, so that it is the same
     everywhere."""
-    if sampler != "greedy" or n <= 10 * rank:
+    if sampler != "greedy" or n <= (2 if refine else 10) * rank:
         return "greedy"
     return min(ROUTES[1:], key=lambda route: operations(route, n_rows, m, n, block))
 
 
 def operations(route: str, n_rows: int, m: int, n: int, block: int = 1) -> float:
-    """About how many multiplications and additions a route takes, those of matrix products counted
-    as a quarter: they run four times as fast. Measured in bench/bench_scale.py."""
-    everywhere = n_rows * m * m  # ‖Cw‖² of all rows, 2 m² flops each
-    if route == "relaxation":
-        some = min(n_rows, 5 * n + 1000)
-        return (2 * 8 * everywhere + 50 * 3 * some * m * m) / 4
-    if block == 1:
-        return 4.0 * n_rows * m * n
-    return n / block * min(4.0 * block * n_rows * m, everywhere)
+    """About how many multiplications and additions a route takes. In products of matrices they run
+    four times as fast as elsewhere, and are counted as a quarter."""
+    if route == "relaxation":  # four rounds of all rows, twenty steps of candidates in each
+        return (4 * 2 * n_rows + 4 * 20 * 3 * candidates(n_rows, n)) * m * m / 4
+    return n / block * n_rows * m * min(4 * block, m)
 
 
 def polish(

@@ -18,7 +18,7 @@ from ._progress import bar
 from ._quotas import Quotas, quotas
 from ._scratch import room
 from ._stream import is_mapped
-from ._validate import Array, Floats, inclusion_probabilities
+from ._validate import Floats, inclusion_probabilities
 from .pool import Pool, times
 
 WEIGHTINGS = ("paper", "relative")
@@ -114,25 +114,26 @@ def match_moments(
         scratch_dir = tempfile.gettempdir()
     free, groups = allowed.free()
     some = free if allowed.constrained else None
-    Y = times(pool.Z, V, some, room((len(free), mom.rank), pool.Z.dtype, scratch_dir))
-    include = times(pool.Z, V, allowed.include)
-    total = _column_squares(Y) + _column_squares(include)
+    Y = times(pool.Z, V, some, threads, room((len(free), mom.rank), pool.Z.dtype, scratch_dir))
+    include = times(pool.Z, V, allowed.include, threads)
+    fixed = _core.column_squares(include, threads)
+    total = _core.column_squares(Y, threads) + fixed
     if allowed.constrained:
-        total += _column_squares(times(pool.Z, V, _validate.others(n_rows, free, allowed.include)))
+        never = times(pool.Z, V, _validate.others(n_rows, free, allowed.include), threads)
+        total += _core.column_squares(never, threads)
     eigenvalues = total / n_rows  # of the Y stored: uniform s matches them exactly
     weight = np.ones_like(eigenvalues) if weighting == "paper" else eigenvalues**-2
-    target = eigenvalues / c_s - _column_squares(include) / n
+    target = eigenvalues / c_s - fixed / n
     with bar("match moments", 2 * max_iter, progress, "passes") as tick:
-        s[free], objective, start, gap, converged, n_passes, objectives, gaps, seconds = (
+        s[free], objective, start, gap, converged, n_passes, reached, objectives, gaps, seconds = (
             _core.match_moments(
                 Y, target, weight, 1 / n, groups, s[free], tol, max_iter, threads, tick, callback
             )
         )
     to_z = unit**-4 if weighting == "paper" else 1.0
-    reached = _column_squares(Y, s[free]) + _column_squares(include) / n
     return MomentMatch(
         s=s,
-        gamma=np.maximum(1 / c_s, reached / eigenvalues),
+        gamma=np.maximum(1 / c_s, (reached + fixed / n) / eigenvalues),
         objective=objective * to_z,
         start_objective=start * to_z,
         gap=gap * to_z,
@@ -170,12 +171,3 @@ def _start(init: Any, allowed: Quotas, n_rows: int, seed: int) -> Floats:
         else:
             s[free[a + _core.draw_subset(size, count, seed, g)]] = 1 / n
     return s
-
-
-def _column_squares(Y: Array, s: Floats | None = None) -> Floats:
-    """Σ_i s_i y_ij² in float64, s = 1 where None."""
-    total = np.zeros(Y.shape[1])
-    for rows in _validate.row_blocks(Y):
-        squares = np.square(Y[rows], dtype=np.float64)
-        total += squares.sum(axis=0) if s is None else s[rows] @ squares
-    return total

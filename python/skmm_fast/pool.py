@@ -64,12 +64,13 @@ def _spectrum(Z: Array, name: str, n_threads: int) -> Moments:
     )
 
 
-def times(Z: Array, B: Floats, rows: Indices | None = None, out: Array | None = None) -> Array:
+def times(
+    Z: Array, B: Floats, rows: Indices | None, threads: int, out: Array | None = None
+) -> Array:
     """Z[rows] B in float64, stored in Z's dtype: (N, m) times (m, k); all rows where None."""
-    count = len(Z) if rows is None else len(rows)
-    out = np.empty((count, B.shape[1]), Z.dtype) if out is None else out
-    for some in _validate.row_blocks(out):
-        out[some] = Z[some if rows is None else rows[some]].astype(np.float64) @ B
+    if out is None:
+        out = np.empty((len(Z) if rows is None else len(rows), B.shape[1]), Z.dtype)
+    _core.multiply(Z, np.ascontiguousarray(B), rows, out, threads)
     return out
 
 
@@ -126,7 +127,7 @@ class Pool:
             block = self.Z[rows].astype(np.float64) @ B
             M += block.T @ block
         L = np.linalg.cholesky(M / len(self.Z))
-        return Whitened(times(self.Z, np.linalg.solve(L, B.T).T), np.eye(k))
+        return Whitened(times(self.Z, np.linalg.solve(L, B.T).T, None, 1), np.eye(k))
 
     def trace_and_largest(self, S: Indices, ridge: float = 0.0) -> tuple[float, float]:
         """Trace and largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are those of

@@ -17,8 +17,8 @@ from ._validate import Floats, Indices
 from .pool import Pool, Whitened
 
 TOL = 5e-3
-MAX_ROUNDS = 30  # of all rows
-MAX_STEPS = 100  # of a round, among the rows that matter
+MAX_ROUNDS = 30  # of all rows; four are usual
+MAX_STEPS = 100  # of a round, among the rows that matter; twenty are usual
 CANDIDATES = 4, 1000  # rows of a group that join a round: so many times its count, and some more
 
 
@@ -28,6 +28,11 @@ class Relaxation:
     value: float  # f(s)
     lower_bound: float  # f is nowhere less, nor is tr(Σ̃ Σ̃_S⁻¹) of any rows S that are allowed
     n_rounds: int  # evaluations over all rows
+
+
+def candidates(n_rows: int, n: int) -> int:
+    """About how many rows a round runs on."""
+    return min(n_rows, 2 * (CANDIDATES[0] * n + CANDIDATES[1]))
 
 
 def lower_bound(pool: Pool, n: int, n_threads: int | None = None) -> float:
@@ -95,13 +100,13 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
             if C_next is not None or len(active) == len(s):
                 break
             active = np.arange(len(s))  # the candidates do not span Z
-        if C_next is None or np.trace(C_next) > f * (1 - 1e-12):
+        if C_next is None or (n_rounds > 1 and np.trace(C_next) > f * (1 - 1e-12)):
             break
         s[:] = 0.0
         s[active] = s_active
         C = C_next
     exact = 1e-9 if W.A is pool.Z else 16 * float(np.finfo(W.A.dtype).eps)  # a W stored is rounded
-    return Relaxation(put(s).copy(), f, best * (1 - exact), n_rounds)
+    return Relaxation(put(s).copy(), float(np.trace(C)), best * (1 - exact), n_rounds)
 
 
 def _support(
@@ -116,7 +121,7 @@ def _support(
 
 
 def _active(s: Floats, q: Floats, groups: list[tuple[int, int]], edges: Indices) -> Indices:
-    """Rows of positive s, unless these are nearly all, and those of largest q."""
+    """Rows of largest q; and those of positive s, or as many evenly spaced where s is uniform."""
     chosen = []
     for (a, b), (size, count) in zip(pairwise(edges), groups, strict=True):
         if count == 0:
@@ -127,7 +132,9 @@ def _active(s: Floats, q: Floats, groups: list[tuple[int, int]], edges: Indices)
             continue
         top = np.argpartition(q[a:b], size - wanted)[size - wanted :]
         support = np.flatnonzero(s[a:b])
-        chosen.append(a + (np.union1d(top, support) if len(support) < size / 2 else np.sort(top)))
+        if len(support) == size:
+            support = np.arange(0, size, size // wanted)
+        chosen.append(a + np.union1d(top, support))
     return np.concatenate(chosen)
 
 

@@ -51,7 +51,7 @@ def test_objective_and_refinement(seed):
         assert result.ridge == 0
         assert result.objective == pytest.approx(v_optimality(Z, result.indices), rel=1e-9)
         assert result.lower_bound <= result.objective
-        assert result.route == "greedy"
+        assert result.route in ("greedy", "relaxation")
     assert refined.objective <= plain.objective
     assert refined.lower_bound >= 0.9 * refined.objective
     # the row with the largest gain pushes out none of those chosen

@@ -20,7 +20,7 @@ LAYERS = [
     {"sketch", "pool", "draw"},
     {"relaxation", "walk"},
     {"moments", "design", "gradients"},
-    {"diagnose"},
+    {"diagnose", "plan"},
     {"plot"},
     {"selection"},
     {"select"},

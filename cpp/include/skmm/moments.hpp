@@ -1,7 +1,8 @@
 // Moment matching (SkMM, stage 2): a relaxed selection s whose weighted second moment dominates the
 // targets along every direction of the rotated sketch Y.
 //
-//     minimise φ(s) = Σ_j w_j [t_j - Σ_i s_i y_ij²]₊²   over  Π { 0 <= s_i <= cap, Σ_i s_i = count cap }
+//     minimise φ(s) = Σ_j w_j [t_j - Σ_i s_i y_ij²]₊²   over  Π { 0 <= s_i <= cap, Σ_i s_i = count
+//     cap }
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,9 @@ struct MomentFit {
     double objective = 0.0;  // φ at the returned s
     double start = 0.0;      // φ where it began
     double gap = 0.0;  // objective - (largest lower bound on φ seen); 0 <= φ(s) - min φ <= gap
-    bool converged = false;  // gap <= tol φ(start), or φ = 0 to rounding
-    std::int64_t passes = 0;  // over Y
+    bool converged = false;       // gap <= tol φ(start), or φ = 0 to rounding
+    std::int64_t passes = 0;      // over Y
+    std::vector<double> moments;  // (k) Σ_i s_i y_ij²
     // Of every iteration: φ, gap, and the seconds since the start.
     std::vector<double> objectives, gaps, seconds;
 };

@@ -11,13 +11,18 @@ namespace skmm {
 template <class T>
 void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& tick, double* m);
 
-// q_i = ‖z_iᵀD‖² of every row, D (k, d) row-major.
-template <class T>
-void row_norms(MatrixView<T> z, MatrixView<double> d, int n_threads, const Tick& tick, double* q);
-
-// The same of the rows listed, q_t that of row rows[t].
+// q_t = ‖z_iᵀD‖², i = rows[t] (i = t where rows is null), D (k, d).
 template <class T>
 void row_norms(MatrixView<T> z, const std::int64_t* rows, std::int64_t count, MatrixView<double> d,
                int n_threads, const Tick& tick, double* q);
+
+// out_t = z_iᵀD likewise, rounded to T.
+template <class T>
+void multiply(MatrixView<T> z, const std::int64_t* rows, MatrixView<double> d, int n_threads,
+              const Tick& tick, MutableMatrixView<T> out);
+
+// p_j = Σ_i s_i y_ij², s_i = 1 where s is null.
+template <class T>
+void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick& tick, double* p);
 
 }  // namespace skmm

@@ -1,0 +1,126 @@
+"""How long a selection takes here, and how much memory, before it is begun."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from . import _core, _validate
+from .design import best_route
+from .relaxation import candidates
+
+METHODS = ("v-optimal", "moment-matching")
+PASSES = 24  # over ZV that moment matching takes; 10 to 60 have been seen
+SWAPS = 0.5  # exchanges per row chosen that refinement makes, up to a thousand
+DRAWS = 8  # uniform draws of the diagnosis
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call of `select` is expected to take, the sketch apart. Within a factor of two."""
+
+    seconds: float
+    peak_bytes: int  # beside Z and what the process held before
+    scratch_bytes: int  # in scratch_dir
+    route: str  # of v-optimal selection: "greedy" or "relaxation"; else ""
+
+    def __str__(self) -> str:
+        scratch = f", {self.scratch_bytes / 1e9:.2g} GB of disk" if self.scratch_bytes else ""
+        return f"about {self.seconds:.2g} s, {self.peak_bytes / 1e9:.2g} GB of memory{scratch}"
+
+
+def plan(
+    n_samples: int,
+    sketch_dim: int,
+    n: int | float,
+    method: str = "v-optimal",
+    *,
+    dtype: Any = np.float32,
+    scratch: bool = False,
+    n_threads: int | None = None,
+) -> Plan:
+    """Expected seconds and memory of `select` for a Z of (n_samples, sketch_dim) in `dtype`.
+
+    The machine is timed for a tenth of a second, once per sketch_dim. How many passes a pool needs
+    is not known before: counts are those usual.
+
+    Parameters
+    ----------
+    n : rows to choose, an int or a share of n_samples
+    method : "v-optimal" or "moment-matching", with their default options
+    scratch : whether ZV goes to a file (`scratch_dir`, or Z is a memory map)
+
+    Raises
+    ------
+    TypeError, ValueError : naming the argument, what was expected and what came.
+    """
+    N = _validate.integer("n_samples", n_samples, 1)
+    m = _validate.integer("sketch_dim", sketch_dim, 1)
+    n = _validate.count(n, N)
+    _validate.choice("method", method, METHODS)
+    item = np.dtype(dtype).itemsize
+    speed = measure(m, item, _validate.threads(n_threads))
+
+    active, moment = candidates(N, n), m * m  # multiplications and additions for one row
+    rounds = 4 * (2 * N + 20 * 3 * active) * moment / speed.flops + 4 * N * speed.row
+    swaps = min(SWAPS * n, 1000)
+    route, copy, rows = "", N * m * item, 0.0
+    seconds = N * moment / speed.flops + rounds  # Σ̃; the bound, which the diagnosis needs
+    seconds += (DRAWS + 1) * (2 * n * moment / speed.flops + N * speed.row / 8)
+    memory = 8 * 8 * N + 2 * active * m * item
+    if method == "v-optimal":
+        route = best_route(N, m, m, n, 1, "greedy", True)
+        if route == "greedy":
+            seconds += n * max(copy / speed.bytes, 4 * N * m / (speed.flops / 4))
+        seconds += 2 * 4 * N * moment / speed.flops + N * speed.row
+        rows = swaps * 3 * 4 * m * (3 * n + 2048) / (speed.flops / 4)
+    else:
+        seconds += 2 * N * moment / speed.flops + PASSES * (copy / speed.bytes + N * speed.row / 4)
+        memory = max(memory, 8 * 9 * N) + (0 if scratch else copy)
+    return Plan(
+        seconds=seconds + rows,
+        peak_bytes=int(memory + 16 * moment * 32 + 2e7),
+        scratch_bytes=copy if scratch and method == "moment-matching" else 0,
+        route=route,
+    )
+
+
+@dataclass(frozen=True)
+class Speed:
+    flops: float  # per second, in products of matrices of this width
+    bytes: float  # per second, in passes over rows of this width
+    row: float  # seconds per row of what NumPy does with a vector of doubles in a round
+
+
+@cache
+def measure(m: int, item: int, threads: int) -> Speed:
+    rows = max(2**25 // (m * item), 256)
+    Z = np.ones((rows, m), np.float32 if item == 4 else np.float64)
+    some = Z[: max(2**26 // m**2, 128)]
+    s = np.full(rows, 1 / rows)
+    square = 2.0 * len(some) * m * max(m, 32)
+    target, groups = np.zeros(m), [(rows, rows)]
+
+    def by_moments() -> None:  # one pass
+        _core.match_moments(Z, target, target + 1, 1 / rows, groups, s, 1.0, 0, threads)
+
+    v = np.linspace(0, 1, 200_000)
+    return Speed(
+        flops=square / _fastest(lambda: _core.row_norms(some, np.eye(m), None, threads)),
+        bytes=Z.nbytes / _fastest(by_moments),
+        row=8 * _fastest(lambda: np.argpartition(v, 1000)) / len(v),
+    )
+
+
+def _fastest(call: Callable[[], object], times: int = 4) -> float:
+    def seconds() -> float:
+        began = time.perf_counter()
+        call()
+        return time.perf_counter() - began
+
+    return min(seconds() for _ in range(times))
