@@ -5,16 +5,32 @@
 #include <utility>
 
 #include "check.hpp"
+#include "skmm/dense.hpp"
 #include "skmm/design.hpp"
 #include "skmm/draw.hpp"
 #include "skmm/moments.hpp"
 #include "skmm/philox.hpp"
+#include "skmm/products.hpp"
 #include "skmm/simplex.hpp"
 
 using namespace skmm;
 using std::int64_t;
 
 static const Tick kQuiet = [](int64_t) {};
+static const Watch kGoOn = [](int64_t, double, double) { return true; };
+
+// W itself as the rows, with B = I.
+struct Identity {
+    explicit Identity(int64_t k) : k(k), b(k * k) {
+        for (int64_t d = 0; d < k; ++d) b[d * k + d] = 1.0;
+    }
+    Whitened<double> of(const std::vector<double>& w) const {
+        const auto n = static_cast<int64_t>(w.size()) / k;
+        return {{w.data(), n, k, k}, {b.data(), k, k, k}};
+    }
+    int64_t k;
+    std::vector<double> b;
+};
 
 TEST(projection_is_feasible_and_optimal) {
     for (unsigned seed = 0; seed < 50; ++seed) {
@@ -97,11 +113,11 @@ TEST(moment_matching_falls_and_its_gap_holds) {
         for (std::size_t e = 0; e < y.size(); ++e)
             target[e % k] += static_cast<double>(y[e]) * y[e] / n_rows / c_s;
         const MomentProblem<float> problem{
-            {y.data(), n_rows, k, k}, target.data(), weight.data(), 1.0 / n, n};
+            {y.data(), n_rows, k, k}, target.data(), weight.data(), 1.0 / n, {{0, n_rows, n}}};
         std::vector<double> first(n_rows, 1.0 / n_rows), second = first;
-        const MomentFit fit = match_moments(problem, 1e-8, 2000, 1, kQuiet, first.data());
-        const MomentFit same = match_moments(problem, 1e-8, 2000, 3, kQuiet, second.data());
-        CHECK(fit.converged && fit.gap >= 0.0 && fit.gap <= 1e-8 * fit.objectives.front());
+        const MomentFit fit = match_moments(problem, 1e-8, 2000, 1, kQuiet, kGoOn, first.data());
+        const MomentFit same = match_moments(problem, 1e-8, 2000, 3, kQuiet, kGoOn, second.data());
+        CHECK(fit.converged && fit.gap >= 0.0 && fit.gap <= 1e-8 * fit.start);
         CHECK((fit.objective > fit.gap) == (c_s == 0.2));
         CHECK(std::is_sorted(fit.objectives.rbegin(), fit.objectives.rend()));
         CHECK(first == second && fit.objectives == same.objectives);
@@ -133,13 +149,65 @@ static double trace_inverse(const std::vector<double>& w, int64_t k, const std::
     return trace;
 }
 
+TEST(products_equal_their_definitions) {
+    const int64_t n = 301, k = 37, d = 40;
+    const std::vector<float> z = check::normals<float>(n * k);
+    const std::vector<double> by = check::normals<double>(k * d, 5);
+    std::vector<double> s(n), m(k * k), q(n), p(k);
+    for (int64_t i = 0; i < n; ++i) s[i] = static_cast<double>(i % 3) / 7.0;
+    std::vector<float> out(n * d);
+    const MatrixView<float> rows{z.data(), n, k, k};
+    const MatrixView<double> right{by.data(), k, d, d};
+    second_moment(rows, s.data(), 2, kQuiet, m.data());
+    row_norms(rows, nullptr, n, right, 2, kQuiet, q.data());
+    multiply(rows, nullptr, right, 2, kQuiet, MutableMatrixView<float>{out.data(), n, d, d});
+    column_squares(rows, s.data(), 2, kQuiet, p.data());
+    for (int64_t a = 0; a < k; ++a) {
+        for (int64_t b = 0; b < k; ++b) {
+            double sum = 0.0;
+            for (int64_t i = 0; i < n; ++i) sum += s[i] * double(z[i * k + a]) * z[i * k + b];
+            CHECK(std::abs(m[a * k + b] - sum) < 1e-9);
+            if (a == b) CHECK(std::abs(p[a] - sum) < 1e-9);
+        }
+    }
+    for (int64_t i = 0; i < n; ++i) {
+        double norm = 0.0;
+        for (int64_t c = 0; c < d; ++c) {
+            double x = 0.0;
+            for (int64_t j = 0; j < k; ++j) x += z[i * k + j] * by[j * d + c];
+            CHECK(std::abs(x - out[i * d + c]) < 1e-5);
+            norm += x * x;
+        }
+        CHECK(std::abs(norm - q[i]) < 1e-9 * norm);
+    }
+}
+
+TEST(bounded_step_meets_the_conditions_of_its_maximum) {
+    const int64_t k = 23;
+    for (unsigned seed = 0; seed < 40; ++seed) {
+        const std::vector<double> r = check::normals<double>(3 * k * k, seed);
+        const std::vector<double> g = check::normals<double>(k, seed + 100);
+        std::vector<double> h(k * k), u = check::normals<double>(k, seed + 200);
+        second_moment(MatrixView<double>{r.data(), 3 * k, k, k}, nullptr, 1, kQuiet, h.data());
+        for (double& x : u) x = std::max(x, 0.0);
+        const std::vector<double> d = bounded_step(h, g, u);
+        for (int64_t i = 0; i < k; ++i) {
+            double slope = g[i];
+            for (int64_t j = 0; j < k; ++j) slope -= h[i * k + j] * d[j];
+            CHECK(d[i] >= -u[i]);
+            CHECK(d[i] > -u[i] ? std::abs(slope) < 1e-9 : slope < 1e-9);
+        }
+    }
+}
+
 TEST(greedy_design_equals_brute_force) {
     const int64_t n_rows = 60, k = 5, n = 12;
     const std::vector<double> w = check::normals<double>(n_rows * k);
     const std::vector<std::int32_t> group(n_rows, 0);
-    const DesignOptions options{n, 1, Sampler::kGreedy, 0.1, 1.0, false, 0};
-    const Design design = v_optimal(MatrixView<double>{w.data(), n_rows, k, k}, options,
-                                    {group.data(), {n}, {}}, 2, kQuiet);
+    const DesignOptions options{n, 1, Sampler::kGreedy, 0.1, 1.0, false, 0.0, 0};
+    const Identity identity(k);
+    const Design design =
+        v_optimal(identity.of(w), options, {group.data(), {n}, {}}, {}, 2, kQuiet);
     std::set<int64_t> chosen;
     for (const int64_t row : design.rows) {
         int64_t best = -1;
@@ -166,11 +234,11 @@ TEST(exchange_improves_and_keeps_quotas) {
     std::vector<std::int32_t> group(n_rows);
     for (int64_t i = 0; i < n_rows; ++i) group[i] = i % 4 - 1;  // -1: never chosen
     const DesignConstraints constraints{group.data(), {5, 10, 15}, {1, 2}};
+    const Identity identity(k);
     double before = 0.0;
     for (const bool refine : {false, true}) {
-        const DesignOptions options{n, 3, Sampler::kGreedy, 0.1, 1.0, refine, 0};
-        const Design design =
-            v_optimal(MatrixView<double>{w.data(), n_rows, k, k}, options, constraints, 1, kQuiet);
+        const DesignOptions options{n, 3, Sampler::kGreedy, 0.1, 1.0, refine, 0.0, 0};
+        const Design design = v_optimal(identity.of(w), options, constraints, {}, 1, kQuiet);
         const std::set<int64_t> rows(design.rows.begin(), design.rows.end());
         int64_t counts[3] = {};
         for (const int64_t i : rows) {

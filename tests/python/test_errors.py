@@ -201,7 +201,6 @@ CASES = [
     ("short class", lambda: skmm.select(Z, 20, y=y, per_class={0: 18, 1: 2}), ValueError, "per_class: .* rows of class .*0.*, got a count of 18"),
     ("class excluded", lambda: skmm.select(Z, 6, y=y, per_class={0: 2, 1: 2, 2: 2}, exclude=np.flatnonzero(y == 1)), ValueError, "per_class: .* class .*1"),
     ("y of mixed types", lambda: skmm.select(Z, 6, y=np.array(["a", None] * 25, object), per_class="balanced"), TypeError, "y: expected labels that can be sorted"),
-    ("per_class of moments", lambda: skmm.select(Z, 6, "moment-matching", y=y, per_class="balanced"), ValueError, "per_class: expected method='v-optimal'"),
     # diagnose, Selection
     ("no indices", lambda: skmm.diagnose(Z, []), ValueError, "indices: expected at least one row"),
     ("indices twice", lambda: skmm.diagnose(Z, [1, 1]), ValueError, "indices: expected distinct rows, got 1"),

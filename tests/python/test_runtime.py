@@ -207,10 +207,11 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
         "skmm_fast.GroupedSign(40_000_000, 4096).apply(wide)",
         "skmm_fast.SparseSign(10**6, 512, 512).apply(wide[:256, :10**6])",
         "skmm_fast.Gaussian(300_000, 4096).apply(numpy.ones((600, 300_000), 'f4'))",
-        "skmm_fast.match_moments(Z * 0.8 ** numpy.arange(64, dtype='f4'), 1000, max_iter=10**9)",
-        "skmm_fast.v_optimal(Z, 100_000, bound=False)",
-        "skmm_fast.v_optimal(Z, 9000, block=3000, bound=False)",
-        "skmm_fast.v_optimal(Z, 9000, include=range(8000), bound=False)",
+        "skmm_fast.match_moments(numpy.tile(Z, (20, 1)), 20_000, 0.01, 'relative', tol=1e-30)",
+        "skmm_fast.v_optimal(Z, 100_000, route='greedy', bound=False)",
+        "skmm_fast.v_optimal(Z, 9000, block=3000, route='greedy', bound=False)",
+        "skmm_fast.v_optimal(Z, 9000, include=range(8000), route='greedy', bound=False)",
+        "skmm_fast.v_optimal(numpy.tile(Z, (20, 1)), 20_000, tol=1e-15, route='relaxation')",
         "skmm_fast.Gaussian(10**6, 4096).apply(csr(5000, 20_000))",
         "skmm_fast.SparseSign(10**6, 4096, 512).apply(csr(20_000, 200_000))",
     ],
@@ -223,6 +224,7 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
         "greedy",
         "block",
         "include",
+        "relaxation",
         "gaussian CSR",
         "sign CSR",
     ],
@@ -266,7 +268,15 @@ def test_raw_module_refuses_what_would_be_unsafe():
     S.sketch_dense(good, 0, False, 1, out)
     ints = np.array([0, 1, 1], np.int32), np.array([0, 1, 3], np.int32)
     values = np.ones(3, np.float32)
-    options = (1, _core.Sampler.greedy, 0.1, 1.0, False, 0, np.zeros(2, np.int32))
+    options = (1, _core.Sampler.greedy, 0.1, 1.0, False, 0.0, 0, np.zeros(2, np.int32))
+    eye, eye9, weight = np.eye(10), np.eye(9), np.ones(10)
+    some, none = np.array([2]), np.empty((0, 10), np.float32)
+
+    def moments_of(target=weight, groups=((2, 1),)):
+        start = np.full(2, 0.5)
+        return _core.match_moments(good, target, weight, 0.5, list(groups), start, 1e-6, 10, 1)
+
+    moments_of()
     bad = [
         lambda: S.sketch_dense(good.astype(float), 0, False, 1, out),
         lambda: S.sketch_dense(good, 1, False, 1, out),
@@ -294,17 +304,28 @@ def test_raw_module_refuses_what_would_be_unsafe():
         lambda: _core.draw_systematic(np.ones(3), 3, 0, np.arange(-1, 2)),
         lambda: _core.draw_systematic(np.ones(3), 3, 0, np.arange(4)),
         lambda: _core.draw_systematic(np.ones(3), 3, 0, np.arange(3, dtype=np.int32)),
-        lambda: _core.v_optimal(good, 3, *options, [3], [], 1),
-        lambda: _core.v_optimal(good, 2, *options, [2], [0, 0], 1),
-        lambda: _core.v_optimal(good, 2, *options, [2], [0], 0),
-        lambda: _core.match_moments(
-            good, np.ones(9), np.ones(10), 0.5, 2, np.full(2, 0.5), 1e-6, 10, 1
-        ),
+        lambda: _core.v_optimal(good, eye, 3, *options, [3], [], [], 1),
+        lambda: _core.v_optimal(good, eye, 2, *options, [2], [0, 0], [], 1),
+        lambda: _core.v_optimal(good, eye, 2, *options, [2], [0], [0], 1),
+        lambda: _core.v_optimal(good, eye, 2, *options, [2], [], [2], 1),
+        lambda: _core.v_optimal(good, eye, 2, *options, [2], [0], [], 0),
+        lambda: _core.v_optimal(good, eye9, 2, *options, [2], [], [], 1),
+        lambda: moments_of(target=np.ones(9)),
+        lambda: moments_of(groups=[(2, 3)]),
+        lambda: moments_of(groups=[(1, 1)]),
+        lambda: moments_of(groups=[(2, 1), (1, 0)]),
+        lambda: moments_of(groups=[(-1, 0), (3, 1)]),
+        lambda: _core.second_moment(good, np.ones(3)),
+        lambda: _core.row_norms(good, eye9),
+        lambda: _core.row_norms(good, eye, some),
+        lambda: _core.multiply(good, eye, None, out, 1),
+        lambda: _core.multiply(good, eye, some, none, 1),
+        lambda: _core.support(np.ones(3), 1.0, 4, 0.0, 1),
     ]
     for call in bad:
         with pytest.raises((TypeError, ValueError)):
             call()
     nan = good * np.float32(np.nan)
     for sampler in (_core.Sampler.greedy, _core.Sampler.linear):  # ends, with no rows
-        rows, _ = _core.v_optimal(nan, 2, 1, sampler, *options[2:], [2], [], 1)
+        rows, _ = _core.v_optimal(nan, eye, 2, 1, sampler, *options[2:], [2], [], [], 1)
         assert len(rows) == 0
