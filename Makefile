@@ -35,6 +35,9 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_disk.py
 	$(BIN)/python bench/bench_quality.py
 	$(BIN)/python bench/bench_select.py
+	$(BIN)/python bench/bench_authors.py
+	$(BIN)/python bench/bench_scale.py
+	$(BIN)/python bench/bench_draw.py
 	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/table.py
 

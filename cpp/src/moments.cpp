@@ -19,7 +19,7 @@ using Vector = std::vector<double>;
 
 // Chosen by passes on the GMM of the paper, digits and text; see bench/NOTES.md.
 constexpr double kFirstStep = 1e3;  // times 1 / Σ_ij b_ij²
-constexpr double kGrowth = 4.0;     // of the step after one iteration at a centre; 2 after two
+constexpr double kGrowth = 6.0;     // of the step after one iteration at a centre; 2 after two
 constexpr double kLastStep = 1e12;  // times the first
 constexpr double kSettled = 0.5;    // of the first residual at a centre: go on to the next
 constexpr int kPatience = 12;       // iterations at a centre at most
@@ -172,11 +172,12 @@ public:
         return sum;
     }
 
-    // x = s(a); returns how many of its entries lie strictly between 0 and cap.
+    // x = s(a), feasible to rounding; returns how many of its entries lie strictly between 0 and cap.
     i64 point(const Ray& ray, double a, Vector& x) {
+        constexpr double kExact = 1e-14;
         double inside = 0.0;
         for_groups([&](const Group& group, double& tau) {
-            inside += settle(ray, group, a, 0.0, tau).inside;
+            inside += settle(ray, group, a, kExact, tau).inside;
             for_blocks(group.last - group.first, threads_, [&](i64 first, i64 last) {
                 for (i64 i = group.first + first; i < group.first + last; ++i) {
                     const double v = ray.centre[i] + ray.step * (ray.g[i] + a * ray.d[i]) - tau;

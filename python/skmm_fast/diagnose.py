@@ -30,6 +30,12 @@ class Diagnosis:
     n_samples: int
     warnings: tuple[str, ...]
 
+    @property
+    def suggested_sketch_dim(self) -> int:
+        """11 r̄: the m that the theorem asks for. r̄ is that of Z: where it is near m, the true one
+        may be larger."""
+        return 11 * self.intrinsic_dim
+
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Diagnosis:
         """From what JSON gives back: infinite figures are strings there."""
@@ -46,8 +52,8 @@ class Diagnosis:
     def __str__(self) -> str:
         random = self.random_v_optimality
         lines = [
-            f"{self.n} of {self.n_samples} rows, rank {self.rank}, "
-            f"intrinsic dimension {self.intrinsic_dim}",
+            f"{self.n} of {self.n_samples} rows, rank {self.rank}, intrinsic dimension "
+            f"{self.intrinsic_dim} (suggests m >= {self.suggested_sketch_dim})",
             f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}",
         ]
         if len(random):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,11 +16,13 @@ from . import _validate
 from . import sketch as sketches
 from ._quotas import labels, quotas
 from ._scratch import room
+from ._stream import is_mapped
 from ._validate import Indices
 from .design import polish, v_optimal
 from .diagnose import diagnose
 from .draw import METHODS as DRAWS
 from .moments import match_moments
+from .plan import plan
 from .pool import Pool
 from .relaxation import TOL
 from .selection import Selection, picture_of, plain
@@ -62,7 +65,7 @@ def select(
     include, exclude : rows that must and must not be chosen
     seed : of everything random
     n_threads : of the core
-    progress : show bars (needs tqdm)
+    progress : say the expected time and memory (`plan`), and show bars (needs tqdm)
     scratch_dir : a folder for what may not fit in memory: the sketch of X, and a rotated copy of it
         for "moment-matching" (there also where X is a memory map and not sketched)
 
@@ -98,6 +101,10 @@ def select(
         Z = S._apply("X", X, out=room_of_Z, n_threads=n_threads, progress=progress)
     else:
         Z = np.ascontiguousarray(A.toarray() if sp.issparse(A) else _validate.widened(A))
+    if progress:
+        scratch = scratch_dir is not None or is_mapped(Z)
+        expected = plan(N, m, n, method, dtype=Z.dtype, scratch=scratch, n_threads=n_threads)
+        print(f"select {n} of {N} rows, m = {m}, {method}: {expected}", file=sys.stderr)
     pool = Pool.of(Z, "X", n_threads)
     common: dict[str, Any] = {
         "seed": seed,

@@ -24,6 +24,7 @@ def test_figures_by_their_definitions():
     assert (d.n, d.n_samples, d.rank) == (40, 300, 5)
     assert np.linalg.eigvalsh(d.c_s * sigma_S - sigma).min() > -1e-9  # Σ̃ ⪯ c_S Σ̃_S
     assert "certified lower bound" in str(d)
+    assert d.suggested_sketch_dim == 11 * d.intrinsic_dim
 
 
 def test_the_order_of_indices_does_not_matter():

@@ -177,11 +177,22 @@ def test_plot(tmp_path):
     skmm.select(np.ones((20, 1)) * np.arange(1, 21)[:, None], 4).plot(path)  # one dimension
 
 
+def test_moment_matching_can_be_polished():
+    Z = rng.standard_t(3, size=(1000, 12))
+    drawn = skmm.select(Z, 60, "moment-matching")
+    polished = skmm.select(Z, 60, "moment-matching", refine=True)
+    assert polished.settings["solver"]["n_swaps"] > 0
+    bound = polished.diagnosis.lower_bound
+    assert bound <= polished.diagnosis.v_optimality <= 1.05 * bound
+    assert drawn.diagnosis.v_optimality > 1.2 * bound
+
+
 def test_progress(capsys):
     skmm.select(X, 30, progress=True)
     shown = capsys.readouterr().err
     assert "sketch" in shown
     assert "choose rows" in shown
+    assert "select 30 of 120 rows, m = 15, v-optimal: about" in shown
 
 
 @pytest.mark.parametrize("sketch_dim", [16, None])
