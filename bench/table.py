@@ -15,9 +15,9 @@ TITLES = {
     "disk": "Stage 1: a memory map larger than memory (one pass each)",
     "quality": "Stage 1: singular values of embedded subspaces (k = 64, 60 seeds)",
     "matching": "Stage 2: moment matching (float32, 2 threads; a read: torch's sum of Y)",
-    "authors": "Stage 2: moment matching beside the authors' algorithm (N = 50 000, m = 128, 2 threads)",
+    "authors": "Stage 2: moment matching beside the authors' algorithm (N = 50 000, m = 128)",
     "select": "Stage 2: V-optimal selection (float32, 2 threads; x the certified lower bound)",
-    "scale": "Stage 2: `select` from a memory map, all included (2 threads; picture: results/scale.png)",
+    "scale": "Stage 2: a whole `select` from a memory map (2 threads; results/scale.png)",
     "draw": "Stage 2: draws",
     "heads": "When gradients mislead: the demo's task, n = 100 of 997",
 }

@@ -69,8 +69,8 @@ template <class T>
 MatrixView<T> view(const Array<T>& a, const char* what) {
     constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
     require(a.ndim() == 2 && aligned(a) &&
-                (a.size() == 0 || ((a.shape(1) <= 1 || a.strides(1) == size) &&
-                                   a.strides(0) % size == 0)),
+                (a.size() == 0 ||
+                 ((a.shape(1) <= 1 || a.strides(1) == size) && a.strides(0) % size == 0)),
             what);
     return {a.data(), a.shape(0), a.shape(1), a.strides(0) / size};
 }

@@ -172,7 +172,8 @@ public:
         return sum;
     }
 
-    // x = s(a), feasible to rounding; returns how many of its entries lie strictly between 0 and cap.
+    // x = s(a), feasible to rounding; returns how many of its entries lie strictly between 0 and
+    // cap.
     i64 point(const Ray& ray, double a, Vector& x) {
         constexpr double kExact = 1e-14;
         double inside = 0.0;

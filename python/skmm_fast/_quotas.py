@@ -110,8 +110,7 @@ def class_counts(
     else:  # equal, except that small classes give all they have
         counts = np.zeros(len(classes), np.int64)
         while (left := n - int(counts.sum())) > 0:
-            open_ = np.flatnonzero(counts < sizes)
-            share = np.full(len(open_), left // len(open_))
-            share[: left % len(open_)] += 1
-            counts[open_] = np.minimum(counts[open_] + share, sizes[open_])
+            open_ = np.flatnonzero(counts < sizes)  # all of one count
+            each = min(left // len(open_), int((sizes - counts)[open_].min()))
+            counts[open_ if each else open_[:left]] += max(each, 1)
     return [int(count) for count in counts]

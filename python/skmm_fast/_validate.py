@@ -6,6 +6,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,14 @@ def choice(name: str, value: object, among: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in among:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, among))}, got {value!r}")
     return value
+
+
+def float_type(name: str, dtype: Any) -> np.dtype[Any]:
+    """float32 or float64."""
+    with suppress(TypeError):
+        if dtype is not None and np.dtype(dtype) in FLOATS:
+            return np.dtype(dtype)
+    raise TypeError(f"{name}: expected float32 or float64, got {dtype!r}")
 
 
 def count(n: object, n_samples: int) -> int:

@@ -124,13 +124,27 @@ def match_moments(
     eigenvalues = total / n_rows  # of the Y stored: uniform s matches them exactly
     weight = np.ones_like(eigenvalues) if weighting == "paper" else eigenvalues**-2
     target = eigenvalues / c_s - fixed / n
+    to_z = unit**-4 if weighting == "paper" else 1.0
+
+    def watch(iteration: int, objective: float, gap: float) -> bool | None:
+        return None if callback is None else callback(iteration, objective * to_z, gap * to_z)
+
     with bar("match moments", 2 * max_iter, progress, "passes") as tick:
         s[free], objective, start, gap, converged, n_passes, reached, objectives, gaps, seconds = (
             _core.match_moments(
-                Y, target, weight, 1 / n, groups, s[free], tol, max_iter, threads, tick, callback
+                Y,
+                target,
+                weight,
+                1 / n,
+                groups,
+                s[free],
+                tol,
+                max_iter,
+                threads,
+                tick,
+                callback and watch,
             )
         )
-    to_z = unit**-4 if weighting == "paper" else 1.0
     return MomentMatch(
         s=s,
         gamma=np.maximum(1 / c_s, (reached + fixed / n) / eigenvalues),
@@ -167,7 +181,7 @@ def _start(init: Any, allowed: Quotas, n_rows: int, seed: int) -> Floats:
     _validate.choice("init", init, ("random", "uniform"))
     for g, ((a, b), (size, count)) in enumerate(zip(pairwise(edges), groups, strict=True)):
         if init == "uniform":
-            s[free[a:b]] = count / n / max(size, 1)
+            s[free[a:b]] = min(count / n / max(size, 1), 1 / n)
         else:
             s[free[a + _core.draw_subset(size, count, seed, g)]] = 1 / n
     return s

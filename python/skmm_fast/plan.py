@@ -63,7 +63,7 @@ def plan(
     m = _validate.integer("sketch_dim", sketch_dim, 1)
     n = _validate.count(n, N)
     _validate.choice("method", method, METHODS)
-    item = np.dtype(dtype).itemsize
+    item = _validate.float_type("dtype", dtype).itemsize
     speed = measure(m, item, _validate.threads(n_threads))
 
     active, moment = candidates(N, n), m * m  # multiplications and additions for one row

@@ -83,7 +83,9 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
         n_rounds += 1
         f, q_all = float(np.trace(C)), _core.row_norms(W.A, W.B @ C, n_threads=threads)
         q = q_all[order]
-        most = float(q_all[allowed.include].sum()) / n + _support(q, groups, edges, n, f, threads)
+        most = float(q_all[allowed.include].sum()) / n + _support(
+            q, groups, edges, n, min(1e-4, tol / 10) * f, threads
+        )
         best = max(best, f * f / most)
         if f - best <= tol * f or all(count in (0, size) for size, count in groups):
             break
@@ -110,11 +112,11 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
 
 
 def _support(
-    q: Floats, groups: list[tuple[int, int]], edges: Indices, n: int, f: float, threads: int
+    q: Floats, groups: list[tuple[int, int]], edges: Indices, n: int, slack: float, threads: int
 ) -> float:
-    """max ⟨q, s⟩ over the feasible s, to 1e-4 f from above."""
+    """max ⟨q, s⟩ over the feasible s, exceeded by slack at most."""
     return sum(
-        _core.support(q[a:b], 1 / n, count, 1e-4 * f / len(groups), threads)
+        _core.support(q[a:b], 1 / n, count, slack / len(groups), threads)
         for (a, b), (_, count) in zip(pairwise(edges), groups, strict=True)
         if count > 0
     )

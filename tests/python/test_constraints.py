@@ -70,8 +70,6 @@ def test_proportional_counts(sizes, data):
     assert np.all(counts <= sizes)
 
 
-# BUG: rows that a full class leaves over are not given to the class that has fewest: of sizes
-# (4, 2, 3, 1) and n = 9 come (4, 2, 2, 1), where (3, 2, 3, 1) is closer to equal.
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.data())
 def test_balanced_counts(sizes, data):
@@ -141,7 +139,6 @@ def test_s_is_feasible(problem, init, max_iter):
         assert per_class is None or fit.s[y == c].sum() == pytest.approx(count / n, abs=1e-9)
 
 
-# BUG: 5 / 6 / 5 > 1 / 6 by one rounding: uniform s of a class of which every row is to be drawn.
 def test_uniform_s_is_within_its_cap():
     Z = np.random.default_rng(0).standard_normal((6, 2))
     fit = skmm.match_moments(Z, 6, init="uniform", include=[3])

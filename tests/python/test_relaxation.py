@@ -142,8 +142,6 @@ def test_tol_is_obeyed():
         assert found.lower_bound <= least
 
 
-# BUG: the slack of the support in a bound is 1e-4 f whatever tol is, so that no gap comes below
-# about 3e-5 f, and the rounds end there without a word.
 def test_small_tol_is_obeyed():
     for seed in range(3):
         found = relax(Pool.of(heavy(seed, 5000, 8)), quotas(5000, 50), 1e-6)
