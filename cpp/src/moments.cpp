@@ -21,13 +21,15 @@ using Vector = std::vector<double>;
 constexpr double kFirstStep = 1e3;  // times 1 / Σ_ij b_ij²
 constexpr double kGrowth = 6.0;     // of the step after one iteration at a centre; 2 after two
 constexpr double kLastStep = 1e12;  // times the first
-constexpr double kSettled = 0.5;    // of the first residual at a centre: go on to the next
-constexpr int kPatience = 12;       // iterations at a centre at most
-constexpr double kFalling = 0.5;    // of φ at the last centre: a bound is not needed yet
-constexpr double kFlat = 0.05;      // of the slope at its start, where a line search ends
-constexpr double kLongest = 1e3;    // part of a Newton step
-constexpr double kDropped = 0.1;    // least part of u that is worth a pass at a new centre
-constexpr double kRidge = 1e-11;    // of its trace, added to the Hessian
+constexpr double kFarthest = 1e6;   // times the cap: how far a step may move a row before it is cut
+constexpr double kRounding = 1e-12;  // of a mass
+constexpr double kSettled = 0.5;     // of the first residual at a centre: go on to the next
+constexpr int kPatience = 12;        // iterations at a centre at most
+constexpr double kFalling = 0.5;     // of φ at the last centre: a bound is not needed yet
+constexpr double kFlat = 0.05;       // of the slope at its start, where a line search ends
+constexpr double kLongest = 1e3;     // part of a Newton step
+constexpr double kDropped = 0.1;     // least part of u that is worth a pass at a new centre
+constexpr double kRidge = 1e-11;     // of its trace, added to the Hessian
 constexpr i64 kSampleLeast = 4096, kSamplePerCol = 16;  // rows in the Hessian
 
 double inner(const Vector& a, const Vector& b) {
@@ -178,13 +180,16 @@ public:
         constexpr double kExact = 1e-14;
         double inside = 0.0;
         for_groups([&](const Group& group, double& tau) {
-            inside += settle(ray, group, a, kExact, tau).inside;
+            const RaySums at = settle(ray, group, a, kExact, tau);
+            inside += at.inside;
             for_blocks(group.last - group.first, threads_, [&](i64 first, i64 last) {
                 for (i64 i = group.first + first; i < group.first + last; ++i) {
                     const double v = ray.centre[i] + ray.step * (ray.g[i] + a * ray.d[i]) - tau;
                     x[static_cast<std::size_t>(i)] = std::min(std::max(v, 0.0), cap_);
                 }
             });
+            const double missing = total(group) - at.mass;
+            if (std::abs(missing) > kRounding * total(group)) spread(missing, group, x);
         });
         return static_cast<i64>(inside);
     }
@@ -196,6 +201,19 @@ private:
     void for_groups(const F& f) {
         for (std::size_t k = 0; k < groups_.size(); ++k)
             if (groups_[k].first < groups_[k].last) f(groups_[k], tau_[k]);
+    }
+
+    // Adds `missing` to entries in the box, those strictly inside first: v has lost digits.
+    void spread(double missing, const Group& group, Vector& x) const {
+        for (const bool any : {false, true}) {
+            for (i64 i = group.first; i < group.last && missing != 0.0; ++i) {
+                double& xi = x[static_cast<std::size_t>(i)];
+                if (!any && !(xi > 0.0 && xi < cap_)) continue;
+                const double to = std::min(std::max(xi + missing, 0.0), cap_);
+                missing -= to - xi;
+                xi = to;
+            }
+        }
     }
 
     RaySums settle(const Ray& ray, const Group& group, double a, double within, double& tau) {
@@ -278,6 +296,17 @@ void add_scaled(double a, const Vector& d, int n_threads, Vector& x) {
         for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i)
             x[i] += a * d[i];
     });
+}
+
+double largest(int n_threads, const Vector& x) {
+    Vector part(static_cast<std::size_t>(ceil_div(static_cast<i64>(x.size()), kSumBlock)));
+    for_blocks(static_cast<i64>(x.size()), n_threads, [&](i64 first, i64 last) {
+        double most = 0.0;
+        for (i64 i = first; i < last; ++i)
+            most = std::max(most, std::abs(x[static_cast<std::size_t>(i)]));
+        part[static_cast<std::size_t>(first / kSumBlock)] = most;
+    });
+    return *std::max_element(part.begin(), part.end());
 }
 
 void clear(int n_threads, Vector& x) {
@@ -384,7 +413,7 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
     // The centre moves to x, where part of u may be too much: back towards u = 0, and to it where
     // little would be left.
     const auto recentre = [&](double growth) {
-        step = std::min(step * growth, last_step);
+        step = std::min({step * growth, last_step, kFarthest * given.cap / largest(n_threads, g)});
         copy(x, n_threads, centre);
         copy(g, n_threads, d);
         const Vector du = u;
@@ -405,7 +434,8 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
     for (int iter = 0; iter < max_iter;) {
         Vector r = gradient();
         const double slack = residual(r);
-        if (here > 0 && (slack <= kSettled * at_first || here > kPatience)) {
+        const double settled = std::max(kSettled * at_first, 1e-14 * std::sqrt(inner(t, t)));
+        if (here > 0 && (slack <= settled || here > kPatience)) {
             if (value > kFalling * value_before) bound();
             value_before = value;
             if (done() || (slack == 0.0 && step == last_step)) break;

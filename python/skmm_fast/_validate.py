@@ -90,8 +90,9 @@ def choice(name: str, value: object, among: tuple[str, ...]) -> str:
 def float_type(name: str, dtype: Any) -> np.dtype[Any]:
     """float32 or float64."""
     with suppress(TypeError):
-        if dtype is not None and np.dtype(dtype) in FLOATS:
-            return np.dtype(dtype)
+        given: np.dtype[Any] = np.dtype(object if dtype is None else dtype)
+        if given in FLOATS:
+            return given
     raise TypeError(f"{name}: expected float32 or float64, got {dtype!r}")
 
 

@@ -101,17 +101,20 @@ class Speed:
 def measure(m: int, item: int, threads: int) -> Speed:
     rows = max(2**25 // (m * item), 256)
     Z = np.ones((rows, m), np.float32 if item == 4 else np.float64)
-    some = Z[: max(2**26 // m**2, 128)]
+    some = Z[: max(2**21 // m, 128)]
     s = np.full(rows, 1 / rows)
-    square = 2.0 * len(some) * m * max(m, 32)
+    right = np.ones((m, 32))
     target, groups = np.zeros(m), [(rows, rows)]
+
+    def products() -> None:
+        _core.row_norms(some, right, None, threads)
 
     def by_moments() -> None:  # one pass
         _core.match_moments(Z, target, target + 1, 1 / rows, groups, s, 1.0, 0, threads)
 
     v = np.linspace(0, 1, 200_000)
     return Speed(
-        flops=square / _fastest(lambda: _core.row_norms(some, np.eye(m), None, threads)),
+        flops=2.0 * len(some) * m * 32 / _fastest(products),
         bytes=Z.nbytes / _fastest(by_moments),
         row=8 * _fastest(lambda: np.argpartition(v, 1000)) / len(v),
     )

@@ -89,6 +89,7 @@ class Whitened:
 
     A: Array  # (N, p)
     B: Floats  # (p, rank)
+    error: float = 0.0  # relative, of A
 
     def rows(self, S: Indices) -> Floats:
         """W_S in float64."""
@@ -127,7 +128,8 @@ class Pool:
             block = self.Z[rows].astype(np.float64) @ B
             M += block.T @ block
         L = np.linalg.cholesky(M / len(self.Z))
-        return Whitened(times(self.Z, np.linalg.solve(L, B.T).T, None, 1), np.eye(k))
+        A = times(self.Z, np.linalg.solve(L, B.T).T, None, 1)
+        return Whitened(A, np.eye(k), float(np.finfo(A.dtype).eps))
 
     def trace_and_largest(self, S: Indices, ridge: float = 0.0) -> tuple[float, float]:
         """Trace and largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are those of

@@ -107,8 +107,14 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
         s[:] = 0.0
         s[active] = s_active
         C = C_next
-    exact = 1e-9 if W.A is pool.Z else 16 * float(np.finfo(W.A.dtype).eps)  # a W stored is rounded
-    return Relaxation(put(s).copy(), float(np.trace(C)), best * (1 - exact), n_rounds)
+    return Relaxation(put(s).copy(), float(np.trace(C)), best * (1 - _rounding(W, C)), n_rounds)
+
+
+def _rounding(W: Whitened, C: Floats) -> float:
+    """Relative error of f and its gradient: of the products, by the condition of C, and of W."""
+    eigenvalues = np.linalg.eigvalsh(C)
+    condition = float(eigenvalues[-1] / eigenvalues[0])
+    return 1e-9 + 16 * (len(C) * float(np.finfo(np.float64).eps) * condition + W.error)
 
 
 def _support(

@@ -172,6 +172,32 @@ def test_a_target_that_can_be_met_is_met(make):
         assert (fit.objective <= max(1e-6 * fit.start_objective, 1e-20)) == feasible
 
 
+@pytest.mark.parametrize(
+    ("N", "m", "n", "c_s", "weighting", "seed"),
+    [
+        (3, 2, 1, 0.8, "relative", 674),
+        (3, 3, 2, 0.8, "relative", 57),
+        (3, 2, 1, 0.8, "paper", 1924),
+        (10, 3, 2, 0.3, "relative", 36),
+        (40, 5, 8, 0.4, "paper", 172),
+    ],
+)
+def test_s_sums_to_one_where_the_target_cannot_be_met(N, m, n, c_s, weighting, seed):
+    Z = normal(N, m, seed)
+    for tol in (1e-6, 1e-10):
+        fit = skmm.match_moments(Z, n, c_s, weighting, tol=tol)
+        assert fit.s.sum() == pytest.approx(1, abs=1e-9)
+        skmm.draw(fit.s, n)
+
+
+def test_what_does_not_converge_says_so():
+    """Only a direction of tiny λ is short, so that φ(s_0) is near rounding of φ(0)."""
+    fit = skmm.match_moments(normal(3, 3, 2743), 2, 0.8, max_iter=100)
+    assert fit.converged == (fit.gap <= 1e-6 * fit.start_objective)
+    assert fit.gap <= 0.1 * fit.start_objective
+    assert fit.s.sum() == pytest.approx(1, abs=1e-9)
+
+
 def test_a_million_equal_rows():
     Z = np.tile(np.array([1.0, -2.0, 0.5], np.float32), (10**6, 1))
     for method in METHODS:
@@ -245,9 +271,6 @@ def test_callback_and_history(weighting, tmp_path):
     assert steps[: fit.n_iter - 1].tolist() == list(range(1, fit.n_iter))
     assert len(seen) in (fit.n_iter - 1, fit.n_iter)  # a bound that is enough needs no call
     assert np.all(np.diff(objectives) <= 0)
-    assert np.array_equal(objectives, fit.history["objective"][: len(seen)]) or (
-        weighting == "paper"  # whose φ is scaled back
-    )
     assert np.all(gaps >= 0)
     assert {len(column) for column in fit.history.values()} == {fit.n_iter}
     assert np.all(np.diff(fit.history["seconds"]) >= 0)

@@ -160,6 +160,19 @@ def test_rows_allowed_that_do_not_span():
     assert found.ridge > 0
 
 
+@pytest.mark.parametrize("small", [1e-2, 1e-3, 1e-4, 1e-5])
+def test_the_bound_holds_where_the_rows_allowed_hardly_span(small):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        Z = rng.standard_normal((40, 4))
+        Z[:12, 3] *= small
+        Z = np.ascontiguousarray(Z @ np.linalg.qr(rng.standard_normal((4, 4)))[0])
+        for n in (11, 12):
+            found = skmm.v_optimal(Z, n, exclude=range(12, 40))
+            assert found.ridge == 0
+            assert found.lower_bound <= found.objective * (1 + 1e-9)
+
+
 def test_all_rows_and_no_choice():
     Z = heavy(0)
     assert relax(Pool.of(Z), quotas(40, 40)).value == pytest.approx(3)

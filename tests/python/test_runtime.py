@@ -209,7 +209,7 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
         "skmm_fast.Gaussian(300_000, 4096).apply(numpy.ones((600, 300_000), 'f4'))",
         "skmm_fast.match_moments(numpy.tile(Z, (20, 1)), 20_000, 0.01, 'relative', tol=1e-30)",
         "skmm_fast.v_optimal(Z, 100_000, route='greedy', bound=False)",
-        "skmm_fast.v_optimal(Z, 9000, block=3000, route='greedy', bound=False)",
+        "skmm_fast.v_optimal(Z, 100_000, block=500, route='greedy', bound=False)",
         "skmm_fast.v_optimal(Z, 9000, include=range(8000), route='greedy', bound=False)",
         "skmm_fast.v_optimal(numpy.tile(Z, (20, 1)), 20_000, tol=1e-15, route='relaxation')",
         "skmm_fast.Gaussian(10**6, 4096).apply(csr(5000, 20_000))",
