@@ -156,7 +156,16 @@ public:
           cap_(cap),
           threads_(n_threads),
           parts_(static_cast<std::size_t>(ceil_div(n_rows, kSumBlock) + 1)),
-          tau_(groups.size()) {}
+          thresholds_(groups.size()) {}
+
+    // A new ray, from a on, where s(a) is the last point; or the centre, whose threshold is 0.
+    void begin(const Ray& ray, double a, bool centre) {
+        for_groups([&](const Group& group, Threshold& t) {
+            if (centre) t.tau = 0.0;
+            t.a = a;
+            t.drift = drift(ray, sums(ray, group, a, t.tau));
+        });
+    }
 
     // ⟨d, s(a)⟩ and its derivative by a, to first order in the mass that is missing.
     struct Along {
@@ -165,8 +174,8 @@ public:
     Along along(const Ray& ray, double a) {
         constexpr double kLoose = 1e-3;  // of the mass of a group
         Along sum{0.0, 0.0};
-        for_groups([&](const Group& group, double& tau) {
-            RaySums at = settle(ray, group, a, kLoose, tau);
+        for_groups([&](const Group& group, Threshold& t) {
+            const RaySums at = settle(ray, group, a, kLoose, t);
             const double mean = at.inside > 0.0 ? at.d_inside / at.inside : 0.0;
             sum.value += at.along + mean * (total(group) - at.mass);
             sum.slope += ray.step * (at.dd_inside - mean * at.d_inside);
@@ -179,12 +188,12 @@ public:
     i64 point(const Ray& ray, double a, Vector& x) {
         constexpr double kExact = 1e-14;
         double inside = 0.0;
-        for_groups([&](const Group& group, double& tau) {
-            const RaySums at = settle(ray, group, a, kExact, tau);
+        for_groups([&](const Group& group, Threshold& t) {
+            const RaySums at = settle(ray, group, a, kExact, t);
             inside += at.inside;
             for_blocks(group.last - group.first, threads_, [&](i64 first, i64 last) {
                 for (i64 i = group.first + first; i < group.first + last; ++i) {
-                    const double v = ray.centre[i] + ray.step * (ray.g[i] + a * ray.d[i]) - tau;
+                    const double v = ray.centre[i] + ray.step * (ray.g[i] + a * ray.d[i]) - t.tau;
                     x[static_cast<std::size_t>(i)] = std::min(std::max(v, 0.0), cap_);
                 }
             });
@@ -195,12 +204,19 @@ public:
     }
 
 private:
+    struct Threshold {
+        double tau, a, drift;  // at a; d tau / d a
+    };
+    static double drift(const Ray& ray, const RaySums& at) {
+        return at.inside > 0.0 ? ray.step * at.d_inside / at.inside : 0.0;
+    }
+
     double total(const Group& group) const { return cap_ * static_cast<double>(group.count); }
 
     template <class F>
     void for_groups(const F& f) {
         for (std::size_t k = 0; k < groups_.size(); ++k)
-            if (groups_[k].first < groups_[k].last) f(groups_[k], tau_[k]);
+            if (groups_[k].first < groups_[k].last) f(groups_[k], thresholds_[k]);
     }
 
     // Adds `missing` to entries in the box, those strictly inside first: v has lost digits.
@@ -216,11 +232,11 @@ private:
         }
     }
 
-    RaySums settle(const Ray& ray, const Group& group, double a, double within, double& tau) {
+    RaySums settle(const Ray& ray, const Group& group, double a, double within, Threshold& t) {
         RaySums at{};
-        tau = threshold(
-            [&](double t) {
-                at = sums(ray, group, a, t);
+        t.tau = threshold(
+            [&](double tau) {
+                at = sums(ray, group, a, tau);
                 return Mass{at.mass, at.inside};
             },
             [&] {
@@ -234,7 +250,9 @@ private:
                 }
                 return std::pair(lo - cap_, hi);
             },
-            total(group), within * total(group), tau);
+            total(group), within * total(group), t.tau + t.drift * (a - t.a));
+        t.a = a;
+        t.drift = drift(ray, at);
         return at;
     }
 
@@ -260,7 +278,7 @@ private:
     double cap_;
     int threads_;
     std::vector<RaySums> parts_;
-    Vector tau_;
+    std::vector<Threshold> thresholds_;
 };
 
 // a in [lo, hi] where `slope`(a), which falls, is about zero: beside `steep`, its value where the
@@ -384,7 +402,8 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
         return std::sqrt(sum);
     };
     const auto bound = [&] {  // the dual for step = ∞
-        const double most = support(g.data(), given.groups, given.cap, 0.01 * enough, n_threads);
+        const double slack = std::max(0.01 * enough, 1e-3 * (value - lower));
+        const double most = support(g.data(), given.groups, given.cap, slack, n_threads);
         lower = std::max(lower, inner(u, t) - inner(u, u) / 4 - most);
     };
     const auto ray = [&] { return Ray{centre.data(), g.data(), d.data(), step, given.cap}; };
@@ -417,6 +436,7 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
         copy(x, n_threads, centre);
         copy(g, n_threads, d);
         const Vector du = u;
+        line.begin(ray(), -1.0, true);
         if (slope(du, kDropped - 1.0).first <= 0.0) {
             std::fill(u.begin(), u.end(), 0.0);
             clear(n_threads, g);
@@ -461,6 +481,7 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
         double longest = kLongest;
         for (std::size_t j = 0; j < k; ++j)
             if (du[j] < 0.0) longest = std::min(longest, u[j] / -du[j]);
+        line.begin(ray(), 0.0, inner(u, u) == 0.0);
         advance(du, search(inner(du, r), 0.0, std::max(longest, 1.0), 1.0,
                            [&](double a) { return slope(du, a); }));
         visit();
