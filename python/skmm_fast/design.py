@@ -15,7 +15,7 @@ from ._progress import bar
 from ._quotas import Quotas, labels, quotas
 from ._validate import Indices
 from .pool import Pool
-from .relaxation import TOL, Relaxation, candidates, relax
+from .relaxation import TOL, USUAL, Relaxation, candidates, relax
 from .walk import draw_along
 
 SAMPLERS = ("greedy", "linear", "exp")
@@ -149,8 +149,9 @@ def best_route(
 def operations(route: str, n_rows: int, m: int, n: int, block: int = 1) -> float:
     """About how many multiplications and additions a route takes. In products of matrices they run
     four times as fast as elsewhere, and are counted as a quarter."""
-    if route == "relaxation":  # four rounds of all rows, twenty steps of candidates in each
-        return (4 * 2 * n_rows + 4 * 20 * 3 * candidates(n_rows, n)) * m * m / 4
+    if route == "relaxation":
+        rounds, steps = USUAL
+        return rounds * (2 * n_rows + steps * 3 * candidates(n_rows, n)) * m * m / 4
     return n / block * n_rows * m * min(4 * block, m)
 
 

@@ -12,12 +12,14 @@ import numpy as np
 
 from . import _core, _validate
 from .design import best_route
-from .relaxation import candidates
+from .relaxation import USUAL, candidates
 
 METHODS = ("v-optimal", "moment-matching")
 PASSES = 24  # over ZV that moment matching takes; 10 to 60 have been seen
 SWAPS = 0.5  # exchanges per row chosen that refinement makes, up to a thousand
 DRAWS = 8  # uniform draws of the diagnosis
+START = 0.1  # seconds
+DISK = 2e9  # bytes per second into the page cache
 
 
 @dataclass(frozen=True)
@@ -67,20 +69,24 @@ def plan(
     speed = measure(m, item, _validate.threads(n_threads))
 
     active, moment = candidates(N, n), m * m  # multiplications and additions for one row
-    rounds = 4 * (2 * N + 20 * 3 * active) * moment / speed.flops + 4 * N * speed.row
+    rounds, steps = USUAL
+    solving = rounds * ((2 * N + steps * 3 * active) * moment / speed.flops + N * speed.row)
     swaps = min(SWAPS * n, 1000)
     route, copy, rows = "", N * m * item, 0.0
-    seconds = N * moment / speed.flops + rounds  # Σ̃; the bound, which the diagnosis needs
+    seconds = START + N * moment / speed.flops + solving  # Σ̃; the bound, for the diagnosis
+    seconds += 30 * N * speed.row  # the order of a draw, lists of rows
     seconds += (DRAWS + 1) * (2 * n * moment / speed.flops + N * speed.row / 8)
     memory = 8 * 8 * N + 2 * active * m * item
     if method == "v-optimal":
         route = best_route(N, m, m, n, 1, "greedy", True)
         if route == "greedy":
             seconds += n * max(copy / speed.bytes, 4 * N * m / (speed.flops / 4))
-        seconds += 2 * 4 * N * moment / speed.flops + N * speed.row
+        if n < 20 * m:  # else a draw is as good as the bound asks
+            seconds += 2 * 4 * N * moment / speed.flops + N * speed.row
         rows = swaps * 3 * 4 * m * (3 * n + 2048) / (speed.flops / 4)
     else:
         seconds += 2 * N * moment / speed.flops + PASSES * (copy / speed.bytes + N * speed.row / 4)
+        seconds += copy / DISK if scratch else 0.0
         memory = max(memory, 8 * 9 * N) + (0 if scratch else copy)
     return Plan(
         seconds=seconds + rows,
@@ -103,7 +109,7 @@ def measure(m: int, item: int, threads: int) -> Speed:
     Z = np.ones((rows, m), np.float32 if item == 4 else np.float64)
     some = Z[: max(2**21 // m, 128)]
     s = np.full(rows, 1 / rows)
-    right = np.ones((m, 32))
+    right = np.ones((m, min(m, 256)))
     target, groups = np.zeros(m), [(rows, rows)]
 
     def products() -> None:
@@ -114,7 +120,7 @@ def measure(m: int, item: int, threads: int) -> Speed:
 
     v = np.linspace(0, 1, 200_000)
     return Speed(
-        flops=2.0 * len(some) * m * 32 / _fastest(products),
+        flops=2.0 * len(some) * right.size / _fastest(products),
         bytes=Z.nbytes / _fastest(by_moments),
         row=8 * _fastest(lambda: np.argpartition(v, 1000)) / len(v),
     )

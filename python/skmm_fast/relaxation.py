@@ -17,8 +17,9 @@ from ._validate import Floats, Indices
 from .pool import Pool, Whitened
 
 TOL = 5e-3
-MAX_ROUNDS = 30  # of all rows; four are usual
-MAX_STEPS = 100  # of a round, among the rows that matter; twenty are usual
+MAX_ROUNDS = 30  # of all rows
+MAX_STEPS = 100  # of a round, among the rows that matter
+USUAL = 4, 8  # of each
 CANDIDATES = 4, 1000  # rows of a group that join a round: so many times its count, and some more
 
 
