@@ -35,7 +35,7 @@ def iterations(n_rows: int = 10**6, n: int = 10_000) -> list[dict[str, Any]]:
     for init in ("random", "uniform"):
         for weighting, c_s in (("paper", 0.9), ("relative", 0.3), ("relative", 0.02)):
             spent, reads = [], []
-            for _ in range(5):
+            for _ in range(9):
                 reads.append(seconds(tensor.sum, repeats=5, warm_up=0.1))
                 fit = skmm.match_moments(made, n, c_s, weighting, init=init, tol=1e-9, n_threads=2)
                 clock = fit.history["seconds"]  # the first iteration ends after three passes
