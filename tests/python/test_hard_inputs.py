@@ -191,7 +191,7 @@ def test_s_sums_to_one_where_the_target_cannot_be_met(N, m, n, c_s, weighting, s
 
 
 def test_what_does_not_converge_says_so():
-    """Only a direction of tiny λ is short, so that φ(s_0) is near rounding of φ(0)."""
+    """Only a direction of tiny λ is short: φ(s_0) is 1e-11 of φ(0)."""
     fit = skmm.match_moments(normal(3, 3, 2743), 2, 0.8, max_iter=100)
     assert fit.converged == (fit.gap <= 1e-6 * fit.start_objective)
     assert fit.gap <= 0.1 * fit.start_objective

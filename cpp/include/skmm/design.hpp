@@ -46,9 +46,9 @@ struct Design {
 // From `start` (rows beside those of include, within the quotas): greedy additions by the gain
 // ‖Cw‖² / (1 + wᵀCw), C = (W_SᵀW_S + ridge I)⁻¹, then, with `refine`, exchanges: the row with the
 // largest gain comes in, the one with the least loss goes out. One pass over Z per block of
-// additions; exchanges run among the rows chosen and those of largest gain, with two passes' work
-// of O(k) products before each round. O(N + k²) memory, and a copy of the rows of a round. Ties:
-// lowest row.
+// additions; exchanges run in rounds among the rows chosen and those of largest gain, each
+// after two products over all rows (O(N k²)). O(N + k²) memory, and a copy of the rows of a round.
+// Ties: lowest row.
 template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& options, const DesignConstraints& constraints,
                  const std::vector<std::int64_t>& start, int n_threads, const Tick& tick);
