@@ -14,18 +14,19 @@ void random(py::module_& m) {
         "counter"_a, "key"_a);
     m.def(
         "random_target_uniforms",
-        [](Array<std::int64_t> ids, std::uint64_t seed) {
+        [](Array<std::int64_t> ids, std::uint64_t seed, std::uint32_t entries) {
             const std::int64_t* id =
                 vector_data(ids, ids.size(), "ids: expected a contiguous vector");
-            py::array_t<double> out(ids.size());
-            double* u = out.mutable_data();
             const std::int64_t n = ids.size();
+            py::array_t<double> out({n, std::int64_t{entries}});
+            double* u = out.mutable_data();
             const py::gil_scoped_release release;
             for (std::int64_t i = 0; i < n; ++i)
-                u[i] = uniform(seed, kRandomTargets, static_cast<std::uint64_t>(id[i]));
+                for (std::uint32_t j = 0; j < entries; ++j)
+                    *u++ = uniform(seed, kRandomTargets, static_cast<std::uint64_t>(id[i]), j);
             return out;
         },
-        "ids"_a.noconvert(), "seed"_a);
+        "ids"_a.noconvert(), "seed"_a, "entries"_a);
 }
 
 }  // namespace skmm::bindings

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from skmm_fast.gradients import GradientSketcher  # noqa: E402
+from skmm_fast.gradients import GradientSketcher, losses  # noqa: E402
 
 nn = torch.nn
 
@@ -108,7 +108,7 @@ def test_random_targets_are_keyed_by_sample():
     assert not torch.allclose(sketcher((X, Y), ids + 1), Z)
     # and follow the model's predictive distribution
     many = X[:1].repeat(20000, 1, 1, 1)
-    drawn = sketcher._random_labels(many, np.arange(20000), 0)
+    drawn = losses.CrossEntropy().targets(net(many), None, "random", np.arange(20000), 5)
     expected = torch.softmax(net(X[:1]), 1)[0].detach().numpy()
     np.testing.assert_allclose(
         np.bincount(drawn.numpy(), minlength=4) / 20000, expected, atol=0.015
@@ -129,9 +129,9 @@ def test_random_targets_are_keyed_by_sample():
         ({"loss": "hinge"}, ValueError, "loss: .* got 'hinge'"),
         ({"targets": "true"}, ValueError, "targets: .* got 'true'"),
         (
-            {"loss": "mse", "targets": "random"},
+            {"loss": "mse", "targets": "uniform"},
             ValueError,
-            "targets: expected 'label' with loss='mse'",
+            "targets: expected 'label' or 'random' with loss='mse'",
         ),
         (
             {"params": "last", "sketch_dim": 45},
@@ -151,7 +151,7 @@ def test_bad_models_and_batches():
         GradientSketcher(lambda x: x)
     with pytest.raises(ValueError, match="model: expected eval mode"):
         GradientSketcher(model().train())
-    with pytest.raises(TypeError, match="model: expected parameters of one type"):
+    with pytest.raises(TypeError, match="model: expected parameters of float32, float64 or bfloat16"):
         GradientSketcher(model().half())
     sketcher = GradientSketcher(model(), sketch_dim=8, micro_batch=2)
     nan = X.clone()
@@ -170,7 +170,7 @@ def test_bad_models_and_batches():
         ((X[:0], Y[:0]), ValueError, "batch: expected inputs"),
         ((X.double(), Y), ValueError, "batch: expected inputs that the model takes"),
         ((X[..., :5], Y), ValueError, "batch: expected inputs that the model takes"),
-        (X, TypeError, r"batch: expected \(inputs, labels\), got Tensor"),
+        (X, TypeError, r"batch: expected \(inputs, labels\) or a dict, got Tensor"),
     ):
         with pytest.raises(error, match=message):
             sketcher(batch)
@@ -184,7 +184,7 @@ def test_bad_models_and_batches():
     with pytest.raises(ValueError, match="sample_ids: expected ids"):
         random((X, Y))
     assert random((X, None), np.arange(37)).shape == (37, 8)
-    with pytest.raises(ValueError, match=r"batch: expected finite logits.* first in sample 5"):
+    with pytest.raises(ValueError, match=r"batch: expected finite gradients.* first in sample 5"):
         random((nan, None), np.arange(37))
     with pytest.raises(ValueError, match="sample_ids: expected 37 integers"):
         random((X, Y), np.arange(36))

@@ -13,13 +13,22 @@ import skmm_fast
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python" / "skmm_fast"
 
+# The package of torch, its modules from the ground up.
+GRADIENTS = [
+    "gradients." + name
+    for name in (
+        *("parameters", "batch", "sums", "losses", "rules", "hooks", "functional"),
+        *("passes", "choice", "sketcher"),
+    )
+]
+
 LAYERS = [
     {"_core"},
     {"_validate", "_extras", "_files"},
     {"_progress", "_quotas", "_scratch", "_stream"},
     {"sketch", "pool", "draw"},
     {"relaxation", "walk"},
-    {"moments", "design", "gradients"},
+    {"moments", "design", *GRADIENTS},
     {"diagnose", "plan"},
     {"plot"},
     {"selection"},

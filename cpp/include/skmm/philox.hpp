@@ -15,7 +15,7 @@ enum Stream : std::uint32_t {
     kSubset = 3,         // i = row of the data, j = which subset
     kDraw = 4,           // i = place in the walk along the rows
     kVOptimal = 5,       // i = pick
-    kRandomTargets = 6,  // i = sample id
+    kRandomTargets = 6,  // i = sample id, j = which of its numbers
     kGroupedSign = 7,    // i = chunk of rows of Γ, j = step and use; the width m above the stream
 };
 

@@ -1,0 +1,141 @@
+"""How the gradient of each parameter is found: settled, and checked, on the first samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .. import _validate
+from .batch import Batch
+from .hooks import Module
+from .parameters import Slot, owners
+from .passes import Pass
+from .rules import rule_of
+from .sums import Sums
+
+METHODS = ("auto", "hooks", "vmap", "loop")
+
+# How far a sketched gradient may be from the loop's, relative to its norm; where this is small, as
+# parts that cancel, relative to a hundredth of the norm of all parameters together.
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
+TOLERANCE_16_BITS = 0.1
+SMALL = 1e-2
+
+Parts = dict[str, torch.Tensor]  # sketched gradients of a few samples, the parameters kept apart
+
+
+def choose(
+    of: Pass, samples: Batch, ids: _validate.Indices, method: str, check: int
+) -> tuple[dict[str, str], torch.Tensor]:
+    """The method of each parameter, and the sketched gradients of the first `check` samples.
+
+    Raises ValueError for parameters that `method` cannot do, or whose gradients differ from the
+    loop's by more than rounding.
+    """
+    n = min(max(check, 2), samples.size)
+    samples, ids = samples.rows(slice(0, n)), ids[:n]
+
+    def parts(methods: dict[str, str], n: int = n, **calls: Any) -> Parts:
+        found: Parts = {}
+
+        def part(slot: Slot) -> torch.Tensor:
+            return found.setdefault(slot.name, of.zeros(n))
+
+        of.add(samples.rows(slice(0, n)), ids[:n], methods, Sums(of.sketch, part), **calls)
+        return found
+
+    loop = parts(dict.fromkeys(of.slots, "loop"), min(max(check, 1), n))
+    methods = {name: "vmap" if name in loop else "none" for name in of.slots}
+    if method == "loop":
+        methods = {name: "loop" if name in loop else "none" for name in of.slots}
+    elif method != "vmap":
+        reasons = _without_hooks(of, parts)
+        for name in loop.keys() - reasons.keys():
+            methods[name] = "hooks"
+        first = next((name for name in of.slots if methods[name] == "vmap"), None)
+        if first is not None and method == "hooks":
+            raise ValueError(
+                f"params: expected parameters whose gradients can be read off their layers, got "
+                f"{first!r}: {reasons[first]}; method='auto' or 'vmap' may do"
+            )
+    try:
+        found = parts(methods)
+    except Exception as error:
+        by_vmap = [name for name, how in methods.items() if how == "vmap"]
+        if method != "auto" or not by_vmap:
+            raise
+        warnings.warn(
+            f"vmap(grad) fails for this model ({error}): {len(by_vmap)} parameters, {by_vmap[0]!r} "
+            "first, go through the model one sample at a time",
+            stacklevel=3,
+        )
+        methods = {name: "loop" if name in by_vmap else how for name, how in methods.items()}
+        found = parts(methods)
+    if check:
+        _compare(found, loop, methods, tolerance(of))
+    return methods, sum(found.values(), of.zeros(n))[:check]
+
+
+def _without_hooks(of: Pass, parts: Callable[..., Parts]) -> dict[str, str]:
+    """Parameters whose gradients cannot be read off their layers, and why."""
+    at = owners(of.model, of.slots)
+    reasons: dict[str, str] = {}
+
+    def refuse(module: Module, reason: str) -> None:
+        for slot in at[module].values():
+            reasons[slot.name] = f"its layer, {type(module).__name__}, {reason}"
+
+    for module in at:
+        if rule_of(module) is None:
+            refuse(module, "has no formula here")
+    called: set[Module] = set()
+    hooked = {name: "none" if name in reasons else "hooks" for name in of.slots}
+    parts(hooked, refuse=refuse, called=called.add)
+    for module, own in at.items():
+        for slot in own.values():
+            alone = not any(slot in other.values() for m, other in at.items() if m in called)
+            if alone and slot.name not in reasons:
+                reasons[slot.name] = f"its layer, {type(module).__name__}, is not called"
+    return reasons
+
+
+def tolerance(of: Pass) -> float:
+    device = of.device.type
+    wide = all(p.dtype in TOLERANCE for p in of.model.parameters())
+    if not wide or torch.is_autocast_enabled(device):
+        return TOLERANCE_16_BITS
+    return TOLERANCE[of.dtype]
+
+
+def _compare(found: Parts, loop: Parts, methods: dict[str, str], tolerance: float) -> None:
+    total = sum(loop.values(), torch.zeros(())).norm(dim=1)
+    for name, expected in loop.items():
+        n = len(expected)
+        norm = expected.norm(dim=1) + SMALL * total
+        error = (found[name][:n] - expected).norm(dim=1) if name in found else expected.norm(dim=1)
+        off = ~(error <= tolerance * norm)
+        if off.any():
+            i = int(off.nonzero()[0])
+            raise ValueError(
+                f"check: expected gradients by {methods[name]!r} that equal the loop's, got "
+                f"{name!r} off by {float(error[i] / norm[i]):.2g} of its norm in sample {i}. Is a "
+                "weight used outside of its layer too, or something random at work? method='vmap' "
+                "or 'loop' may do, or other params"
+            )
+
+
+def require_independence(Z: torch.Tensor, alone: torch.Tensor, tolerance: float) -> None:
+    """The first samples have the same gradients in their batch as they have in one of a few."""
+    n = min(len(Z), len(alone))
+    error, norm = (Z[:n] - alone[:n]).norm(dim=1), alone[:n].norm(dim=1)
+    off = ~(error <= tolerance * norm)
+    if off.any():
+        i = int(off.nonzero()[0])
+        raise ValueError(
+            "model: expected gradients of a sample that do not depend on the others in its batch, "
+            f"got sample {i} off by {float(error[i] / norm[i]):.2g} of its norm: batch statistics, "
+            "losses across samples and random layers have no per-sample gradients"
+        )

@@ -1,0 +1,212 @@
+"""One loss per sample, and targets for it: the labels, or draws keyed by (seed, sample id)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from .. import _core, _validate
+
+TARGETS = ("label", "random", "uniform")
+IGNORED = -100  # the label of a token without a loss
+
+Function = Callable[[Any, Any], torch.Tensor]  # (output, labels) -> (B,)
+
+
+def logits(output: Any) -> torch.Tensor:
+    """The output itself, its logits, or its first element."""
+    if isinstance(output, Mapping) and "logits" in output:
+        output = output["logits"]
+    elif hasattr(output, "logits"):
+        output = output.logits
+    elif isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    if not isinstance(output, torch.Tensor):
+        raise TypeError(
+            f"model: expected a tensor (B, ...) or logits as output, got {type(output).__name__}"
+        )
+    return output
+
+
+class Loss(ABC):
+    """A loss of each sample by itself, in float32 at least."""
+
+    @abstractmethod
+    def __call__(self, output: Any, targets: Any) -> torch.Tensor:
+        """(B,) of the model's output and targets that fit it."""
+
+    def targets(self, output: Any, labels: Any, how: str, ids: _validate.Indices, seed: int) -> Any:
+        """The labels, or draws for samples of these ids: from the distribution that the model
+        predicts ("random") or uniform over the classes ("uniform")."""
+        if how == "label":
+            self.check(output, labels)
+            return labels
+        out = logits(output).detach()
+        u = torch.from_numpy(_core.random_target_uniforms(ids, seed, self.entries(out)))
+        return self.draw(out, labels, u.to(out.device), how == "uniform")
+
+    @abstractmethod
+    def check(self, output: Any, labels: Any) -> None:
+        """Raises TypeError or ValueError for labels that do not fit the output."""
+
+    def entries(self, out: torch.Tensor) -> int:
+        """Random numbers that the targets of a sample take."""
+        raise NotImplementedError
+
+    def draw(self, out: torch.Tensor, labels: Any, u: torch.Tensor, uniform: bool) -> torch.Tensor:
+        """Targets from u (B, entries), uniform in (0, 1): distributed as the model predicts, or
+        uniformly over the classes."""
+        raise NotImplementedError
+
+
+class CrossEntropy(Loss):
+    """Of logits (B, C) with class numbers (B,)."""
+
+    def __call__(self, output: Any, targets: Any) -> torch.Tensor:
+        return F.cross_entropy(_wide(logits(output)), targets, reduction="none")
+
+    def check(self, output: Any, labels: Any) -> None:
+        out = logits(output)
+        _tensor(labels)
+        if out.ndim != 2:
+            raise ValueError(f"model: expected logits (B, C), got shape {tuple(out.shape)}")
+        if labels.dtype != torch.int64 or labels.ndim != 1:
+            raise TypeError(
+                f"batch: expected labels (B,) of int64, got {tuple(labels.shape)} of {labels.dtype}"
+            )
+        _within(labels, out.shape[1])
+
+    def entries(self, out: torch.Tensor) -> int:
+        if out.ndim != 2:
+            raise ValueError(f"model: expected logits (B, C), got shape {tuple(out.shape)}")
+        return 1
+
+    def draw(self, out: torch.Tensor, labels: Any, u: torch.Tensor, uniform: bool) -> torch.Tensor:
+        return _classes(out, u[:, 0], uniform)
+
+
+class MeanSquares(Loss):
+    """Mean over the outputs of a sample, (B, ...), of squared differences. The model predicts
+    normal numbers of variance 1."""
+
+    def __call__(self, output: Any, targets: Any) -> torch.Tensor:
+        out = _wide(logits(output))
+        squares: torch.Tensor = (out - targets).square()
+        return squares.reshape(len(out), -1).mean(1)
+
+    def check(self, output: Any, labels: Any) -> None:
+        out = logits(output)
+        _tensor(labels)
+        if labels.shape != out.shape:
+            raise ValueError(
+                f"batch: expected labels of the model's output shape {tuple(out.shape)}, "
+                f"got {tuple(labels.shape)}"
+            )
+
+    def entries(self, out: torch.Tensor) -> int:
+        return out[0].numel()
+
+    def draw(self, out: torch.Tensor, labels: Any, u: torch.Tensor, uniform: bool) -> torch.Tensor:
+        drawn: torch.Tensor = out + torch.special.ndtri(u).view(out.shape)
+        return drawn.to(_wide(out).dtype)
+
+
+class CausalLM(Loss):
+    """Mean over the tokens of a sample that have a loss, of the cross-entropy of logits
+    (B, T, V) at t - 1 with the token (B, T) at t; 0 where there is none. Labels of -100 have none.
+    """
+
+    def __call__(self, output: Any, targets: Any) -> torch.Tensor:
+        out, y = _wide(logits(output))[:, :-1], targets[:, 1:]
+        each = F.cross_entropy(out.transpose(1, 2), y, ignore_index=IGNORED, reduction="none")
+        losses: torch.Tensor = each.sum(1) / (y != IGNORED).sum(1).clamp(min=1)
+        return losses
+
+    def check(self, output: Any, labels: Any) -> None:
+        out = logits(output)
+        _tensor(labels)
+        if out.ndim != 3:
+            raise ValueError(f"model: expected logits (B, T, V), got shape {tuple(out.shape)}")
+        if labels.dtype != torch.int64 or labels.shape != out.shape[:2]:
+            raise TypeError(
+                f"batch: expected labels {tuple(out.shape[:2])} of int64, got "
+                f"{tuple(labels.shape)} of {labels.dtype}"
+            )
+        _within(labels[labels != IGNORED], out.shape[2])
+
+    def entries(self, out: torch.Tensor) -> int:
+        return out.shape[1]
+
+    def draw(self, out: torch.Tensor, labels: Any, u: torch.Tensor, uniform: bool) -> torch.Tensor:
+        self.check(out, labels)
+        drawn = labels.clone()
+        for i in range(len(out)):  # the probabilities of all samples would fill the memory
+            drawn[i, 1:] = _classes(out[i, :-1], u[i, 1:], uniform)
+        return torch.where(labels == IGNORED, labels, drawn)
+
+
+class Own(Loss):
+    """A user's function (output, labels) -> (B,)."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    def __call__(self, output: Any, targets: Any) -> torch.Tensor:
+        losses = self.function(output, targets)
+        if not isinstance(losses, torch.Tensor) or losses.ndim != 1:
+            got = tuple(losses.shape) if isinstance(losses, torch.Tensor) else type(losses).__name__
+            raise ValueError(f"loss: expected one loss per sample, shape (B,), got {got}")
+        return losses
+
+    def check(self, output: Any, labels: Any) -> None:
+        pass
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "cross-entropy": CrossEntropy,
+    "mse": MeanSquares,
+    "causal-lm": CausalLM,
+}
+
+
+def make(loss: Any, targets: str) -> Loss:
+    """A loss by its name or function, for targets of one of TARGETS."""
+    _validate.choice("targets", targets, TARGETS)
+    if callable(loss):
+        if targets != "label":
+            raise ValueError(f"targets: expected 'label' with a loss of your own, got {targets!r}")
+        return Own(loss)
+    _validate.choice("loss", loss, tuple(LOSSES))
+    if loss == "mse" and targets == "uniform":
+        raise ValueError("targets: expected 'label' or 'random' with loss='mse', got 'uniform'")
+    return LOSSES[loss]()
+
+
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _tensor(labels: Any) -> None:
+    if not isinstance(labels, torch.Tensor):
+        raise ValueError(f"batch: expected labels as a tensor, got {type(labels).__name__}")
+
+
+def _within(labels: torch.Tensor, n_classes: int) -> None:
+    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
+        raise ValueError(
+            f"batch: expected labels in [0, {n_classes - 1}], got {int(labels.min())} to "
+            f"{int(labels.max())}"
+        )
+
+
+def _classes(out: torch.Tensor, u: torch.Tensor, uniform: bool) -> torch.Tensor:
+    """(...,) classes of logits (..., C) at the quantiles u (...,)."""
+    if uniform:
+        return (u * out.shape[-1]).long()
+    cdf = torch.softmax(out.double(), dim=-1).cumsum(dim=-1)
+    found = torch.searchsorted(cdf, u[..., None] * cdf[..., -1:]).squeeze(-1)
+    return found.clamp(max=out.shape[-1] - 1)  # where NaN: its gradients say so

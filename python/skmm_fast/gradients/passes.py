@@ -1,0 +1,105 @@
+"""Some samples through the model, their sketched gradients into sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from .. import _validate
+from ..sketch import Sketch
+from .batch import Batch
+from .functional import by_loop, by_vmap
+from .hooks import Module, Refuse, frozen, met
+from .losses import Loss
+from .parameters import Slot, owners
+from .rules import rule_of
+from .sums import Sums
+
+
+def _raise(module: Module, reason: str) -> None:
+    raise ValueError(f"model: {type(module).__name__} {reason}")
+
+
+@dataclass(frozen=True)
+class Pass:
+    model: Module
+    loss: Loss
+    targets: str  # one of losses.TARGETS
+    slots: dict[str, Slot]
+    sketch: Sketch
+    dtype: torch.dtype  # of the sums
+    device: torch.device
+
+    def zeros(self, n: int) -> torch.Tensor:
+        """Sums of n samples, to begin with."""
+        return torch.zeros(n, self.sketch.out_dim, dtype=self.dtype, device=self.device)
+
+    def add(
+        self,
+        samples: Batch,
+        ids: _validate.Indices,
+        methods: dict[str, str],
+        sums: Sums,
+        refuse: Refuse = _raise,
+        called: Callable[[Module], Any] = lambda module: None,
+    ) -> None:
+        """The gradients of all parameters by their methods: "hooks", "vmap", "loop" or "none".
+
+        refuse is told of calls of a layer from which no per-sample gradient can be read, `called`
+        of all others.
+        """
+
+        def names(method: str) -> list[str]:
+            return [name for name, how in methods.items() if how == method]
+
+        samples = self._by_hooks(samples, ids, names("hooks"), sums, refuse, called)
+        for method, gradients_by in (("vmap", by_vmap), ("loop", by_loop)):
+            if not names(method):
+                continue
+            for rows, found in gradients_by(self.model, names(method), self.loss, samples):
+                for name, g in found.items():
+                    if g is not None:
+                        sums.of(rows).dense(self.slots[name], g.to(self.dtype).flatten(1))
+
+    def _by_hooks(
+        self,
+        samples: Batch,
+        ids: _validate.Indices,
+        names: list[str],
+        sums: Sums,
+        refuse: Refuse,
+        called: Callable[[Module], Any],
+    ) -> Batch:
+        """Returns the samples with their targets as labels."""
+        at = owners(self.model, {name: self.slots[name] for name in names})
+
+        def meet(module: Module, x: torch.Tensor, g: torch.Tensor) -> None:
+            rule = rule_of(module)
+            assert rule is not None
+            wide = x.to(self.dtype) if x.is_floating_point() else x
+            rule(module, wide, g.to(self.dtype), at[module], sums)
+
+        with frozen(self.model), met(list(at), samples.size, meet, refuse, called):
+            with torch.set_grad_enabled(bool(at)):
+                output = self._output(samples)
+                targets = self.loss.targets(
+                    output, samples.labels, self.targets, ids, self.sketch.seed
+                )
+                losses = self.loss(output, targets)
+            if losses.shape != (samples.size,):
+                raise ValueError(
+                    f"loss: expected one loss per sample, shape ({samples.size},), got "
+                    f"{tuple(losses.shape)}"
+                )
+            if losses.requires_grad:
+                torch.autograd.backward(losses.sum())
+        return replace(samples, labels=targets)
+
+    def _output(self, samples: Batch) -> Any:
+        try:
+            return self.model(*samples.args, **samples.kwargs)
+        except (RuntimeError, TypeError, IndexError) as error:
+            raise ValueError(f"batch: expected inputs that the model takes: {error}") from error

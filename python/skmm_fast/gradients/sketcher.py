@@ -1,0 +1,267 @@
+"""A batch of samples in, the sketches of their gradients out.
+
+The coordinates of a gradient are those of the chosen parameters, in the order of
+`model.named_parameters()`, each flattened row-major.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable
+from hashlib import sha256
+from itertools import chain
+from typing import Any
+
+import torch
+
+from .. import __version__, _validate
+from ..sketch import KINDS, Sketch, make
+from . import losses
+from .batch import Batch
+from .choice import METHODS, choose, require_independence, tolerance
+from .parameters import Params, slots
+from .passes import Pass
+from .sums import Sums
+
+
+class GradientSketcher:
+    """Maps a batch to its sketched per-sample gradients, (B, sketch_dim).
+
+    Layers are sketched one by one inside one backward pass of the batch: linear, convolution (1d,
+    2d), embedding and normalisation layers by formulas of their own (a linear layer that sees one
+    vector a sample without its gradient being formed), other parameters by `torch.func.vmap(grad)`,
+    or where that fails, in a loop. The first batch is checked against the loop.
+
+    Parameters
+    ----------
+    model : torch.nn.Module in eval mode, called as model(inputs) or model(**inputs). Parameters of
+        float32, float64 or bfloat16 (whose gradients are summed as float32)
+    params : "last" or "last-2" (the last one or two layers as `model.modules()` lists them; layers
+        have a matrix or filters, so normalisation does not count), "trainable", "all", names or
+        glob patterns, or a predicate of (name, parameter)
+    loss : "cross-entropy" of logits (B, C) with class numbers (B,); "mse", the mean over the
+        outputs of a sample; "causal-lm", the mean over the tokens of a sample whose label is not
+        -100; or a function (model's output, labels) -> (B,) losses
+    targets : "label"; "random", drawn from the model's own predictive distribution; or "uniform"
+        classes. Draws are keyed by (seed, sample id)
+    sketch_dim, sketch, nnz_per_row, seed : Γ, as in `SparseSign`, `GroupedSign` and `Gaussian`
+    device : where the parameters are expected to be, and the sketch is made; "auto": where they are
+    method : "hooks" (formulas alone), "vmap", "loop", or "auto": for each parameter the first of
+        them that can be had
+    check : samples of the first batch whose gradients are compared with the loop's; 0 for none
+    micro_batch : samples that go through the model at a time
+    n_threads : of the core
+
+    Source: SkMM, arXiv 2407.06120, section 4.
+
+    Raises
+    ------
+    TypeError, ValueError : a module in training mode, no parameter chosen, unknown names,
+        sketch_dim beyond the number of parameters, parameters of other types.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        params: Params = "last-2",
+        loss: str | losses.Function = "cross-entropy",
+        targets: str = "label",
+        sketch_dim: int = 512,
+        sketch: str = "sparse-sign",
+        nnz_per_row: int | None = None,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+        method: str = "auto",
+        check: int = 2,
+        micro_batch: int = 16,
+        n_threads: int | None = None,
+    ) -> None:
+        if not isinstance(model, torch.nn.Module):
+            raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+        self.model = model
+        self._check_eval_mode()
+        self.loss, self.targets = loss, targets
+        self.method = _validate.choice("method", method, METHODS)
+        self.check = _validate.integer("check", check, 0)
+        self.micro_batch = _validate.integer("micro_batch", micro_batch, 1)
+        self.n_threads = None if n_threads is None else _validate.threads(n_threads)
+        self._slots = slots(model, params)
+        self.device = self._device_of_parameters(device)
+        r = sum(slot.size for slot in self._slots.values())
+        least = KINDS[_validate.choice("sketch", sketch, tuple(KINDS))].least_out_dim
+        if _validate.integer("sketch_dim", sketch_dim, least) > r:
+            raise ValueError(
+                f"sketch_dim: expected at most the number of chosen parameters, {r}, "
+                f"got {sketch_dim}"
+            )
+        self.sketch: Sketch = make(sketch, r, sketch_dim, seed, nnz_per_row)
+        self._pass = Pass(
+            model,
+            losses.make(loss, targets),
+            targets,
+            self._slots,
+            self.sketch,
+            self._sum_type(),
+            self.device,
+        )
+        self._methods: dict[str, str] | None = None  # of the parameters, after the first batch
+        self._warn_of_fresh_adapters()
+
+    @property
+    def names(self) -> list[str]:
+        """Of the chosen parameters, in the order of their coordinates."""
+        return list(self._slots)
+
+    @property
+    def n_params(self) -> int:
+        """r, the length of a gradient."""
+        return self.sketch.in_dim
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """How the gradient of each parameter is found: "hooks", "vmap", "loop", or "none" where the
+        loss does not depend on it. Known after the first batch."""
+        if self._methods is None:
+            raise ValueError("methods: expected a batch to have been sketched before")
+        return dict(self._methods)
+
+    def __call__(self, batch: Any, sample_ids: Any = None) -> torch.Tensor:
+        """(inputs (B, ...), labels (B, ...)), or a dict of inputs and "labels" -> (B, sketch_dim).
+
+        Z is on the device of the parameters, float64 where all chosen ones are, else float32.
+        sample_ids: (B,) integers, needed (and used) where targets are random; labels are not then,
+        but in "causal-lm", where -100 marks tokens without a loss. There, labels that are missing
+        are the input ids where the attention mask is not 0.
+
+        Raises TypeError or ValueError for labels that do not fit the model's output, missing
+        sample_ids, a module in training mode, NaN or Inf in the gradients; in the first batch for
+        parameters whose per-sample gradients cannot be had by `method`, or differ from the loop's.
+        """
+        self._check_eval_mode()
+        samples = self._samples(batch)
+        ids = _validate.vector_of_ids(sample_ids, samples.size, needed=self.targets != "label")
+        methods, alone = self._methods, None
+        if methods is None:
+            methods, alone = choose(self._pass, samples, ids, self.method, self.check)
+        Z = self._pass.zeros(samples.size)
+        sums = Sums(self.sketch, lambda slot: Z, self.n_threads)
+        for i in range(0, samples.size, self.micro_batch):
+            rows = slice(i, i + self.micro_batch)
+            self._pass.add(samples.rows(rows), ids[rows], methods, sums.of(rows))
+            if alone is not None and i == 0:
+                require_independence(Z[rows], alone, tolerance(self._pass))
+        finite = Z.isfinite().all(1)
+        if not finite.all():
+            raise ValueError(
+                "batch: expected finite gradients, got NaN or Inf first in sample "
+                f"{int((~finite).nonzero()[0])}"
+            )
+        self._methods = methods
+        return Z
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the sketches depend on, by name, for JSON; "advisory" entries may differ."""
+        named = dict(self.model.named_parameters())
+        return {
+            "params": [
+                f"{name} {tuple(slot.shape)} {named[name].dtype}"
+                for name, slot in self._slots.items()
+            ],
+            "coordinates": "parameters in this order, row-major",
+            "weights": _sha256(chain(self.model.named_parameters(), self.model.named_buffers())),
+            "adapters": _settings_of_adapters(self.model),
+            "loss": _name_of(self.loss),
+            "targets": self.targets,
+            "sketch": repr(self.sketch),
+            "dtype": str(self._pass.dtype),
+            "autocast": _autocast(self.device),
+            "method": self.method,
+            "micro_batch": self.micro_batch,
+            "advisory versions": f"skmm-fast {__version__}, torch {torch.__version__}",
+            "advisory device": str(self.device),
+        }
+
+    def _samples(self, batch: Any) -> Batch:
+        samples = Batch.of(batch).to(self.device)
+        if self.loss == "causal-lm" and samples.labels is None:
+            return samples.with_tokens_as_labels(losses.IGNORED)
+        return samples
+
+    def _check_eval_mode(self) -> None:
+        for name, module in self.model.named_modules():
+            if module.training:
+                raise ValueError(
+                    f"model: expected eval mode, got training mode in {name or 'the model'}: "
+                    "dropout and batch statistics would enter the gradients; call model.eval()"
+                )
+
+    def _parameters(self) -> list[torch.nn.Parameter]:
+        named = dict(self.model.named_parameters())
+        return [named[name] for name in self._slots]
+
+    def _device_of_parameters(self, device: Any) -> torch.device:
+        there = {p.device for p in self._parameters()}
+        if len(there) > 1:
+            raise ValueError(f"params: expected parameters on one device, got {there}")
+        found = there.pop()
+        if device != "auto":
+            try:
+                expected = torch.device(device)
+            except (RuntimeError, TypeError):
+                raise ValueError(f"device: expected 'auto' or a device, got {device!r}") from None
+            if expected.type != found.type or expected.index not in (None, found.index):
+                raise ValueError(
+                    f"device: expected that of the parameters, {found}, got {device}; "
+                    "model.to(device) moves them"
+                )
+        return found
+
+    def _sum_type(self) -> torch.dtype:
+        types = {p.dtype for p in self._parameters()}
+        if not types <= {torch.float32, torch.float64, torch.bfloat16}:
+            raise TypeError(
+                f"model: expected parameters of float32, float64 or bfloat16, got {types}; "
+                "small gradients vanish in float16"
+            )
+        return torch.float64 if types == {torch.float64} else torch.float32
+
+    def _warn_of_fresh_adapters(self) -> None:
+        for name, p in self.model.named_parameters():
+            of_a = name.replace("lora_B", "lora_A")
+            if of_a != name and of_a in self._slots and not p.any():
+                warnings.warn(
+                    f"params: {name} is 0, as in a fresh adapter, so the gradient of {of_a} is 0 "
+                    "for every sample; train a few steps first, or choose '*lora_B*' alone",
+                    stacklevel=3,
+                )
+                return
+
+
+def _sha256(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """Of names and contents."""
+    sha = sha256()
+    for name, x in tensors:
+        sha.update(f"{name} {tuple(x.shape)} {x.dtype}".encode())
+        sha.update(x.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
+
+
+def _name_of(loss: Any) -> str:
+    return loss if isinstance(loss, str) else f"{loss.__module__}.{loss.__qualname__}"
+
+
+def _settings_of_adapters(model: torch.nn.Module) -> str | None:
+    adapters = getattr(model, "peft_config", None)
+    if not isinstance(adapters, dict):
+        return None
+    settings = {name: vars(adapter) for name, adapter in adapters.items()}
+    return json.dumps(
+        settings, sort_keys=True, default=lambda x: sorted(x) if isinstance(x, set) else str(x)
+    )
+
+
+def _autocast(device: torch.device) -> str | None:
+    if not torch.is_autocast_enabled(device.type):
+        return None
+    return str(torch.get_autocast_dtype(device.type))
