@@ -32,6 +32,27 @@ void def_dense(py::class_<S>& c) {
         "progress"_a = py::none());
 }
 
+template <class S, class T>
+void def_outer(py::class_<S>& c) {
+    c.def(
+        "sketch_outer",
+        [](const S& s, Array<T> left, Array<T> right, std::int64_t col_offset, bool accumulate,
+           int n_threads, Array<T> out, py::object progress) {
+            const OuterView<T> rows{view(left, "left: expected rows of contiguous elements"),
+                                    view(right, "right: expected rows of contiguous elements")};
+            require(rows.right.rows == rows.rows, "right: expected as many rows as left");
+            const auto z =
+                mutable_view(out, rows.rows, s.out_dim, "out: expected contiguous (N, m)");
+            require_shape(rows.rows, rows.cols, col_offset, s.in_dim);
+            threads(n_threads);
+            const Tick tick = make_tick(std::move(progress));
+            const py::gil_scoped_release release;
+            sketch(rows, s, col_offset, accumulate, n_threads, tick, z);
+        },
+        "left"_a.noconvert(), "right"_a.noconvert(), "col_offset"_a, "accumulate"_a, "n_threads"_a,
+        "out"_a.noconvert(), "progress"_a = py::none());
+}
+
 // What makes a CSR matrix unsafe to walk, or null.
 template <class T, class I>
 const char* fault_in(const CsrView<T, I>& a, std::int64_t nnz) {
@@ -90,6 +111,7 @@ void def_family(py::class_<S>& c) {
     for_floats([&](auto zero) {
         using T = decltype(zero);
         def_dense<S, T>(c);
+        def_outer<S, T>(c);
         def_csr<S, T, std::int32_t>(c);
         def_csr<S, T, std::int64_t>(c);
     });

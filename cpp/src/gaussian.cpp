@@ -1,13 +1,12 @@
 // The Gaussian sketch: pieces of Γ are made in cache, multiplied with every row, and dropped.
 #include <algorithm>
 #include <numeric>
-#include <type_traits>
 
 #include "instantiate.hpp"
+#include "piece.hpp"
 #include "skmm/kernels.hpp"
 #include "skmm/memory.hpp"
 #include "skmm/parallel.hpp"
-#include "widen.hpp"
 
 namespace skmm {
 namespace {
@@ -33,14 +32,14 @@ void make_strips(const Gaussian& g, const u64* j, i64 count, i64 depth, float* o
 
 }  // namespace
 
-template <class U>
-void sketch(MatrixView<U> a, const Gaussian& g, i64 offset, bool accumulate, int n_threads,
+template <template <class> class Rows, class U>
+void sketch(Rows<U> a, const Gaussian& g, i64 offset, bool accumulate, int n_threads,
             const Tick& tick, MutableMatrixView<Sum<U>> out) {
     using T = Sum<U>;
     if (!accumulate) clear(out);
     const i64 block = std::clamp<i64>(ceil_div(a.rows, 4 * n_threads), 1, kMaxRows);
     const Scratch<float> gamma(strips_of(g) * kDepth * kStrip);
-    const Scratch<T> rooms(std::is_same_v<T, U> ? 0 : n_threads * block * kDepth);
+    const Scratch<T> rooms(n_threads * block * kDepth);
     u64 j[kDepth];
     for (i64 c = 0, depth; c < a.cols; c += depth) {
         depth = std::min(kDepth - (offset + c) % kDepth, a.cols - c);
@@ -53,8 +52,8 @@ void sketch(MatrixView<U> a, const Gaussian& g, i64 offset, bool accumulate, int
         });
         parallel_blocks(ceil_div(a.rows, block), n_threads, [&](i64 b, int slot) {
             const i64 i = b * block, rows = std::min(block, a.rows - i);
-            const MatrixView<T> x = widened(MatrixView<U>{a.row(i) + c, rows, depth, a.stride},
-                                            rooms.data() + slot * block * kDepth);
+            const MatrixView<T> x =
+                pieces(part(a, i, rows, c, depth), rooms.data() + slot * block * kDepth);
             for (i64 strip = 0; strip < strips_of(g); ++strip) {
                 const i64 k = strip * kStrip;
                 kernels().of<T>().gemm_strip(x.data, x.stride, rows, static_cast<int>(depth),
@@ -125,7 +124,7 @@ void rows_of(const Gaussian& g, i64 start, MutableMatrixView<float> out) {
     }
 }
 
-SKMM_DENSE(Gaussian)
+SKMM_ROWS(Gaussian)
 SKMM_CSR(Gaussian)
 
 }  // namespace skmm

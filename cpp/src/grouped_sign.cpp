@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "instantiate.hpp"
+#include "piece.hpp"
 #include "segments.hpp"
 #include "signs.hpp"
-#include "widen.hpp"
 
 namespace skmm {
 namespace {
@@ -30,8 +30,8 @@ u64 steps_of(const GroupedChunk& chunk, i64 begin, i64 end) {
 }  // namespace
 
 // Sums of a row: (kParts, stride), laid out as grouped_stride() says.
-template <class U>
-void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, int n_threads,
+template <template <class> class Rows, class U>
+void sketch(Rows<U> a, const GroupedSign& g, i64 offset, bool accumulate, int n_threads,
             const Tick& tick, MutableMatrixView<Sum<U>> out) {
     using T = Sum<U>;
     const i64 m = g.out_dim, stride = grouped_stride(m), row_size = kParts * stride;
@@ -40,7 +40,7 @@ void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, 
     const Scratch<GroupedChunk> chunks(n_threads);
     const Scratch<T> rooms(n_threads * kGroupedRows * kChunk);
 
-    const auto add = [&](MatrixView<U> rows, i64 c0, int slot, T* sums) {
+    const auto add = [&](Rows<U> rows, i64 c0, int slot, T* sums) {
         GroupedChunk& chunk = chunks.data()[slot];
         T* const room = rooms.data() + slot * kGroupedRows * kChunk;
         for (i64 c = 0; c < rows.cols;) {
@@ -55,7 +55,7 @@ void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, 
                 const T *x[kGroupedRows], *next[kGroupedRows];
                 for (int l = 0; l < n; ++l) {
                     T* const place = room + l * kChunk + begin;
-                    x[l] = widened(rows.row(i + l) + c, static_cast<int>(count), place);
+                    x[l] = piece(rows, i + l, c, static_cast<int>(count), place);
                     next[l] = ahead(rows, i + n + l, c, count, x[l]);
                     if (!whole) {
                         if (x[l] != place) std::copy_n(x[l], count, place);
@@ -82,6 +82,6 @@ void sketch(MatrixView<U> a, const GroupedSign& g, i64 offset, bool accumulate, 
     sum_segments(a, offset, {1, row_size, kParts}, accumulate, n_threads, tick, out, add, fold);
 }
 
-SKMM_DENSE(GroupedSign)
+SKMM_ROWS(GroupedSign)
 
 }  // namespace skmm

@@ -6,6 +6,7 @@
 
 #include "kernels/gemm.hpp"
 #include "kernels/grouped.hpp"
+#include "kernels/outer.hpp"
 #include "kernels/random_rows.hpp"
 #include "kernels/scatter.hpp"
 #include "kernels/sums.hpp"
@@ -21,8 +22,9 @@ namespace {
 
 template <class T>
 constexpr TypedKernels<T> typed() {
-    return {scatter_tile<T>, add_tile<T>, scatter_row<T>,      grouped_rows<T>, kRowsAtOnce,
-            gemm_strip<T>,   axpy<T>,     weighted_squares<T>, square_dots<T>,  rank_one<T>};
+    return {outer<T>,    scatter_tile<T>, add_tile<T>, scatter_row<T>,      grouped_rows<T>,
+            kRowsAtOnce, gemm_strip<T>,   axpy<T>,     weighted_squares<T>, square_dots<T>,
+            rank_one<T>};
 }
 
 }  // namespace

@@ -49,9 +49,9 @@ struct Layout {
 // out (+)= what `fold` makes of the sums of all segments, where
 // add(rows, c, slot, sums) adds the columns of a slice of `a`, of which the first meets row c of Γ,
 // to the sums of these rows, and fold(sums, rows) adds sums of up to kTileRows rows to the output.
-template <class U, class Add, class Fold>
-void sum_segments(MatrixView<U> a, std::int64_t offset, Layout layout, bool accumulate,
-                  int n_threads, const Tick& tick, MutableMatrixView<Sum<U>> out, const Add& add,
+template <template <class> class Rows, class U, class Add, class Fold>
+void sum_segments(Rows<U> a, std::int64_t offset, Layout layout, bool accumulate, int n_threads,
+                  const Tick& tick, MutableMatrixView<Sum<U>> out, const Add& add,
                   const Fold& fold) {
     using i64 = std::int64_t;
     using T = Sum<U>;
@@ -78,8 +78,7 @@ void sum_segments(MatrixView<U> a, std::int64_t offset, Layout layout, bool accu
                 const i64 c0 = std::max((segment + s) * kSegment, offset);
                 const i64 c1 = std::min((segment + s + 1) * kSegment, offset + a.cols);
                 std::fill_n(sums(s, i), ceil_div(n, layout.tile) * layout.tile * row_size, T(0));
-                add(MatrixView<U>{a.row(row + i) + c0 - offset, n, c1 - c0, a.stride}, c0, slot,
-                    sums(s, i));
+                add(part(a, row + i, n, c0 - offset, c1 - c0), c0, slot, sums(s, i));
             });
             parallel_blocks(ceil_div(rows, L), n_threads, [&](i64 tile, int) {
                 const i64 i = tile * L;

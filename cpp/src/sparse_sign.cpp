@@ -2,12 +2,11 @@
 // targets.
 #include <algorithm>
 #include <numeric>
-#include <type_traits>
 
 #include "instantiate.hpp"
+#include "piece.hpp"
 #include "segments.hpp"
 #include "signs.hpp"
-#include "widen.hpp"
 
 namespace skmm {
 namespace {
@@ -20,8 +19,8 @@ constexpr i64 kFewRows = 2;
 }  // namespace
 
 // Sums lie in tiles (m, tile) of kTileRows rows, or of one where all rows go one by one.
-template <class U>
-void sketch(MatrixView<U> a, const SparseSign& g, i64 offset, bool accumulate, int n_threads,
+template <template <class> class Rows, class U>
+void sketch(Rows<U> a, const SparseSign& g, i64 offset, bool accumulate, int n_threads,
             const Tick& tick, MutableMatrixView<Sum<U>> out) {
     using T = Sum<U>;
     constexpr i64 L = kTileRows<T>;
@@ -30,7 +29,7 @@ void sketch(MatrixView<U> a, const SparseSign& g, i64 offset, bool accumulate, i
     const TargetTables tables(g.zeta, n_threads);
     const Scratch<T> rooms(n_threads * L * kTargetBlock);
 
-    const auto add = [&](MatrixView<U> rows, i64 c0, int slot, T* sums) {
+    const auto add = [&](Rows<U> rows, i64 c0, int slot, T* sums) {
         const Targets at = tables[slot];
         T* const room = rooms.data() + slot * L * kTargetBlock;
         std::uint64_t j[kTargetBlock];
@@ -44,7 +43,7 @@ void sketch(MatrixView<U> a, const SparseSign& g, i64 offset, bool accumulate, i
                 const T *x[L], *next[L];
                 for (i64 l = 0; l < L; ++l) {
                     T* const place = room + l * kTargetBlock;
-                    x[l] = l < n ? widened(rows.row(i + l) + c, count, place) : x[0];
+                    x[l] = l < n ? piece(rows, i + l, c, count, place) : x[0];
                     next[l] = ahead(rows, i + L + l, c, count, x[l]);
                 }
                 if (n > kFewRows) {
@@ -68,6 +67,6 @@ void sketch(MatrixView<U> a, const SparseSign& g, i64 offset, bool accumulate, i
     sum_segments(a, offset, {tile, m, g.zeta}, accumulate, n_threads, tick, out, add, fold);
 }
 
-SKMM_DENSE(SparseSign)
+SKMM_ROWS(SparseSign)
 
 }  // namespace skmm

@@ -31,6 +31,16 @@ class _Sketch:
         out: _Floats,
         progress: _Tick = None,
     ) -> None: ...
+    def sketch_outer(
+        self,
+        left: _Floats,
+        right: _Floats,
+        col_offset: int,
+        accumulate: bool,
+        n_threads: int,
+        out: _Floats,
+        progress: _Tick = None,
+    ) -> None: ...
     def sketch_csr(
         self,
         values: _Floats,

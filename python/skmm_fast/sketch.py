@@ -19,6 +19,11 @@ def sum_type(A: Any) -> np.dtype[Any]:
     return A.dtype if A.dtype in _validate.FLOATS else np.dtype(np.float32)
 
 
+def _product(factors: dict[str, Any]) -> str:
+    """The name of rows that are made of such arguments."""
+    return " ⊗ ".join(factors)
+
+
 class Sketch(ABC):
     """A random matrix Γ of shape (in_dim, out_dim) with E[ΓΓᵀ] = I, held as its seed.
 
@@ -104,25 +109,15 @@ class Sketch(ABC):
         """`apply` of an argument that the caller knows by another name."""
         A = _validate.csr(name, G) if sp.issparse(G) else _validate.gradients(name, G)
         n, cols = A.shape
-        col_offset = _validate.integer("col_offset", col_offset, 0, self.in_dim - 1)
-        accumulate = _validate.boolean("accumulate", accumulate)
-        whole = col_offset == 0 and not accumulate
-        if cols > self.in_dim - col_offset or (whole and cols != self.in_dim):
-            expected = f"{self.in_dim}" if whole else f"at most {self.in_dim - col_offset}"
-            raise ValueError(f"{name}: expected {expected} columns, got shape {A.shape}")
-        Z = self._checked_out(name, A, out)
-        if accumulate:
-            if out is None:
-                raise ValueError("out: expected an array to accumulate in, got None")
-            _validate.raise_not_finite("out", _validate.finite_rows(Z))
-        threads = _validate.threads(n_threads)
+        col_offset, accumulate, threads, Z = call = self._checked_call(
+            {name: A}, A.shape, out, col_offset, accumulate, n_threads
+        )
         if sp.issparse(A):
             nnz = int(A.indptr[-1])
             index = np.promote_types(A.indices.dtype, A.indptr.dtype)
             indices, indptr = (x.astype(index, copy=False) for x in (A.indices[:nnz], A.indptr))
             with bar("sketch", nnz, progress, "nonzeros") as tick:
-                call = (cols, col_offset, accumulate, threads, Z, tick)
-                self._core.sketch_csr(A.data[:nnz], indices, indptr, *call)
+                self._core.sketch_csr(A.data[:nnz], indices, indptr, cols, *call, tick)
         else:
             with bar("sketch", n * cols, progress, "entries") as tick:
                 done = 0
@@ -133,13 +128,88 @@ class Sketch(ABC):
                         G_part, col_offset + part.start, add, threads, Z[rows], after(done, tick)
                     )
                     done += G_part.size
-        self._check_finite(name, A, Z)
+        self._check_finite({name: A}, Z)
         return _validate.like(G, Z) if out is None else out
 
-    def _checked_out(self, name: str, A: Any, out: Any) -> _validate.Array:
-        """`out`, or a new array, for the sketch of A."""
-        shape = (A.shape[0], self.out_dim)
-        dtype = sum_type(A)
+    def apply_outer(
+        self,
+        E: Any,
+        X: Any,
+        out: Any = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> Any:
+        """The sketch of the rows e_i ⊗ x_i, which are not formed: entry c d + j is E[i, c] X[i, j].
+
+        These are the per-sample gradients of the (C, d) weight of a linear layer, row-major, at
+        inputs X and the gradients E of the losses with respect to its outputs. The bits are those
+        of `apply` of these products, each rounded once.
+
+        Parameters
+        ----------
+        E : (N, C) array of float32 or float64
+        X : (N, d) array of the same type
+            NumPy or a torch tensor on the CPU, of rows of contiguous elements, read where they lie.
+            C d must be in_dim, unless `col_offset` or `accumulate` say that this is one of several
+            chunks of columns.
+        out, col_offset, accumulate, n_threads, progress : as in `apply`
+
+        Returns
+        -------
+        (N, out_dim) array: `out` itself, or a new one of E's kind (NumPy or torch) and dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Wrong dtype, shape or memory layout; NaN or Inf in E or X (the number of rows and the
+            first one are named, `out` is then undefined); overflow of products or sums, as in
+            `apply`.
+        """
+        left, right = _validate.dense("E", E), _validate.dense("X", X)
+        if len(right) != len(left):
+            raise ValueError(
+                f"X: expected as many rows as E ({len(left)}), got shape {right.shape}"
+            )
+        if right.dtype != left.dtype:
+            raise TypeError(f"X: expected the type of E ({left.dtype}), got {right.dtype}")
+        factors, shape = {"E": left, "X": right}, (len(left), left.shape[1] * right.shape[1])
+        call = self._checked_call(factors, shape, out, col_offset, accumulate, n_threads)
+        with bar("sketch", shape[0] * shape[1], progress, "entries") as tick:
+            self._core.sketch_outer(left, right, *call, tick)
+        Z = call[-1]
+        self._check_finite(factors, Z)
+        return _validate.like(E, Z) if out is None else out
+
+    def _checked_call(
+        self,
+        factors: dict[str, Any],
+        shape: tuple[int, int],
+        out: Any,
+        col_offset: int,
+        accumulate: bool,
+        n_threads: int | None,
+    ) -> tuple[int, bool, int, _validate.Array]:
+        """(col_offset, accumulate, threads, Z) of a sketch of rows of such a shape, which come from
+        `factors`: arguments by their names."""
+        col_offset = _validate.integer("col_offset", col_offset, 0, self.in_dim - 1)
+        accumulate = _validate.boolean("accumulate", accumulate)
+        whole = col_offset == 0 and not accumulate
+        if shape[1] > self.in_dim - col_offset or (whole and shape[1] != self.in_dim):
+            expected = f"{self.in_dim}" if whole else f"at most {self.in_dim - col_offset}"
+            raise ValueError(f"{_product(factors)}: expected {expected} columns, got shape {shape}")
+        Z = self._checked_out(factors, shape[0], out)
+        if accumulate:
+            if out is None:
+                raise ValueError("out: expected an array to accumulate in, got None")
+            _validate.raise_not_finite("out", _validate.finite_rows(Z))
+        return col_offset, accumulate, _validate.threads(n_threads), Z
+
+    def _checked_out(self, factors: dict[str, Any], n_rows: int, out: Any) -> _validate.Array:
+        """`out`, or a new array, for the sketch of rows of `factors`."""
+        shape = (n_rows, self.out_dim)
+        dtype = sum_type(next(iter(factors.values())))
         if out is None:
             return np.empty(shape, dtype)
         Z = _validate.dense("out", out)
@@ -147,20 +217,23 @@ class Sketch(ABC):
             raise ValueError(f"out: expected shape {shape} of {dtype}, got {Z.shape} of {Z.dtype}")
         if not (Z.flags.c_contiguous and Z.flags.writeable):
             raise ValueError("out: expected a C-contiguous, writeable array")
-        if np.may_share_memory(Z, A if isinstance(A, np.ndarray) else A.data):
-            raise ValueError(f"out: expected memory apart from that of {name}")
+        for name, A in factors.items():
+            if np.may_share_memory(Z, A if isinstance(A, np.ndarray) else A.data):
+                raise ValueError(f"out: expected memory apart from that of {name}")
         return Z
 
-    def _check_finite(self, name: str, A: Any, Z: _validate.Array) -> None:
-        # Every entry of a row of G reaches its row of Z: a finite Z proves a finite G.
+    def _check_finite(self, factors: dict[str, Any], Z: _validate.Array) -> None:
+        # Every entry of a row of each factor reaches its row of Z (0 · Inf is NaN): a finite Z
+        # proves finite factors.
         finite = _validate.finite_rows(Z)
         if finite.all():
             return
-        _validate.raise_not_finite(name, _validate.finite_rows(A))
+        for name, A in factors.items():
+            _validate.raise_not_finite(name, _validate.finite_rows(A))
         raise ValueError(
-            f"{name}: expected values whose sums stay below {np.finfo(Z.dtype).max:.3g} "
-            f"({Z.dtype}), got overflow in {(~finite).sum()} of {len(Z)} rows, first in row "
-            f"{finite.argmin()}"
+            f"{_product(factors)}: expected values whose sums stay below "
+            f"{np.finfo(Z.dtype).max:.3g} ({Z.dtype}), got overflow in {(~finite).sum()} of "
+            f"{len(Z)} rows, first in row {finite.argmin()}"
         )
 
     def toarray(self, start: int = 0, stop: int | None = None) -> _validate.Array:

@@ -71,6 +71,40 @@ TEST(sketches_equal_the_product_with_gamma) {
     }
 }
 
+// The products, each rounded once, give the bits; any sizes, part of Γ, rows apart in memory.
+template <class T, class S>
+static void compare_outer(const S& s, int64_t n, int64_t left, int64_t right, int threads) {
+    const int64_t r = left * right, m = s.out_dim, offset = s.in_dim - r;
+    const std::vector<T> e = check::normals<T>(n * (left + 1)), x = check::normals<T>(n * right, 1);
+    std::vector<T> products;
+    for (int64_t i = 0; i < n; ++i)
+        for (int64_t c = 0; c < left; ++c)
+            for (int64_t j = 0; j < right; ++j)
+                products.push_back(e[i * (left + 1) + c] * x[i * right + j]);
+    std::vector<T> dense(n * m, T(1)), outer(n * m, T(1));
+    sketch(MatrixView<T>{products.data(), n, r, r}, s, offset, true, 1, kQuiet,
+           MutableMatrixView<T>{dense.data(), n, m, m});
+    sketch(OuterView<T>{{e.data(), n, left, left + 1}, {x.data(), n, right, right}}, s, offset,
+           true, threads, kQuiet, MutableMatrixView<T>{outer.data(), n, m, m});
+    CHECK(dense == outer);
+}
+
+TEST(outer_products_have_the_bits_of_the_dense_rows) {
+    const int64_t shapes[][3] = {{1, 1, 1},   {2, 1, 300},  {3, 300, 1},      {17, 7, 37},
+                                 {40, 37, 7}, {3, 83, 401}, {18, 401, 2 * 83}};
+    for (const auto& [n, left, right] : shapes) {
+        for (const int threads : {1, 3}) {
+            const int64_t r = left * right + 19;
+            compare_outer<float>(SparseSign{r, 20, 7, 5}, n, left, right, threads);
+            compare_outer<double>(SparseSign{r, 20, 8, 5}, n, left, right, threads);
+            compare_outer<float>(GroupedSign{r, 20, 5}, n, left, right, threads);
+            compare_outer<double>(GroupedSign{r, 20, 5}, n, left, right, threads);
+            compare_outer<float>(Gaussian{r, 20, 5}, n, left, right, threads);
+            compare_outer<double>(Gaussian{r, 20, 5}, n, left, right, threads);
+        }
+    }
+}
+
 // More columns than a segment, fewer rows than threads: the waves of segments.
 TEST(long_rows_have_the_same_bits_on_any_threads) {
     const int64_t n = 3, r = 100003, m = 24;

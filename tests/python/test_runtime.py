@@ -56,6 +56,7 @@ for dtype in (np.float32, np.float64):
         show("dense", S.apply(G))
         show("csr", S.apply(sp.csr_array(G * (G > 1))))
         show("half", S.apply(G.astype(np.float16)))
+        show("outer", S.apply_outer(G[:, :17], G[:, 50:111]))
         show("bfloat16", S.apply(torch.from_numpy(G[:3]).to(torch.bfloat16)))
         out = S.apply(G[:2])
         show("more", S.apply(G[:2, :500].copy(), out=out, col_offset=7, accumulate=True))
@@ -77,7 +78,7 @@ def test_same_bits_on_every_isa_level():
     names = levels()
     assert names[-1] == "baseline"
     outputs = {name: run(EVERYTHING, SKMM_ISA=name) for name in names}
-    assert len(outputs["baseline"].splitlines()) == 76
+    assert len(outputs["baseline"].splitlines()) == 86
     for name in names:
         assert outputs[name] == outputs["baseline"], name
         assert run("from skmm_fast import _core; print(_core.isa)", SKMM_ISA=name) == name
@@ -205,6 +206,7 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
     [
         "skmm_fast.SparseSign(40_000_000, 4096).apply(wide)",
         "skmm_fast.GroupedSign(40_000_000, 4096).apply(wide)",
+        "skmm_fast.SparseSign(10**9, 64).apply_outer(wide[:512, :1000], wide[:512, :10**6])",
         "skmm_fast.SparseSign(10**6, 512, 512).apply(wide[:256, :10**6])",
         "skmm_fast.Gaussian(300_000, 4096).apply(numpy.ones((600, 300_000), 'f4'))",
         "skmm_fast.match_moments(numpy.tile(Z, (20, 1)), 20_000, 0.01, 'relative', tol=1e-30)",
@@ -218,6 +220,7 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
     ids=[
         "sign",
         "groups",
+        "outer",
         "many entries",
         "gaussian",
         "moments",
@@ -292,6 +295,12 @@ def test_raw_module_refuses_what_would_be_unsafe():
         lambda: S.sketch_csr(values[:0], ints[0][:0], ints[1][:1], 10, 0, False, 1, out[:0]),
         lambda: S.sketch_dense(good.astype(np.int16), 0, False, 1, out),
         lambda: S.sketch_dense(good.astype(np.float16), 0, False, 1, out.astype(np.float16)),
+        lambda: S.sketch_outer(good[:, :2].astype(float), good[:, :5], 0, False, 1, out),
+        lambda: S.sketch_outer(good[:, :2], good[:1, :5], 0, False, 1, out),
+        lambda: S.sketch_outer(good[:, :2], good[:, ::2], 0, False, 1, out),
+        lambda: S.sketch_outer(good[:, :2], good[:, :5], 1, False, 1, out),
+        lambda: S.sketch_outer(good[:, :2], good[:, :5], 0, False, 1, out[:1]),
+        lambda: S.sketch_outer(good[:, :0], good[:, :5], 0, False, 1, out),
         lambda: _core.GroupedSign(10, 7, 0),
         lambda: _core.GroupedSign(10, 8, 0).sketch_dense(good, 0, False, 1, out),
         lambda: S.sketch_csr(values, np.array([0, 1, 2], np.int32), ints[1], 10, 0, False, 0, out),

@@ -127,6 +127,9 @@ struct TypeFreeKernels {
 
 template <class T>
 struct TypedKernels {
+    // out[k] = left[(c + k) / d] * right[(c + k) % d], k < count.
+    void (*outer)(const T* left, const T* right, std::int64_t d, std::int64_t c, int count, T* out);
+
     // acc[target][lane] += ± row_lane[c] over the columns c of a tile; acc is (m, kTileRows<T>),
     // 64-byte aligned; targets carry the stride kTileRows<T>. Prefetches as much of `next`.
     void (*scatter_tile)(const T* const* rows, const T* const* next, int count, int zeta, Targets,

@@ -36,16 +36,17 @@ struct Gaussian {
 
 // out (A.rows, m) = A Γ[col_offset : col_offset + A.cols], or out += that where `accumulate`.
 // The bits of a row of `out` depend on that row of A (and `out`), Γ and col_offset alone.
-// The tick counts entries of A. 16-bit elements are summed as float.
-template <class U>
-void sketch(MatrixView<U> a, const SparseSign&, std::int64_t col_offset, bool accumulate,
-            int n_threads, const Tick& tick, MutableMatrixView<Sum<U>> out);
-template <class U>
-void sketch(MatrixView<U> a, const GroupedSign&, std::int64_t col_offset, bool accumulate,
-            int n_threads, const Tick& tick, MutableMatrixView<Sum<U>> out);
-template <class U>
-void sketch(MatrixView<U> a, const Gaussian&, std::int64_t col_offset, bool accumulate,
-            int n_threads, const Tick& tick, MutableMatrixView<Sum<U>> out);
+// The tick counts entries of A. 16-bit elements are summed as float. Dense rows are a MatrixView,
+// or an OuterView: the bits are those of a MatrixView of its products.
+template <template <class> class Rows, class U>
+void sketch(Rows<U> a, const SparseSign&, std::int64_t col_offset, bool accumulate, int n_threads,
+            const Tick& tick, MutableMatrixView<Sum<U>> out);
+template <template <class> class Rows, class U>
+void sketch(Rows<U> a, const GroupedSign&, std::int64_t col_offset, bool accumulate, int n_threads,
+            const Tick& tick, MutableMatrixView<Sum<U>> out);
+template <template <class> class Rows, class U>
+void sketch(Rows<U> a, const Gaussian&, std::int64_t col_offset, bool accumulate, int n_threads,
+            const Tick& tick, MutableMatrixView<Sum<U>> out);
 template <class T, class I>
 void sketch(CsrView<T, I> a, const SparseSign&, std::int64_t col_offset, bool accumulate,
             int n_threads, const Tick& tick, MutableMatrixView<T> out);

@@ -36,6 +36,26 @@ void clear(MutableMatrixView<T> a) {
     for (std::int64_t i = 0; i < a.rows; ++i) std::fill_n(a.row(i), a.cols, T(0));
 }
 
+// Rows that are not stored: row i holds the columns [first, first + cols) of left_i ⊗ right_i,
+// whose column c * right.cols + j is left[i][c] * right[i][j], rounded once.
+template <class T>
+struct OuterView {
+    MatrixView<T> left, right;
+    std::int64_t rows = left.rows, cols = left.cols * right.cols, first = 0;
+};
+
+// Rows [row, row + rows) of the columns [col, col + cols).
+template <class T>
+MatrixView<T> part(MatrixView<T> a, std::int64_t row, std::int64_t rows, std::int64_t col,
+                   std::int64_t cols) {
+    return {a.row(row) + col, rows, cols, a.stride};
+}
+template <class T>
+OuterView<T> part(OuterView<T> a, std::int64_t row, std::int64_t rows, std::int64_t col,
+                  std::int64_t cols) {
+    return {slice(a.left, row, rows), slice(a.right, row, rows), rows, cols, a.first + col};
+}
+
 // CSR rows: entries indptr[i] <= e < indptr[i + 1] of row i, column indices[e] in [0, cols),
 // strictly increasing within a row.
 template <class T, class I>
