@@ -122,16 +122,19 @@ def _built(target: str) -> tuple[Any, Any]:
     module, _, function = target.partition(":")
     if not module or not function:
         raise ValueError(f"build: expected module:function, got {target!r}")
-    sys.path.insert(0, str(Path.cwd()))
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
     try:
         built = getattr(importlib.import_module(module), function)()
-    except Exception as error:  # of the user's code: where, in one line
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        raise ValueError(
-            f"{target}: {type(error).__name__}: {error} ({at.filename}, line {at.lineno})"
-        ) from error
+    except Exception as error:  # in one line, with the last place in the user's own files
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f" ({f.filename}, line {f.lineno})" for f in frames if f.filename.startswith(here)]
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{target}: {what}{''.join(own[-1:])}") from error
     if not isinstance(built, tuple) or len(built) != 2:
-        raise TypeError(f"{target}: expected it to return (model, dataset), got {type(built)}")
+        raise TypeError(
+            f"{target}: expected it to return (model, dataset), got {type(built).__name__}"
+        )
     return built
 
 
