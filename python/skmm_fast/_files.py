@@ -27,7 +27,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # of a write: a full disk, say
+        if isinstance(error, OSError) and error.errno and not error.filename:  # a full disk, say
             error.filename = str(path)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
