@@ -12,6 +12,7 @@ from .pool import Moments, moments
 from .select import select
 from .selection import Selection
 from .sketch import Gaussian, GroupedSign, Sketch, SparseSign
+from .store import SketchStore
 
 # A worker forked by multiprocessing (a DataLoader's, say) inherits OpenMP without its threads.
 _multiprocessing = sys.modules.get("multiprocessing")
@@ -33,6 +34,7 @@ __all__ = [
     "Plan",
     "Selection",
     "Sketch",
+    "SketchStore",
     "SparseSign",
     "VOptimal",
     "diagnose",

@@ -10,14 +10,15 @@ from ._extras import need
 
 @contextmanager
 def bar(
-    what: str, total: int, shown: bool, unit: str = "rows"
+    what: str, total: int, shown: bool, unit: str = "rows", before: int = 0
 ) -> Iterator[Callable[[int], None] | None]:
-    """Yields a function that takes how much of `total` is done; None where no bar is shown."""
+    """Yields a function that takes how much of `total` is done; None where no bar is shown.
+    `before`: what was done already, and does not count towards the rate."""
     if not shown:
         yield None
         return
     with need("tqdm", "cli").tqdm(
-        total=total, desc=what, unit=f" {unit}", unit_scale=True
+        total=total, initial=before, desc=what, unit=f" {unit}", unit_scale=True
     ) as shown_bar:
         yield lambda done: shown_bar.update(done - shown_bar.n)
         shown_bar.update(total - shown_bar.n)

@@ -26,6 +26,7 @@ from .plan import plan
 from .pool import Pool
 from .relaxation import TOL
 from .selection import Selection, picture_of, plain
+from .store import SketchStore
 from .walk import draw_along
 
 MAX_SKETCH_DIM = 512  # of the default
@@ -52,7 +53,7 @@ def select(
     Parameters
     ----------
     X : (N, r) per-sample gradients, their sketch, or features: NumPy float32, float64 or float16
-        (`np.memmap` too), SciPy CSR, or a torch tensor on the CPU (bfloat16 too)
+        (`np.memmap` too), SciPy CSR, a torch tensor on the CPU (bfloat16 too), or a `SketchStore`
     n : an int in [1, N], or a share of N in (0, 1)
     method : "v-optimal" (options of `v_optimal`) or "moment-matching" (options of
         `match_moments`; `draw` = "systematic", "pivotal" or "top"; `refine` = True: exchanges after
@@ -76,6 +77,8 @@ def select(
     Source: SkMM, arXiv 2407.06120, algorithm 1.
     Raises TypeError or ValueError naming the argument, what was expected and what came.
     """
+    if isinstance(X, SketchStore):
+        X = X.array()
     A = _validate.csr("X", X) if sp.issparse(X) else _validate.gradients("X", X)
     N, r = A.shape
     requested, n = n, _validate.count(n, N)

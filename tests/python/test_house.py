@@ -26,8 +26,8 @@ LAYERS = [
     {"_core"},
     {"_validate", "_extras", "_files"},
     {"_progress", "_quotas", "_scratch", "_stream"},
-    {"sketch", "pool", "draw"},
-    {"relaxation", "walk"},
+    {"sketch", "store", "pool", "draw"},
+    {"dataset", "relaxation", "walk"},
     {"moments", "design", *GRADIENTS},
     {"diagnose", "plan"},
     {"plot"},
@@ -53,7 +53,7 @@ def test_imports_point_downward():
 def test_only_optional_packages_are_imported_late():
     allowed = {"numpy", "scipy", *sys.stdlib_module_names}
     for path in PACKAGE.glob("*.py"):
-        if path.stem in ("gradients", "demo"):
+        if path.stem in ("dataset", "gradients", "demo"):
             continue  # of torch
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []

@@ -1,0 +1,226 @@
+"""The sketches of a dataset, kept on disk shard by shard (needs torch)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
+
+from . import _validate
+from ._progress import bar
+from ._validate import Array
+from .sketch import Sketch
+from .store import Manifest, SketchStore, create, writing
+
+READS = 4  # of a sample, which must all be equal
+
+
+class Sketcher(Protocol):
+    """What turns batches into sketches: a `GradientSketcher`, or anything like it."""
+
+    sketch: Sketch  # sketch.out_dim is m
+
+    def __call__(self, batch: Any, sample_ids: Any = None) -> torch.Tensor:
+        """(B, m), float32 or float64."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """JSON-able fields that say what the sketches depend on."""
+
+
+def sketch_dataset(
+    sketcher: Sketcher,
+    dataset: Any,
+    path: str | os.PathLike[str],
+    batch_size: int = 64,
+    shard_rows: int = 4096,
+    resume: bool = True,
+    progress: bool = True,
+) -> SketchStore:
+    """Sketch every sample of a dataset, into a folder; go on where an earlier call stopped.
+
+    Parameters
+    ----------
+    sketcher : a `GradientSketcher`; it is given the row numbers as sample ids
+    dataset : map-style: a torch `Dataset`, a list of samples, a Hugging Face `Dataset` (its format
+        "torch" gives tensors), collated as a `DataLoader` does by default; or a `DataLoader` in
+        order, whose dataset, collate_fn, workers and batch_size are used. Samples must read the
+        same each time.
+    path : the folder, made where there is none
+    batch_size : samples sketched together, B; they never straddle two shards
+    shard_rows : rows of a file. One shard is held in memory: shard_rows · m numbers
+    resume : whether a store at `path` may be continued; nothing is ever overwritten
+    progress : show a bar (needs tqdm)
+
+    Returns
+    -------
+    SketchStore, complete.
+
+    However often it was stopped, and by whatever, the bytes are those of one unbroken run; at most
+    the shard in work is lost. A store continues only if the fingerprints of sketcher and dataset
+    (its length, its first and its last sample, the fingerprint that Hugging Face keeps), batch_size
+    and shard_rows are the stored ones.
+
+    Raises TypeError or ValueError naming the argument, or each field that differs from the stored
+    one; BlockingIOError where another process writes there; OSError with the path, of a full disk
+    for one.
+    """
+    loader = _in_order(dataset, batch_size)
+    samples: Any = loader.dataset
+    sampler: Any = loader.batch_sampler
+    resume = _validate.boolean("resume", resume)
+    progress = _validate.boolean("progress", progress)
+    fingerprint = {**sketcher.fingerprint(), **_fingerprint(loader)}
+    facts: dict[str, Any] = {
+        "n_samples": len(samples),
+        "sketch_dim": sketcher.sketch.out_dim,
+        "batch_size": sampler.batch_size,
+        "shard_rows": _validate.integer("shard_rows", shard_rows, 1),
+        "fingerprint": json.loads(json.dumps(fingerprint)),
+    }
+    folder = Path(path)
+    with writing(folder) as there:
+        if there:
+            if not resume:
+                raise ValueError(f"path: expected no store with resume=False, got {folder}")
+            store = SketchStore(folder)
+            store._require(Manifest(dtype=str(store.dtype), **facts))
+        else:
+            first = range(min(facts["batch_size"], shard_rows, len(samples)))
+            Z = _sketch(sketcher, loader.collate_fn([samples[i] for i in first]), first)
+            store = create(folder, Manifest(dtype=str(Z.dtype), **facts))
+        _fill(store, sketcher, loader, progress)
+    return store
+
+
+def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progress: bool) -> None:
+    """Make the shards that are missing."""
+    shards = store.missing
+    if not shards:
+        return
+    done = len(store) - sum(len(store._rows(k)) for k in shards)
+    room = np.empty((max(len(store._rows(k)) for k in shards), store.sketch_dim), store.dtype)
+    read = iter(_batches(loader, (rows for k in shards for rows in store._batches(k))))
+    with bar("sketch", len(store), progress, "samples", before=done) as tick:
+        for k in shards:
+            block = room[: len(store._rows(k))]
+            for rows in store._batches(k):
+                Z = _sketch(sketcher, next(read), rows)
+                if Z.dtype != block.dtype:
+                    raise TypeError(f"sketcher: expected {block.dtype} as before, got {Z.dtype}")
+                block[rows[0] - store._rows(k)[0] :][: len(rows)] = Z
+                done += len(rows)
+                if tick is not None:
+                    tick(done)
+            store._write(k, block)
+
+
+def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
+    """(B, m) sketches of these rows."""
+    try:
+        Z = sketcher(batch, np.arange(rows.start, rows.stop))
+    except ValueError as error:
+        raise ValueError(f"dataset: in rows {rows[0]} to {rows[-1]}: {error}") from error
+    if Z.shape != (len(rows), sketcher.sketch.out_dim):
+        raise ValueError(
+            f"sketcher: expected shape {(len(rows), sketcher.sketch.out_dim)} for rows {rows[0]} "
+            f"to {rows[-1]}, got {tuple(Z.shape)}"
+        )
+    return _validate.dense("sketcher", Z.detach().cpu().contiguous())
+
+
+def _in_order(dataset: Any, batch_size: int) -> DataLoader[Any]:
+    """A loader of batches of all rows in order: the dataset itself where it is one."""
+    loader = dataset if isinstance(dataset, DataLoader) else None
+    samples = dataset if loader is None else loader.dataset
+    if (
+        isinstance(samples, (IterableDataset, Mapping, tuple))
+        or not hasattr(samples, "__getitem__")
+        or not hasattr(samples, "__len__")
+    ):
+        raise TypeError(
+            "dataset: expected samples by row number and their count (a map-style dataset; "
+            f"TensorDataset(inputs, labels) makes one of tensors), got {type(samples).__name__}"
+        )
+    if len(samples) == 0:
+        raise ValueError("dataset: expected at least one sample, got none")
+    if loader is None:
+        return DataLoader(samples, _validate.integer("batch_size", batch_size, 1))
+    batches: Any = loader.batch_sampler
+    if type(batches) is not BatchSampler or type(batches.sampler) is not SequentialSampler:
+        rows = getattr(batches, "sampler", loader.sampler)
+        raise ValueError(
+            "dataset: expected a DataLoader of batches in order (shuffle=False, no sampler of its "
+            f"own), got {type(rows).__name__} and {type(batches).__name__}"
+        )
+    if batches.drop_last:
+        raise ValueError("dataset: expected a DataLoader of all rows, got drop_last=True")
+    return loader
+
+
+def _batches(loader: DataLoader[Any], batches: Iterable[range]) -> DataLoader[Any]:
+    """The same loader for these batches of rows."""
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=(list(rows) for rows in batches),
+        collate_fn=loader.collate_fn,
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
+        prefetch_factor=loader.prefetch_factor,
+        generator=torch.Generator(),  # so that torch's own is left alone
+    )
+
+
+def _fingerprint(loader: DataLoader[Any]) -> dict[str, str | None]:
+    """Named fields that say which dataset it is."""
+    samples: Any = loader.dataset
+    ends = {"dataset_first_sample": 0, "dataset_last_sample": len(samples) - 1}
+    known = getattr(samples, "_fingerprint", None)  # Hugging Face
+    found = {"dataset_fingerprint": known if isinstance(known, str) else None}
+    for name, row in ends.items():
+        digests = {_digest(loader.collate_fn([samples[row]])) for _ in range(READS)}
+        if len(digests) > 1:
+            raise ValueError(
+                f"dataset: expected samples that read the same each time, got another row {row} "
+                "when it was read again; switch random augmentation off"
+            )
+        found[name] = digests.pop()
+    return found
+
+
+def _digest(batch: Any) -> str:
+    digest = hashlib.sha256()
+    _feed(batch, digest.update)
+    return digest.hexdigest()
+
+
+def _feed(value: Any, update: Callable[[Any], None]) -> None:
+    """Types, shapes and values, in order."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        update(f"{value.dtype}{value.shape};".encode())
+        update(value.tobytes())
+    elif isinstance(value, torch.Tensor):
+        update(f"{value.dtype}{tuple(value.shape)};".encode())
+        update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    elif isinstance(value, Mapping):
+        _feed(list(value.items()), update)
+    elif isinstance(value, (list, tuple)):
+        update(f"{len(value)}:".encode())
+        for item in value:
+            _feed(item, update)
+    elif isinstance(value, (str, bytes, int, float, type(None))):
+        update(f"{value!r};".encode())
+    else:
+        raise TypeError(
+            "dataset: expected batches of tensors, arrays, numbers, strings, and lists and dicts "
+            f"of these, got {type(value).__name__}"
+        )
