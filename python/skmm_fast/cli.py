@@ -92,8 +92,7 @@ def _demo(out: Path, seeds: int) -> None:
 def _sketch(build: str, out: Path, **options: Any) -> None:
     """Sketch the per-sample gradients of a model over a dataset into a folder. The same command
     goes on where it was stopped. The function is looked up from the current directory on."""
-    from .dataset import sketch_dataset
-    from .gradients import GradientSketcher
+    from .gradients import GradientSketcher, sketch_dataset
 
     of_store = {k: options.pop(k) for k in ("batch_size", "shard_rows") if k in options}
     model, dataset = _built(build)

@@ -38,9 +38,6 @@ def one():
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
     """A folder with my_project.py, as the current one."""
-    if not hasattr(GradientSketcher, "fingerprint"):
-        fake = lambda self: {"names": self.names, "seed": self.sketch.seed}  # noqa: E731
-        monkeypatch.setattr(GradientSketcher, "fingerprint", fake, raising=False)
     (tmp_path / "my_project.py").write_text(PROJECT)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(sys.path))
@@ -164,6 +161,6 @@ def test_ctrl_c(monkeypatch, capsys):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skmm_fast.dataset.sketch_dataset", stopped)
+    monkeypatch.setattr("skmm_fast.gradients.sketch_dataset", stopped)
     assert cli.main(SKETCH) == 130
     assert capsys.readouterr().err == "skmm-fast: stopped\n"

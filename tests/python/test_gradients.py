@@ -151,7 +151,9 @@ def test_bad_models_and_batches():
         GradientSketcher(lambda x: x)
     with pytest.raises(ValueError, match="model: expected eval mode"):
         GradientSketcher(model().train())
-    with pytest.raises(TypeError, match="model: expected parameters of float32, float64 or bfloat16"):
+    with pytest.raises(
+        TypeError, match="model: expected parameters of float32, float64 or bfloat16"
+    ):
         GradientSketcher(model().half())
     sketcher = GradientSketcher(model(), sketch_dim=8, micro_batch=2)
     nan = X.clone()

@@ -13,22 +13,20 @@ import skmm_fast
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python" / "skmm_fast"
 
-# The package of torch, its modules from the ground up.
-GRADIENTS = [
-    "gradients." + name
-    for name in (
-        *("parameters", "batch", "sums", "losses", "rules", "hooks", "functional"),
-        *("passes", "choice", "sketcher"),
-    )
-]
-
 LAYERS = [
     {"_core"},
     {"_validate", "_extras", "_files"},
     {"_progress", "_quotas", "_scratch", "_stream"},
     {"sketch", "store", "pool", "draw"},
-    {"dataset", "relaxation", "walk"},
-    {"moments", "design", *GRADIENTS},
+    {"relaxation", "walk"},
+    {"moments", "design"},
+    {"gradients.parameters", "gradients.batch", "gradients.losses", "gradients.dataset"},
+    {"gradients.sums", "gradients.hooks"},
+    {"gradients.rules", "gradients.functional"},
+    {"gradients.passes"},
+    {"gradients.choice"},
+    {"gradients.sketcher"},
+    {"gradients"},
     {"diagnose", "plan"},
     {"plot"},
     {"selection"},
@@ -37,29 +35,38 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+OF_TORCH = {"demo", *(name for name in MODULES if name.startswith("gradients"))}
+
+
+def imported(name, path):
+    """Modules of ours that a module imports."""
+    package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            inside = package[: len(package) + 1 - node.level]
+            names = [node.module] if node.module else [a.name for a in node.names]
+            yield from (".".join([*inside, n]) for n in names if n != "__version__")
 
 
 def test_imports_point_downward():
-    for path in PACKAGE.glob("*.py"):
-        if path.stem == "__init__":
-            continue
-        nodes = ast.walk(ast.parse(path.read_text()))
-        for node in (n for n in nodes if isinstance(n, ast.ImportFrom) and n.level == 1):
-            names = [node.module] if node.module else [a.name for a in node.names]
-            for name in set(names) - {"__version__"}:
-                assert LEVEL[name] < LEVEL[path.stem], f"{path.name} imports {name}"
+    for name, path in MODULES.items():
+        if name != "__init__":
+            for other in imported(name, path):
+                assert LEVEL[other] < LEVEL[name], f"{name} imports {other}"
 
 
 def test_only_optional_packages_are_imported_late():
     allowed = {"numpy", "scipy", *sys.stdlib_module_names}
-    for path in PACKAGE.glob("*.py"):
-        if path.stem in ("dataset", "gradients", "demo"):
-            continue  # of torch
-        for node in ast.walk(ast.parse(path.read_text())):
+    for name in MODULES.keys() - OF_TORCH:
+        for node in ast.walk(ast.parse(MODULES[name].read_text())):
             modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 modules = [node.module]
-            assert {m.partition(".")[0] for m in modules} <= allowed, path.name
+            assert {m.partition(".")[0] for m in modules} <= allowed, name
 
 
 def test_the_core_knows_no_python():

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset 
 
 import skmm_fast as skmm  # noqa: E402
 from skmm_fast import _files  # noqa: E402
-from skmm_fast.dataset import sketch_dataset  # noqa: E402
+from skmm_fast.gradients import sketch_dataset  # noqa: E402
 from skmm_fast.store import writing  # noqa: E402
 
 N, M = 53, 4
@@ -171,7 +171,7 @@ from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[1])
 from test_store import Linear
-from skmm_fast.dataset import sketch_dataset
+from skmm_fast.gradients import sketch_dataset
 from skmm_fast.store import SketchStore
 
 torch.set_num_threads(1)

@@ -5,6 +5,7 @@ try:
 except ImportError as error:
     raise ImportError("torch is needed here: pip install 'skmm-fast[torch]'") from error
 
+from .dataset import sketch_dataset
 from .sketcher import GradientSketcher
 
-__all__ = ["GradientSketcher"]
+__all__ = ["GradientSketcher", "sketch_dataset"]

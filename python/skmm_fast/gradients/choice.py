@@ -48,13 +48,11 @@ def choose(
         return found
 
     loop = parts(dict.fromkeys(of.slots, "loop"), min(max(check, 1), n))
-    methods = {name: "vmap" if name in loop else "none" for name in of.slots}
-    if method == "loop":
-        methods = {name: "loop" if name in loop else "none" for name in of.slots}
-    elif method != "vmap":
-        reasons = _without_hooks(of, parts)
-        for name in loop.keys() - reasons.keys():
-            methods[name] = "hooks"
+    by_function = "loop" if method == "loop" else "vmap"
+    methods = {name: by_function if name in loop else "none" for name in of.slots}
+    if method in ("auto", "hooks"):
+        reasons = _without_hooks(of, parts, loop)
+        methods.update(dict.fromkeys(of.slots.keys() - reasons.keys(), "hooks"))
         first = next((name for name in of.slots if methods[name] == "vmap"), None)
         if first is not None and method == "hooks":
             raise ValueError(
@@ -79,7 +77,7 @@ def choose(
     return methods, sum(found.values(), of.zeros(n))[:check]
 
 
-def _without_hooks(of: Pass, parts: Callable[..., Parts]) -> dict[str, str]:
+def _without_hooks(of: Pass, parts: Callable[..., Parts], used: Parts) -> dict[str, str]:
     """Parameters whose gradients cannot be read off their layers, and why."""
     at = owners(of.model, of.slots)
     reasons: dict[str, str] = {}
@@ -94,11 +92,11 @@ def _without_hooks(of: Pass, parts: Callable[..., Parts]) -> dict[str, str]:
     called: set[Module] = set()
     hooked = {name: "none" if name in reasons else "hooks" for name in of.slots}
     parts(hooked, refuse=refuse, called=called.add)
+    heard = {slot.name for module in called for slot in at[module].values()}
     for module, own in at.items():
         for slot in own.values():
-            alone = not any(slot in other.values() for m, other in at.items() if m in called)
-            if alone and slot.name not in reasons:
-                reasons[slot.name] = f"its layer, {type(module).__name__}, is not called"
+            if slot.name in used and slot.name not in heard:
+                reasons.setdefault(slot.name, f"its layer, {type(module).__name__}, is not called")
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""The sketches of a dataset, kept on disk shard by shard (needs torch)."""
+"""The sketches of a dataset, kept on disk shard by shard."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
 
-from . import _validate
-from ._progress import bar
-from ._validate import Array
-from .sketch import Sketch
-from .store import Manifest, SketchStore, create, writing
+from .. import _validate
+from .._progress import bar
+from .._validate import Array
+from ..sketch import Sketch
+from ..store import Manifest, SketchStore, create, writing
 
 READS = 4  # of a sample, which must all be equal
 
