@@ -18,8 +18,9 @@ LAYERS = [
     {"_validate", "_extras", "_files"},
     {"_progress", "_quotas", "_scratch", "_stream"},
     {"sketch", "pool", "draw"},
-    {"relaxation", "walk"},
-    {"moments", "design", "gradients"},
+    {"relaxation", "walk", "_triton"},
+    {"moments", "design", "_cuda"},
+    {"gradients"},
     {"diagnose", "plan"},
     {"plot"},
     {"selection"},
@@ -44,7 +45,7 @@ def test_imports_point_downward():
 def test_only_optional_packages_are_imported_late():
     allowed = {"numpy", "scipy", *sys.stdlib_module_names}
     for path in PACKAGE.glob("*.py"):
-        if path.stem in ("gradients", "demo"):
+        if path.stem in ("gradients", "demo", "_cuda", "_triton"):
             continue  # of torch
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
