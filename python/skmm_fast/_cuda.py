@@ -32,8 +32,8 @@ STRIP = 64
 def add_dense(S: Sketch, G: Tensor, Z: Tensor, col_offset: int) -> None:
     """Z (B, m) += G Γ[col_offset : col_offset + c].
 
-    G (B, c) of any float type, its rows contiguous; Z float32 or float64, on the same device, in
-    whose type G is summed.
+    G (B, c) of any float type, best with contiguous rows; Z float32 or float64, on the same device,
+    in whose type G is summed.
     """
     _add(S, G, None, _run(G, col_offset), Z)
 
@@ -68,17 +68,18 @@ def _run(G: Tensor, col_offset: int) -> Tensor:
     return torch.full((1,), col_offset, device=G.device)
 
 
+@torch.no_grad()
 def _add(S: Sketch, X: Tensor, E: Tensor | None, starts: Tensor, Z: Tensor) -> None:
     """Z += the sketch of X, or of the rows e_i ⊗ x_i. Its columns come in len(starts) runs of equal
     length; run k meets the rows of Γ from starts[k] on.
     """
-    if X.numel() == 0:
+    d = X.shape[1]
+    cols = d if E is None else d * E.shape[1]
+    if len(X) * cols == 0:
         return
     if _has_kernel(S, X, E, Z):
         Z += _by_kernel(cast(SparseSign, S), X, E, starts)
         return
-    d = X.shape[1]
-    cols = d if E is None else d * E.shape[1]
     run = cols // len(starts)
     step = max(1, TILE // max(len(X), S.out_dim))
     for first in range(0, cols, step):

@@ -3,9 +3,9 @@
 A program takes a segment of the columns of G, some rows of it and some columns of Γ. It makes Γ in
 tiles of -1, 0 and 1, by comparing the random places with the numbers of the columns, and multiplies
 on the tensor cores. There -1, 0 and 1 are exact, and so is a float32 number as a sum of three
-bfloat16. Their products are added to the sums outside of the tensor cores, which round a sum
-towards zero. The segments are added in one order: no atomics, the same bits for the same call on
-one kind of device.
+bfloat16. Products with float32 are added to the sums outside of the tensor cores, whose own
+additions are not rounded to nearest. The segments are added in one order: no atomics, the same bits
+for the same call on one kind of device.
 
 Predicted for an H100 and r = 2.4 10⁶, 64 rows of float32, m = 512, ζ = 8 (not measured; see
 bench/NOTES.md): a read of G takes 0.18 ms, the 6 · 64 · m flops of every column 0.48 ms at the peak
@@ -40,7 +40,9 @@ def _sums(  # type: ignore[no-untyped-def]
     run,
     d,
     x_row,  # strides
+    x_col,
     e_row,
+    e_col,
     seed,
     m,
     zeta,
@@ -105,12 +107,12 @@ def _sums(  # type: ignore[no-untyped-def]
         inside = (c[:, None] < cols) & (i[None, :] < rows)
         if OUTER:
             in_x = (first % d).to(tl.int32) + depth
-            at_x = x + i[None, :] * x_row + (in_x % d)[:, None]
-            at_e = e + i[None, :] * e_row + (first // d + in_x // d)[:, None]
+            at_x = x + i[None, :] * x_row + (in_x % d).to(tl.int64)[:, None] * x_col
+            at_e = e + i[None, :] * e_row + (first // d + in_x // d)[:, None] * e_col
             g = tl.load(at_x, mask=inside, other=0.0).to(tl.float32)
             g *= tl.load(at_e, mask=inside, other=0.0).to(tl.float32)
         else:
-            at_x = x + i[None, :] * x_row + c[:, None]
+            at_x = x + i[None, :] * x_row + c[:, None] * x_col
             g = tl.load(at_x, mask=inside, other=0.0).to(tl.float32)
         if SPLIT:
             # The first 8 digits, the next 8, and the last 8: truncated, so that none overflows.
@@ -150,8 +152,8 @@ def sparse_sign(
     x: Tensor, e: Tensor | None, starts: Tensor, m: int, zeta: int, per_word: int, seed: int
 ) -> Tensor:
     """√zeta times the sketch (rows, m), float32, of G = x, or of the rows e_i ⊗ x_i; float32,
-    float16 or bfloat16. Rows are contiguous. The columns of G come in runs of equal length; run k
-    meets the rows of Γ from starts[k] on. `seed` is signed; `per_word` blocks share a random word.
+    float16 or bfloat16. The columns of G come in runs of equal length; run k meets the rows of Γ
+    from starts[k] on. `seed` is signed; `per_word` blocks share a random word.
     """
     rows, d = x.shape
     cols = d if e is None else d * e.shape[1]
@@ -180,8 +182,8 @@ def sparse_sign(
             cols,
             cols // len(starts),
             d,
-            x.stride(0),
-            0 if e is None else e.stride(0),
+            *x.stride(),
+            *((0, 0) if e is None else e.stride()),
             seed,
             m,
             zeta,

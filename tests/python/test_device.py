@@ -107,12 +107,13 @@ def test_dense_rows(S, offset, n, cols, data):
 @settings(max_examples=30, deadline=None)
 @given(sketches(), offsets, st.integers(1, 5), st.integers(1, 5), st.integers(1, 40))
 def test_outer_products(S, offset, n, classes, d):
-    E, X = torch.randn(n, classes), torch.randn(n, d)
+    E, X = torch.randn(n, classes), torch.randn(n, d, requires_grad=True)
     Z = torch.zeros(n, S.out_dim)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_cuda, "TILE", 1000)
         _cuda.add_outer(S, E, X, Z, offset)
-    G = torch.einsum("nc,nd->ncd", E.double(), X.double()).flatten(1)
+    assert not Z.requires_grad
+    G = torch.einsum("nc,nd->ncd", E.double(), X.detach().double()).flatten(1)
     expected, tolerance = sums(S.toarray(offset, offset + classes * d), G, Z)
     assert ((Z - expected).abs() <= tolerance).all()
 
