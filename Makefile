@@ -32,6 +32,7 @@ bench: .venv/.built
 	$(BIN)/python -m pytest -q bench/micro_sketch.py --benchmark-columns=median,iqr,rounds
 	$(BIN)/python bench/bench_sketch.py
 	$(BIN)/python bench/bench_shapes.py
+	$(BIN)/python bench/bench_cuda.py
 	$(BIN)/python bench/bench_disk.py
 	$(BIN)/python bench/bench_quality.py
 	$(BIN)/python bench/bench_select.py

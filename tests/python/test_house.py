@@ -18,8 +18,8 @@ LAYERS = [
     {"_validate", "_extras", "_files"},
     {"_progress", "_quotas", "_scratch", "_stream"},
     {"sketch", "store", "pool", "draw"},
-    {"relaxation", "walk"},
-    {"moments", "design"},
+    {"relaxation", "walk", "_triton"},
+    {"moments", "design", "_cuda"},
     {"gradients.parameters", "gradients.batch", "gradients.losses", "gradients.dataset"},
     {"gradients.sums", "gradients.hooks"},
     {"gradients.rules", "gradients.functional"},
@@ -39,7 +39,7 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-OF_TORCH = {"demo", *(name for name in MODULES if name.startswith("gradients"))}
+OF_TORCH = {"demo", "_cuda", "_triton", *(name for name in MODULES if name.startswith("gradients"))}
 
 
 def imported(name, path):
