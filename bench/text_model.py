@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import sysconfig
 import warnings
-from collections import Counter
+from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -18,7 +19,8 @@ from peft import LoraConfig, get_peft_model
 from torch.utils.data import DataLoader
 from transformers import AutoModel, AutoTokenizer
 
-SAMPLES, CLASSES, MOST_TOKENS, LETTERS = 20_480, 16, 64, 400
+SAMPLES, CLASSES, MOST_TOKENS = 20_000, 10, 64
+LEAST_LETTERS, LETTERS = 40, 400
 BATCH = 64
 
 
@@ -44,34 +46,32 @@ def folder() -> Path:
 
 
 def docstrings() -> tuple[list[str], list[int]]:
-    """SAMPLES beginnings of docstrings of installed packages, and the packages they are from: the
-    CLASSES with most docstrings, equally many of each as far as they have them."""
-    found: dict[str, dict[str, None]] = {}
-    for path in sorted(Path(sysconfig.get_path("purelib")).glob("*/**/*.py")):
-        package = path.relative_to(sysconfig.get_path("purelib")).parts[0]
+    """Beginnings of SAMPLES docstrings of installed packages, and the packages they are from: the
+    first CLASSES in the order of the alphabet that have enough of them."""
+    site, texts, y = Path(sysconfig.get_path("purelib")), [], []
+    for folder in sorted(path for path in site.iterdir() if (path / "__init__.py").exists()):
+        own = list(islice(dict.fromkeys(docstrings_in(folder)), SAMPLES // CLASSES))
+        if len(own) == SAMPLES // CLASSES:
+            texts += own
+            y += [len(y) // len(own)] * len(own)
+        if len(y) == SAMPLES:
+            return texts, y
+    raise SystemExit(f"fewer than {CLASSES} installed packages with enough docstrings")
+
+
+def docstrings_in(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*.py")):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 tree = ast.parse(path.read_text())
         except (SyntaxError, UnicodeDecodeError):
             continue
-        kinds = ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef
-        for node in (n for n in ast.walk(tree) if isinstance(n, kinds)):
-            text = (ast.get_docstring(node) or "")[:LETTERS]
-            if len(text) > 40:
-                found.setdefault(package, {})[text] = None
-    counts = Counter({package: len(texts) for package, texts in found.items()})
-    packages = [package for package, _ in counts.most_common(CLASSES)]
-    each, left = {}, SAMPLES
-    for k, package in enumerate(reversed(packages)):  # the smallest first
-        each[package] = min(counts[package], left // (CLASSES - k))
-        left -= each[package]
-    pairs = [
-        (text, y)
-        for y, package in enumerate(packages)
-        for text in list(found[package])[: each[package]]
-    ]
-    return [text for text, _ in pairs], [y for _, y in pairs]
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                text = (ast.get_docstring(node) or "")[:LETTERS]
+                if len(text) > LEAST_LETTERS:
+                    yield text
 
 
 def loader() -> tuple[DataLoader, int]:

@@ -52,6 +52,12 @@ class Batch:
             raise ValueError("batch: expected inputs as tensors of at least one sample")
         return cls(args, kwargs, labels, size)
 
+    @property
+    def input_bytes(self) -> int:
+        """Of all samples."""
+        inputs = tree_flatten((self.args, self.kwargs))[0]
+        return sum(x.numel() * x.element_size() for x in inputs if isinstance(x, torch.Tensor))
+
     def rows(self, rows: slice) -> Batch:
         """Some of the samples."""
         size = len(range(self.size)[rows])

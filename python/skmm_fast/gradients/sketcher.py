@@ -24,6 +24,8 @@ from .parameters import Params, slots
 from .passes import Pass
 from .sums import Sums
 
+INPUT_BYTES = 1 << 23  # of a micro-batch on the CPU
+
 
 class GradientSketcher:
     """Maps a batch to its sketched per-sample gradients, (B, sketch_dim).
@@ -50,7 +52,8 @@ class GradientSketcher:
     method : "hooks" (formulas alone), "vmap", "loop", or "auto": for each parameter the first of
         them that can be had
     check : samples of the first batch whose gradients are compared with the loop's; 0 for none
-    micro_batch : samples that go through the model at a time
+    micro_batch : samples that go through the model at a time; by default as many as have 8 MB of
+        inputs on the CPU, whose allocator is slow beyond, and all of the batch on a GPU
     n_threads : of the core
 
     Source: SkMM, arXiv 2407.06120, section 4.
@@ -74,7 +77,7 @@ class GradientSketcher:
         device: str | torch.device = "auto",
         method: str = "auto",
         check: int = 2,
-        micro_batch: int = 16,
+        micro_batch: int | None = None,
         n_threads: int | None = None,
     ) -> None:
         if not isinstance(model, torch.nn.Module):
@@ -82,9 +85,12 @@ class GradientSketcher:
         self.model = model
         self._check_eval_mode()
         self.loss, self.targets = loss, targets
+        one_each = losses.make(loss, targets)
         self.method = _validate.choice("method", method, METHODS)
         self.check = _validate.integer("check", check, 0)
-        self.micro_batch = _validate.integer("micro_batch", micro_batch, 1)
+        self.micro_batch = (
+            None if micro_batch is None else _validate.integer("micro_batch", micro_batch, 1)
+        )
         self.n_threads = None if n_threads is None else _validate.threads(n_threads)
         self._slots = slots(model, params)
         self.device = self._device_of_parameters(device)
@@ -98,7 +104,7 @@ class GradientSketcher:
         self.sketch: Sketch = make(sketch, r, sketch_dim, seed, nnz_per_row)
         self._pass = Pass(
             model,
-            losses.make(loss, targets),
+            one_each,
             targets,
             self._slots,
             self.sketch,
@@ -147,8 +153,9 @@ class GradientSketcher:
             methods, alone = choose(self._pass, samples, ids, self.method, self.check)
         Z = self._pass.zeros(samples.size)
         sums = Sums(self.sketch, lambda slot: Z, self.n_threads)
-        for i in range(0, samples.size, self.micro_batch):
-            rows = slice(i, i + self.micro_batch)
+        step = self.micro_batch or self._usual_micro_batch(samples)
+        for i in range(0, samples.size, step):
+            rows = slice(i, i + step)
             self._pass.add(samples.rows(rows), ids[rows], methods, sums.of(rows))
             if alone is not None and i == 0:
                 require_independence(Z[rows], alone, tolerance(self._pass))
@@ -174,7 +181,8 @@ class GradientSketcher:
             "adapters": _settings_of_adapters(self.model),
             "loss": _name_of(self.loss),
             "targets": self.targets,
-            "sketch": repr(self.sketch),
+            "sketch": type(self.sketch).__name__,
+            **vars(self.sketch),
             "dtype": str(self._pass.dtype),
             "autocast": _autocast(self.device),
             "method": self.method,
@@ -188,6 +196,10 @@ class GradientSketcher:
         if self.loss == "causal-lm" and samples.labels is None:
             return samples.with_tokens_as_labels(losses.IGNORED)
         return samples
+
+    def _usual_micro_batch(self, samples: Batch) -> int:
+        most = INPUT_BYTES * samples.size // max(1, samples.input_bytes)
+        return samples.size if self.device.type != "cpu" else max(1, most)
 
     def _check_eval_mode(self) -> None:
         for name, module in self.model.named_modules():
