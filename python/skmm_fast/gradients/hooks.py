@@ -31,6 +31,15 @@ class _Root(torch.autograd.Function):
         return None, None
 
 
+def _whole(out: torch.Tensor) -> torch.Tensor:
+    """The tensor with the entries of `out` in their order that is no view: changes of a view in
+    place replace its place in the graph, with the hooks there."""
+    base = out._base
+    if base is None or base.numel() != out.numel():
+        return out
+    return base if base.is_contiguous() and out.is_contiguous() else out
+
+
 @contextmanager
 def met(
     modules: list[Module], n: int, meet: Meet, refuse: Refuse, called: Callable[[Module], Any]
@@ -65,9 +74,10 @@ def met(
 
         def arrived(g: torch.Tensor) -> None:
             with torch.no_grad(), torch.autocast(g.device.type, enabled=False):
-                meet(module, x, g)
+                meet(module, x, g.reshape(shape))
 
-        out.register_hook(arrived)
+        shape = out.shape
+        _whole(out).register_hook(arrived)
         return out
 
     root = torch.zeros((), requires_grad=True)
