@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 from typing import Any
@@ -248,7 +249,12 @@ def _sha256(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 
 def _name_of(loss: Any) -> str:
-    return loss if isinstance(loss, str) else f"{loss.__module__}.{loss.__qualname__}"
+    if isinstance(loss, str):
+        return loss
+    if isinstance(loss, partial):
+        return f"{_name_of(loss.func)} with {loss.args} {loss.keywords}"
+    named = loss if hasattr(loss, "__qualname__") else type(loss)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _settings_of_adapters(model: torch.nn.Module) -> str | None:
