@@ -58,7 +58,10 @@ def choose(
     if method == "loop":
         methods = by_loop
     elif method != "vmap":
-        reasons = _without_hooks(of, parts)
+        try:
+            reasons = _without_hooks(of, parts)
+        except ValueError:  # of a model that does not take an expanded output
+            reasons = _without_hooks(of, parts, expand=False)
         for name in loop.keys() - reasons.keys():
             methods[name] = "hooks"
         first = next((name for name in of.slots if methods[name] == "vmap"), None)
@@ -85,7 +88,7 @@ def choose(
     return methods, sum(found.values(), of.zeros(n))[:check]
 
 
-def _without_hooks(of: Pass, parts: Callable[..., Parts]) -> dict[str, str]:
+def _without_hooks(of: Pass, parts: Callable[..., Parts], expand: bool = True) -> dict[str, str]:
     """Parameters whose gradients cannot be read off their layers, and why."""
     at = owners(of.model, of.slots)
     reasons: dict[str, str] = {}
@@ -99,7 +102,7 @@ def _without_hooks(of: Pass, parts: Callable[..., Parts]) -> dict[str, str]:
             refuse(module, "has no formula here")
     called: set[Module] = set()
     hooked = dict.fromkeys((name for name in of.slots if name not in reasons), "hooks")
-    parts(hooked, refuse=refuse, called=called.add)
+    parts(hooked, refuse=refuse, called=called.add, expand=expand)
     for module, own in at.items():
         for slot in own.values():
             alone = not any(slot in other.values() for m, other in at.items() if m in called)

@@ -47,18 +47,19 @@ class Pass:
         sums: Sums,
         refuse: Refuse = _raise,
         called: Callable[[Module], Any] = lambda module: None,
+        expand: bool = True,
     ) -> None:
         """The gradients of all parameters by their methods: "hooks", "vmap", "loop" or "none".
 
         refuse is told of calls of a layer from which no per-sample gradient can be read, `called`
-        of all others.
+        of all others. `expand`: see `met`.
         """
 
         def names(method: str) -> list[str]:
             return [name for name, how in methods.items() if how == method]
 
         samples = self._by_hooks(
-            samples, ids, names("hooks"), frozenset(names("none")), sums, refuse, called
+            samples, ids, names("hooks"), frozenset(names("none")), sums, refuse, called, expand
         )
         for method, gradients_by in (("vmap", by_vmap), ("loop", by_loop)):
             if not names(method):
@@ -77,6 +78,7 @@ class Pass:
         sums: Sums,
         refuse: Refuse,
         called: Callable[[Module], Any],
+        expand: bool,
     ) -> Batch:
         """Returns the samples with their targets as labels.
 
@@ -92,7 +94,7 @@ class Pass:
 
         with (
             frozen(self.model, but=unused),
-            met(list(at), samples.size, meet, refuse, called),
+            met(list(at), samples.size, meet, refuse, called, expand),
         ):
             with torch.set_grad_enabled(bool(at or unused)):
                 output = self._output(samples)
