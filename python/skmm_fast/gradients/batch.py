@@ -63,7 +63,9 @@ class Batch:
 
     def with_tokens_as_labels(self, ignored: int) -> Batch:
         """Labels are the input ids, where the attention mask is not 0."""
-        tokens = self.kwargs["input_ids"] if "input_ids" in self.kwargs else self.args[0]
+        tokens = self.kwargs.get("input_ids", self.args[0] if self.args else None)
+        if tokens is None:
+            raise ValueError("batch: expected labels, or input_ids to take them from, got neither")
         mask = self.kwargs.get("attention_mask")
         labels = tokens if mask is None else tokens.masked_fill(mask == 0, ignored)
         return replace(self, labels=labels)

@@ -261,7 +261,11 @@ def _settings_of_adapters(model: torch.nn.Module) -> str | None:
     adapters = getattr(model, "peft_config", None)
     if not isinstance(adapters, dict):
         return None
-    settings = {name: vars(adapter) for name, adapter in adapters.items()}
+    active = getattr(model, "active_adapters", None)  # a property in PEFT, else a method
+    settings = {
+        "adapters": {name: vars(adapter) for name, adapter in adapters.items()},
+        "active": active() if callable(active) else active,
+    }
     return json.dumps(
         settings, sort_keys=True, default=lambda x: sorted(x) if isinstance(x, set) else str(x)
     )
