@@ -113,10 +113,10 @@ def _without_hooks(of: Pass, parts: Callable[..., Parts], expand: bool = True) -
 
 def tolerance(of: Pass) -> float:
     device = of.device.type
-    wide = all(p.dtype in TOLERANCE for p in of.model.parameters())
-    if not wide or torch.is_autocast_enabled(device):
+    types = {p.dtype for p in of.model.parameters()}
+    if not types <= TOLERANCE.keys() or torch.is_autocast_enabled(device):
         return TOLERANCE_16_BITS
-    return TOLERANCE[of.dtype]
+    return max(TOLERANCE[t] for t in types)
 
 
 def _compare(found: Parts, loop: Parts, methods: dict[str, str], tolerance: float) -> None:

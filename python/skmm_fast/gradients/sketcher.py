@@ -107,6 +107,7 @@ class GradientSketcher:
             self.device,
         )
         self._methods: dict[str, str] | None = None  # of the parameters, after the first batch
+        self._seen = 0  # samples of the largest batch so far, at most 2
         self._warn_of_fresh_adapters()
 
     @property
@@ -143,7 +144,7 @@ class GradientSketcher:
         samples = self._samples(batch)
         ids = _validate.vector_of_ids(sample_ids, samples.size, needed=self.targets != "label")
         methods, alone = self._methods, None
-        if methods is None:
+        if methods is None or self._seen < min(samples.size, 2):  # one shows little of a batch
             methods, alone = choose(self._pass, samples, ids, self.method, self.check)
         Z = self._pass.zeros(samples.size)
         sums = Sums(self.sketch, lambda slot: Z, self.n_threads)
@@ -158,7 +159,7 @@ class GradientSketcher:
                 "batch: expected finite gradients, got NaN or Inf first in sample "
                 f"{int((~finite).nonzero()[0])}"
             )
-        self._methods = methods
+        self._methods, self._seen = methods, max(self._seen, min(samples.size, 2))
         return Z
 
     def fingerprint(self) -> dict[str, Any]:
