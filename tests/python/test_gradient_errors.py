@@ -146,6 +146,17 @@ def test_batch_statistics(layer, check):
         sketch(net(layer), check=check)
 
 
+def test_first_batches_of_one_sample():
+    """They do not show what happens between samples."""
+    sketcher = GradientSketcher(net(Apply(statistics)), "all", sketch_dim=8)
+    assert sketcher((X[:1], Y[:1])).shape == (1, 8)
+    with pytest.raises(ValueError, match=r"check: expected|model: .* depend on the others"):
+        sketcher((X, Y))
+    sketcher = GradientSketcher(net(), "all", sketch_dim=8)
+    one = sketcher((X[:1], Y[:1]))
+    assert torch.allclose(sketcher((X, Y))[:1], one)
+
+
 def test_batches_of_more_than_the_checked_samples():
     """Seen only beyond two samples."""
 

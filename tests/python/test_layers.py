@@ -148,6 +148,7 @@ BY_HOOKS = {
     "bag, sum": lambda: (nn.EmbeddingBag(V, D, mode="sum"), tokens(T), False),
     "bag, mean": lambda: (nn.EmbeddingBag(V, D), tokens(T), False),
     "bag, sparse": lambda: (nn.EmbeddingBag(V, D, mode="sum", sparse=True), tokens(T), False),
+    "bag, mean of padding alone": lambda: (nn.EmbeddingBag(V, D, padding_idx=2), tokens(1), False),
     "bag, mean with padding": lambda: (nn.EmbeddingBag(V, D, padding_idx=2), tokens(T), False),
     "layer norm": lambda: (nn.LayerNorm(D), numbers(T, D), True),
     "layer norm of two dimensions": lambda: (nn.LayerNorm((T, D)), numbers(T, D), True),
@@ -590,3 +591,23 @@ def test_nets_of_confident_predictions():
     sketcher = GradientSketcher(net, "all", sketch_dim=16)
     G = gradients(net, sketcher.names, F.cross_entropy, x, y)
     np.testing.assert_allclose(Z.numpy(), sketcher.sketch.apply(G.numpy()), rtol=1e-2, atol=1e-6)
+
+
+class WideHead(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.front = nn.Sequential(nn.Linear(D, 64), nn.Tanh(), nn.Linear(64, 64), nn.LayerNorm(64))
+        self.head = nn.Linear(64, 3).double()
+
+    def forward(self, x):
+        return self.head(self.front(x).double())
+
+
+def test_models_of_two_types():
+    """Z is float64 where all chosen parameters are; its digits are those of the model."""
+    torch.manual_seed(0)
+    x, y = torch.randn(20, D), torch.arange(20) % 3
+    net = WideHead().eval()
+    assert_equals_the_loop(net, x, y, params="last", tol=1e-5)
+    assert GradientSketcher(net, "last", sketch_dim=8)((x, y)).dtype == torch.float64
+    assert GradientSketcher(net, "all", sketch_dim=8)((x, y)).dtype == torch.float32
