@@ -43,13 +43,13 @@ class Batch:
                 f"batch: expected (inputs, labels) or a dict, got {type(batch).__name__}"
             )
         size = _size((args, kwargs))
+        if size == 0:
+            raise ValueError("batch: expected inputs as tensors of at least one sample")
         if labels is not None and _size(labels) != size:
             got = _size(labels) or type(labels).__name__
             raise ValueError(
                 f"batch: expected labels as a tensor, as many as inputs ({size}), got {got}"
             )
-        if size == 0:
-            raise ValueError("batch: expected inputs as tensors of at least one sample")
         return cls(args, kwargs, labels, size)
 
     @property
@@ -69,13 +69,16 @@ class Batch:
 
     def with_tokens_as_labels(self, ignored: int) -> Batch:
         """Labels are the input ids, where the attention mask is not 0."""
-        tokens = self.kwargs["input_ids"] if "input_ids" in self.kwargs else self.args[0]
+        tokens = self.kwargs.get("input_ids", self.args[0] if self.args else None)
+        if tokens is None:
+            raise ValueError("batch: expected labels, or input_ids to take them from, got neither")
         mask = self.kwargs.get("attention_mask")
         labels = tokens if mask is None else tokens.masked_fill(mask == 0, ignored)
         return replace(self, labels=labels)
 
     def to(self, device: torch.device) -> Batch:
-        return self._map(lambda x: x.to(device) if isinstance(x, torch.Tensor) else x)
+        """There, apart from the graph that the tensors may be part of."""
+        return self._map(lambda x: x.detach().to(device) if isinstance(x, torch.Tensor) else x)
 
     def _map(self, f: Callable[[Any], Any]) -> Batch:
         args, kwargs, labels = tree_map(f, (self.args, self.kwargs, self.labels))

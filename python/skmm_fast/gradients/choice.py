@@ -47,11 +47,21 @@ def choose(
         of.add(samples.rows(slice(0, n)), ids[:n], methods, Sums(of.sketch, part), **calls)
         return found
 
-    loop = parts(dict.fromkeys(of.slots, "loop"), min(max(check, 1), n))
-    by_function = "loop" if method == "loop" else "vmap"
-    methods = {name: by_function if name in loop else "none" for name in of.slots}
-    if method in ("auto", "hooks"):
-        reasons = _without_hooks(of, parts, loop)
+    by_loop = dict.fromkeys(of.slots, "loop")
+    loop = parts(by_loop, min(max(check, 1), n))
+    if not loop:
+        raise ValueError(
+            "loss: expected one that depends on the chosen parameters, got one without gradients; "
+            "is the model, the loss or this call under torch.no_grad() or inference_mode()?"
+        )
+    methods = {name: "vmap" if name in loop else "none" for name in of.slots}
+    if method == "loop":
+        methods = by_loop
+    elif method != "vmap":
+        try:
+            reasons = _without_hooks(of, parts, loop)
+        except ValueError:  # of a model that does not take an expanded output
+            reasons = _without_hooks(of, parts, loop, expand=False)
         methods.update(dict.fromkeys(of.slots.keys() - reasons.keys(), "hooks"))
         first = next((name for name in of.slots if methods[name] == "vmap"), None)
         if first is not None and method == "hooks":
@@ -70,14 +80,16 @@ def choose(
             "first, go through the model one sample at a time",
             stacklevel=3,
         )
-        methods = {name: "loop" if name in by_vmap else how for name, how in methods.items()}
+        methods = {name: "hooks" if how == "hooks" else "loop" for name, how in methods.items()}
         found = parts(methods)
     if check:
         _compare(found, loop, methods, tolerance(of))
     return methods, sum(found.values(), of.zeros(n))[:check]
 
 
-def _without_hooks(of: Pass, parts: Callable[..., Parts], used: Parts) -> dict[str, str]:
+def _without_hooks(
+    of: Pass, parts: Callable[..., Parts], used: Parts, expand: bool = True
+) -> dict[str, str]:
     """Parameters whose gradients cannot be read off their layers, and why."""
     at = owners(of.model, of.slots)
     reasons: dict[str, str] = {}
@@ -90,8 +102,8 @@ def _without_hooks(of: Pass, parts: Callable[..., Parts], used: Parts) -> dict[s
         if rule_of(module) is None:
             refuse(module, "has no formula here")
     called: set[Module] = set()
-    hooked = {name: "none" if name in reasons else "hooks" for name in of.slots}
-    parts(hooked, refuse=refuse, called=called.add)
+    hooked = dict.fromkeys((name for name in of.slots if name not in reasons), "hooks")
+    parts(hooked, refuse=refuse, called=called.add, expand=expand)
     heard = {slot.name for module in called for slot in at[module].values()}
     for module, own in at.items():
         for slot in own.values():
@@ -102,19 +114,21 @@ def _without_hooks(of: Pass, parts: Callable[..., Parts], used: Parts) -> dict[s
 
 def tolerance(of: Pass) -> float:
     device = of.device.type
-    wide = all(p.dtype in TOLERANCE for p in of.model.parameters())
-    if not wide or torch.is_autocast_enabled(device):
+    types = {p.dtype for p in of.model.parameters()}
+    if not types <= TOLERANCE.keys() or torch.is_autocast_enabled(device):
         return TOLERANCE_16_BITS
-    return TOLERANCE[of.dtype]
+    return max(TOLERANCE[t] for t in types)
 
 
 def _compare(found: Parts, loop: Parts, methods: dict[str, str], tolerance: float) -> None:
     total = sum(loop.values(), torch.zeros(())).norm(dim=1)
+    n = len(total)
+    sums = sum(found.values(), torch.zeros(()))[:n].norm(dim=1)
+    lost = ~(total.isfinite() | sums.isfinite())  # NaN or Inf both ways: of the sample itself
     for name, expected in loop.items():
-        n = len(expected)
         norm = expected.norm(dim=1) + SMALL * total
         error = (found[name][:n] - expected).norm(dim=1) if name in found else expected.norm(dim=1)
-        off = ~(error <= tolerance * norm)
+        off = ~(error <= tolerance * norm) & ~lost
         if off.any():
             i = int(off.nonzero()[0])
             raise ValueError(
@@ -129,7 +143,7 @@ def require_independence(Z: torch.Tensor, alone: torch.Tensor, tolerance: float)
     """The first samples have the same gradients in their batch as they have in one of a few."""
     n = min(len(Z), len(alone))
     error, norm = (Z[:n] - alone[:n]).norm(dim=1), alone[:n].norm(dim=1)
-    off = ~(error <= tolerance * norm)
+    off = ~(error <= tolerance * norm) & ~(norm.isnan() & error.isnan())
     if off.any():
         i = int(off.nonzero()[0])
         raise ValueError(

@@ -40,6 +40,10 @@ def by_vmap(model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch) 
             yield rows, gradients(params, *(leaves[k][rows] for k in own))
 
 
+def _entries(g: torch.Tensor | None) -> torch.Tensor | None:
+    return None if g is None else g.to_dense()[None]  # embeddings may have sparse gradients
+
+
 def by_loop(model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch) -> Iterator[Found]:
     """As `by_vmap`, sample by sample."""
     params = {name: p for name, p in model.named_parameters() if name in names}
@@ -50,6 +54,6 @@ def by_loop(model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch) 
             value = loss(model(*one.args, **one.kwargs), one.labels).sum()
             if value.requires_grad:
                 torch.autograd.backward(value)  # reentrant checkpoints refuse autograd.grad
-            yield rows, {k: None if p.grad is None else p.grad[None] for k, p in params.items()}
+            yield rows, {k: _entries(p.grad) for k, p in params.items()}
             for p in params.values():
                 p.grad = None

@@ -31,15 +31,30 @@ class _Root(torch.autograd.Function):
         return None, None
 
 
+def _whole(out: torch.Tensor) -> Any:
+    """The tensor with the entries of `out` in their order that is no view: changes of a view in
+    place replace its place in the graph, with the hooks there."""
+    base = out._base
+    if base is None or base.numel() != out.numel():
+        return out
+    return base if base.is_contiguous() and out.is_contiguous() else out
+
+
 @contextmanager
 def met(
-    modules: list[Module], n: int, meet: Meet, refuse: Refuse, called: Callable[[Module], Any]
+    modules: list[Module],
+    n: int,
+    meet: Meet,
+    refuse: Refuse,
+    called: Callable[[Module], Any],
+    expand: bool,
 ) -> Iterator[None]:
     """Within it, `meet` is called in the backward pass of n samples for every call of the modules
     that is not refused, and `called` in the forward pass.
 
     The outputs of the modules begin the graph where nothing before them needs a gradient. An
-    output of length 1 that is meant for all samples (position embeddings) is expanded to n.
+    output of length 1 that is meant for all samples (position embeddings) is expanded to n,
+    unless `expand` is False.
     """
 
     def hook(module: Module, args: Any, kwargs: Any, out: Any) -> Any:
@@ -50,7 +65,7 @@ def met(
             refuse(module, "is called with more than one tensor")
             return None
         x = tensors[0].detach()
-        if n > 1 and len(x) == len(out) == 1:
+        if expand and n > 1 and len(x) == len(out) == 1:
             x, out = (y.expand(n, *y.shape[1:]) for y in (x, out))
         if not (carries(x, n) and carries(out, n)):
             refuse(
@@ -65,9 +80,10 @@ def met(
 
         def arrived(g: torch.Tensor) -> None:
             with torch.no_grad(), torch.autocast(g.device.type, enabled=False):
-                meet(module, x, g)
+                meet(module, x, g.reshape(shape))
 
-        out.register_hook(arrived)
+        shape = out.shape
+        _whole(out).register_hook(arrived)
         return out
 
     root = torch.zeros((), requires_grad=True)

@@ -20,7 +20,9 @@ from .sums import Sums
 
 
 def _raise(module: Module, reason: str) -> None:
-    raise ValueError(f"model: {type(module).__name__} {reason}")
+    raise ValueError(
+        f"model: {type(module).__name__} {reason}, unlike in the first batch; method='loop' may do"
+    )
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,20 @@ class Pass:
         sums: Sums,
         refuse: Refuse = _raise,
         called: Callable[[Module], Any] = lambda module: None,
+        expand: bool = True,
     ) -> None:
         """The gradients of all parameters by their methods: "hooks", "vmap", "loop" or "none".
 
         refuse is told of calls of a layer from which no per-sample gradient can be read, `called`
-        of all others.
+        of all others. `expand`: see `met`.
         """
 
         def names(method: str) -> list[str]:
             return [name for name, how in methods.items() if how == method]
 
-        samples = self._by_hooks(samples, ids, names("hooks"), sums, refuse, called)
+        samples = self._by_hooks(
+            samples, ids, names("hooks"), frozenset(names("none")), sums, refuse, called, expand
+        )
         for method, gradients_by in (("vmap", by_vmap), ("loop", by_loop)):
             if not names(method):
                 continue
@@ -69,11 +74,16 @@ class Pass:
         samples: Batch,
         ids: _validate.Indices,
         names: list[str],
+        unused: frozenset[str],
         sums: Sums,
         refuse: Refuse,
         called: Callable[[Module], Any],
+        expand: bool,
     ) -> Batch:
-        """Returns the samples with their targets as labels."""
+        """Returns the samples with their targets as labels.
+
+        Raises ValueError where the loss depends on a parameter that is to be unused.
+        """
         at = owners(self.model, {name: self.slots[name] for name in names})
 
         def meet(module: Module, x: torch.Tensor, g: torch.Tensor) -> None:
@@ -82,8 +92,11 @@ class Pass:
             wide = x.to(self.dtype) if x.is_floating_point() else x
             rule(module, wide, g.to(self.dtype), at[module], sums)
 
-        with frozen(self.model), met(list(at), samples.size, meet, refuse, called):
-            with torch.set_grad_enabled(bool(at)):
+        with (
+            frozen(self.model, but=unused),
+            met(list(at), samples.size, meet, refuse, called, expand),
+        ):
+            with torch.set_grad_enabled(bool(at or unused)):
                 output = self._output(samples)
                 targets = self.loss.targets(
                     output, samples.labels, self.targets, ids, self.sketch.seed
@@ -96,6 +109,12 @@ class Pass:
                 )
             if losses.requires_grad:
                 torch.autograd.backward(losses.sum())
+            for name, p in self.model.named_parameters():
+                if name in unused and p.grad is not None:
+                    raise ValueError(
+                        f"params: expected {name!r} unused, as in the first samples, got a "
+                        "gradient; method='loop' may do"
+                    )
         return replace(samples, labels=targets)
 
     def _output(self, samples: Batch) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 from typing import Any
@@ -112,6 +113,7 @@ class GradientSketcher:
             self.device,
         )
         self._methods: dict[str, str] | None = None  # of the parameters, after the first batch
+        self._seen = 0  # samples of the largest batch so far, at most 2
         self._warn_of_fresh_adapters()
 
     @property
@@ -149,7 +151,7 @@ class GradientSketcher:
         samples = self._samples(batch)
         ids = _validate.vector_of_ids(sample_ids, samples.size, needed=self.targets != "label")
         methods, alone = self._methods, None
-        if methods is None:
+        if methods is None or self._seen < min(samples.size, 2):  # one shows little of a batch
             methods, alone = choose(self._pass, samples, ids, self.method, self.check)
         Z = self._pass.zeros(samples.size)
         sums = Sums(self.sketch, lambda slot: Z, self.n_threads)
@@ -165,7 +167,7 @@ class GradientSketcher:
                 "batch: expected finite gradients, got NaN or Inf first in sample "
                 f"{int((~finite).nonzero()[0])}"
             )
-        self._methods = methods
+        self._methods, self._seen = methods, max(self._seen, min(samples.size, 2))
         return Z
 
     def fingerprint(self) -> dict[str, Any]:
@@ -261,14 +263,23 @@ def _sha256(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 
 def _name_of(loss: Any) -> str:
-    return loss if isinstance(loss, str) else f"{loss.__module__}.{loss.__qualname__}"
+    if isinstance(loss, str):
+        return loss
+    if isinstance(loss, partial):
+        return f"{_name_of(loss.func)} with {loss.args} {loss.keywords}"
+    named = loss if hasattr(loss, "__qualname__") else type(loss)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _settings_of_adapters(model: torch.nn.Module) -> str | None:
     adapters = getattr(model, "peft_config", None)
     if not isinstance(adapters, dict):
         return None
-    settings = {name: vars(adapter) for name, adapter in adapters.items()}
+    active = getattr(model, "active_adapters", None)  # a property in PEFT, else a method
+    settings = {
+        "adapters": {name: vars(adapter) for name, adapter in adapters.items()},
+        "active": active() if callable(active) else active,
+    }
     return json.dumps(
         settings, sort_keys=True, default=lambda x: sorted(x) if isinstance(x, set) else str(x)
     )
