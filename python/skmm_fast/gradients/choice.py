@@ -59,10 +59,10 @@ def choose(
         methods = by_loop
     elif method != "vmap":
         try:
-            reasons = _without_hooks(of, parts, loop)
+            reasons = _without_hooks(of, parts)
         except ValueError:  # of a model that does not take an expanded output
-            reasons = _without_hooks(of, parts, loop, expand=False)
-        methods.update(dict.fromkeys(of.slots.keys() - reasons.keys(), "hooks"))
+            reasons = _without_hooks(of, parts, expand=False)
+        methods.update(dict.fromkeys(loop.keys() - reasons.keys(), "hooks"))
         first = next((name for name in of.slots if methods[name] == "vmap"), None)
         if first is not None and method == "hooks":
             raise ValueError(
@@ -87,9 +87,7 @@ def choose(
     return methods, sum(found.values(), of.zeros(n))[:check]
 
 
-def _without_hooks(
-    of: Pass, parts: Callable[..., Parts], used: Parts, expand: bool = True
-) -> dict[str, str]:
+def _without_hooks(of: Pass, parts: Callable[..., Parts], expand: bool = True) -> dict[str, str]:
     """Parameters whose gradients cannot be read off their layers, and why."""
     at = owners(of.model, of.slots)
     reasons: dict[str, str] = {}
@@ -107,7 +105,7 @@ def _without_hooks(
     heard = {slot.name for module in called for slot in at[module].values()}
     for module, own in at.items():
         for slot in own.values():
-            if slot.name in used and slot.name not in heard:
+            if slot.name not in heard:
                 reasons.setdefault(slot.name, f"its layer, {type(module).__name__}, is not called")
     return reasons
 

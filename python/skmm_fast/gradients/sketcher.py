@@ -128,8 +128,8 @@ class GradientSketcher:
 
     @property
     def methods(self) -> dict[str, str]:
-        """How the gradient of each parameter is found: "hooks", "vmap", "loop", or "none" where its
-        layer has no formula and the losses of the first samples do not depend on it. Known after
+        """How the gradient of each parameter is found: "hooks", "vmap", "loop", or "none" where the
+        losses of the first samples do not depend on it (an error where later ones do). Known after
         the first batch."""
         if self._methods is None:
             raise ValueError("methods: expected a batch to have been sketched before")
