@@ -38,6 +38,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_select.py
 	$(BIN)/python bench/bench_authors.py
 	$(BIN)/python bench/bench_scale.py
+	$(BIN)/python bench/bench_cuda_select.py
 	$(BIN)/python bench/bench_draw.py
 	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/table.py

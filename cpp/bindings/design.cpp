@@ -5,21 +5,24 @@
 #include <utility>
 
 #include "arrays.hpp"
+#include "passes.hpp"
 #include "tick.hpp"
 
 namespace skmm::bindings {
 namespace {
 
-template <class T>
+template <class T, class Z>
 void def_v_optimal(py::module_& m) {
     m.def(
         "v_optimal",
-        [](Array<T> z, Array<double> b, std::int64_t n, std::int64_t block, Sampler sampler,
+        [](Z z, Array<double> b, std::int64_t n, std::int64_t block, Sampler sampler,
            double temperature, double ridge, bool refine, double enough, std::uint64_t seed,
            Array<std::int32_t> group, std::vector<std::int64_t> quota,
            std::vector<std::int64_t> include, const std::vector<std::int64_t>& start, int n_threads,
            py::object progress) {
-            const auto rows = contiguous_view(z, "z: expected contiguous (N, m)");
+            threads(n_threads);
+            const Passes<T> passes = passes_of(z, n_threads, "z: expected contiguous (N, m)");
+            const MatrixView<T>& rows = passes.view;
             const auto by = contiguous_view(b, "b: expected contiguous (m, k)");
             require(by.rows == rows.cols, "b: expected as many rows as z has columns");
             const auto groups = static_cast<std::int64_t>(quota.size());
@@ -45,7 +48,6 @@ void def_v_optimal(py::module_& m) {
                     --left[static_cast<std::size_t>(g[i])];
                 }
             }
-            threads(n_threads);
             const DesignOptions options{n,     block,  sampler, temperature,
                                         ridge, refine, enough,  seed};
             const DesignConstraints constraints{g, std::move(quota), std::move(include)};
@@ -53,8 +55,8 @@ void def_v_optimal(py::module_& m) {
             Design design;
             {
                 const py::gil_scoped_release release;
-                design =
-                    v_optimal(Whitened<T>{rows, by}, options, constraints, start, n_threads, tick);
+                design = v_optimal(Whitened<T>{passes, by}, options, constraints, start, n_threads,
+                                   tick);
             }
             return std::make_tuple(to_array(design.rows), design.swaps);
         },
@@ -71,7 +73,8 @@ void design(py::module_& m) {
         .value("linear", Sampler::kLinear)
         .value("exp", Sampler::kExp)
         .finalize();
-    for_floats([&](auto zero) { def_v_optimal<decltype(zero)>(m); });
+    for_floats([&](auto zero) { def_v_optimal<decltype(zero), Array<decltype(zero)>>(m); });
+    def_v_optimal<double, py::object>(m);
 }
 
 }  // namespace skmm::bindings

@@ -1,6 +1,7 @@
 #include "skmm/moments.hpp"
 
 #include "arrays.hpp"
+#include "passes.hpp"
 #include "skmm/simplex.hpp"
 #include "tick.hpp"
 
@@ -30,21 +31,20 @@ Watch make_watch(py::object callback) {
     };
 }
 
-template <class T>
+template <class T, class Y>
 void def_match(py::module_& m) {
     m.def(
         "match_moments",
-        [](Array<T> y, Array<double> target, Array<double> weight, double cap,
+        [](Y y, Array<double> target, Array<double> weight, double cap,
            const std::vector<std::array<std::int64_t, 2>>& sizes, Array<double> start, double tol,
            int max_iter, int n_threads, py::object progress, py::object callback) {
-            const auto rows = contiguous_view(y, "y: expected contiguous (N, k)");
-            const MomentProblem<T> problem{rows,
-                                           vector_data(target, rows.cols, "target: expected (k,)"),
-                                           vector_data(weight, rows.cols, "weight: expected (k,)"),
-                                           cap, groups_of(sizes, rows.rows)};
-            const double* s0 = vector_data(start, rows.rows, "start: expected (N,)");
-            py::array_t<double> s(rows.rows, s0);
             threads(n_threads);
+            const Passes<T> rows = passes_of(y, n_threads, "y: expected contiguous (N, k)");
+            const auto [n, k] = std::pair(rows.view.rows, rows.view.cols);
+            const MomentProblem<T> problem{rows, vector_data(target, k, "target: expected (k,)"),
+                                           vector_data(weight, k, "weight: expected (k,)"), cap,
+                                           groups_of(sizes, n)};
+            py::array_t<double> s(n, vector_data(start, n, "start: expected (N,)"));
             const Tick tick = make_tick(std::move(progress));
             const Watch watch = make_watch(std::move(callback));
             MomentFit fit;
@@ -65,7 +65,8 @@ void def_match(py::module_& m) {
 }  // namespace
 
 void moments(py::module_& m) {
-    for_floats([&](auto zero) { def_match<decltype(zero)>(m); });
+    for_floats([&](auto zero) { def_match<decltype(zero), Array<decltype(zero)>>(m); });
+    def_match<double, py::object>(m);
     m.def(
         "project_capped_simplex",
         [](Array<double> v, double cap, double total, int n_threads) {

@@ -74,17 +74,20 @@ void def_products(py::module_& m) {
         "n_threads"_a, "progress"_a = py::none());
     m.def(
         "column_squares",
-        [](Array<T> y, int n_threads, py::object progress) {
+        [](Array<T> y, std::optional<Array<double>> s, int n_threads, py::object progress) {
             const auto rows = contiguous_view(y, "y: expected contiguous (N, k)");
+            const double* const weight =
+                s ? vector_data(*s, rows.rows, "s: expected (N,)") : nullptr;
             threads(n_threads);
             py::array_t<double> out(rows.cols);
             const Tick tick = make_tick(std::move(progress));
             double* const p = out.mutable_data();
             const py::gil_scoped_release release;
-            column_squares(rows, nullptr, n_threads, tick, p);
+            column_squares(rows, weight, n_threads, tick, p);
             return out;
         },
-        "y"_a.noconvert(), "n_threads"_a, "progress"_a = py::none());
+        "y"_a.noconvert(), "s"_a.noconvert() = py::none(), "n_threads"_a = 1,
+        "progress"_a = py::none());
 }
 
 }  // namespace

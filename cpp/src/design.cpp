@@ -286,7 +286,7 @@ i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& t
 template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& o, const DesignConstraints& constraints,
                  const Rows& start, int n_threads, const Tick& tick) {
-    const i64 n_rows = w.z.rows;
+    const i64 n_rows = w.z.view.rows;
     Information<T> info(w, o.ridge, n_threads);
     Membership set(n_rows, constraints);
     Design design{constraints.include, 0};

@@ -34,7 +34,7 @@ public:
         : w_(w), threads_(n_threads), m_(at(k() * k())), p_(at(n())), q_(at(n())) {
         for (i64 d = 0; d < k(); ++d) m_[at(d * k() + d)] = ridge;
         for (i64 d = 0; d < k(); ++d)
-            for (i64 j = 0; j < w.z.cols; ++j) bt_.push_back(w.b.row(j)[d]);
+            for (i64 j = 0; j < m(); ++j) bt_.push_back(w.b.row(j)[d]);
         invert();
     }
 
@@ -61,9 +61,10 @@ public:
         seen_ = true;
     }
 
-    // One row is seen at once, many may not be.
+    // One row is seen at once where Z is in memory, many may not be.
     void add(const Rows& rows, const Tick& tick, i64 done) {
-        if (rows.size() > 1 && 3 * static_cast<i64>(rows.size()) > k()) {
+        const bool many = rows.size() > 1 && 3 * static_cast<i64>(rows.size()) > k();
+        if (many || w_.z.view.data == nullptr) {
             add_moment(rows, tick, done);
             invert();
             return;
@@ -78,15 +79,15 @@ public:
 
     // The gains of all rows if row i were removed; M and the rest stay.
     void gains_without(i64 i, Vector& gains) const {
-        const Change c = changed(row(i), -1.0);
-        const RankOne one{c.uv.data(), c.uv.data() + w_.z.cols, c.uu, c.delta};
+        const Change c = changed(row(w_.z.view.row(i)), -1.0);
+        const RankOne one{c.uv.data(), c.uv.data() + m(), c.uu, c.delta};
         gains.resize(p_.size());
         parallel_blocks(ceil_div(n(), kRowsAtOnce), threads_, [&](i64 b, int) {
             const i64 first = b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
             double p[kRowsAtOnce], q[kRowsAtOnce];
             std::copy_n(p_.begin() + first, rows, p);
             std::copy_n(q_.begin() + first, rows, q);
-            kernels().of<T>().rank_one(w_.z.row(first), rows, w_.z.cols, &one, 1, p, q);
+            kernels().of<T>().rank_one(w_.z.view.row(first), rows, m(), &one, 1, p, q);
             for (i64 t = 0; t < rows; ++t)
                 gains[at(first + t)] = std::max(q[t], 0.0) / (1.0 + p[t]);
         });
@@ -107,13 +108,12 @@ public:
         return true;
     }
 
-    // The same M, seen from these rows alone.
+    // The same M, seen from these rows alone, in memory.
     Information among(const Rows& rows, std::vector<T>& storage) const {
-        const i64 m = w_.z.cols, count = static_cast<i64>(rows.size());
-        storage.resize(at(count * m));
-        Information some(*this, {{storage.data(), count, m, m}, w_.b});
+        const i64 count = static_cast<i64>(rows.size());
+        storage = taken(rows);
+        Information some(*this, {passes<T>({storage.data(), count, m(), m()}, threads_), w_.b});
         for (i64 i = 0; i < count; ++i) {
-            std::copy_n(w_.z.row(rows[at(i)]), m, storage.begin() + i * m);
             some.p_[at(i)] = p_[at(rows[at(i)])];
             some.q_[at(i)] = q_[at(rows[at(i)])];
         }
@@ -141,14 +141,21 @@ private:
           seen_(true),
           fresh_trace_(all.fresh_trace_) {}
 
-    i64 n() const { return w_.z.rows; }
+    i64 n() const { return w_.z.view.rows; }
+    i64 m() const { return w_.z.view.cols; }
     i64 k() const { return w_.b.cols; }
 
-    Vector row(i64 i) const {  // w = Bᵀz
+    std::vector<T> taken(const Rows& rows) const {
+        std::vector<T> z(rows.size() * at(m()));
+        w_.z.take(rows, z.data());
+        return z;
+    }
+
+    Vector row(const T* z) const {  // w = Bᵀz
         Vector w(at(k()));
-        for (i64 j = 0; j < w_.z.cols; ++j) {
-            const double z = static_cast<double>(w_.z.row(i)[j]);
-            for (i64 d = 0; d < k(); ++d) w[at(d)] += z * w_.b.row(j)[d];
+        for (i64 j = 0; j < m(); ++j) {
+            const double zj = static_cast<double>(z[j]);
+            for (i64 d = 0; d < k(); ++d) w[at(d)] += zj * w_.b.row(j)[d];
         }
         return w;
     }
@@ -162,9 +169,10 @@ private:
             tick(done);
             const i64 here = std::min(kChunk, count - from);
             w.resize(at(here * k()));
+            const std::vector<T> z = taken({rows.begin() + from, rows.begin() + from + here});
             parallel_blocks(ceil_div(here, 64), threads_, [&](i64 b, int) {
                 for (i64 i = 64 * b; i < std::min(here, 64 * (b + 1)); ++i) {
-                    const Vector one = row(rows[at(from + i)]);
+                    const Vector one = row(&z[at(i * m())]);
                     std::copy(one.begin(), one.end(), w.begin() + i * k());
                 }
             });
@@ -181,8 +189,8 @@ private:
         double uu, delta;
     };
     Change changed(const Vector& w, double sign) const {
-        Vector u = combine(w, c_.data(), k()), uv = combine(u, bt_.data(), w_.z.cols);
-        const Vector v = combine(combine(u, c_.data(), k()), bt_.data(), w_.z.cols);
+        Vector u = combine(w, c_.data(), k()), uv = combine(u, bt_.data(), m());
+        const Vector v = combine(combine(u, c_.data(), k()), bt_.data(), m());
         uv.insert(uv.end(), v.begin(), v.end());
         const double uu = inner(u, u), delta = sign * (1.0 + sign * inner(w, u));
         return {std::move(u), std::move(uv), uu, delta};
@@ -190,7 +198,7 @@ private:
 
     // The rows see it at the next apply().
     void change(i64 i, double sign) {
-        const Vector w = row(i);
+        const Vector w = row(w_.z.view.row(i));
         const Change c = changed(w, sign);
         for (i64 a = 0; a < k(); ++a) {
             for (i64 b = 0; b < k(); ++b) {
@@ -212,8 +220,8 @@ private:
             return;
         }
         for (std::size_t t = 0; t < changes_.size(); ++t) {
-            changes_[t].u = vectors_.data() + at(2 * w_.z.cols) * t;
-            changes_[t].v = changes_[t].u + w_.z.cols;
+            changes_[t].u = vectors_.data() + at(2 * m()) * t;
+            changes_[t].v = changes_[t].u + m();
         }
         constexpr i64 kSlice = 256 * kRowsAtOnce;
         for (i64 from = 0; from < n(); from += kSlice) {
@@ -221,7 +229,7 @@ private:
             const i64 blocks = ceil_div(std::min(kSlice, n() - from), kRowsAtOnce);
             parallel_blocks(blocks, threads_, [&](i64 b, int) {
                 const i64 first = from + b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
-                kernels().of<T>().rank_one(w_.z.row(first), rows, w_.z.cols, changes_.data(),
+                kernels().of<T>().rank_one(w_.z.view.row(first), rows, m(), changes_.data(),
                                            static_cast<int>(changes_.size()), &p_[at(first)],
                                            &q_[at(first)]);
             });
@@ -249,13 +257,12 @@ private:
 
     // x_i = ‖A w_i‖².
     void norms_of(const Vector& a, const Tick& tick, Vector& x) const {
-        Vector d(at(w_.z.cols * k()));  // B Aᵀ
-        for (i64 j = 0; j < w_.z.cols; ++j)
+        Vector d(at(m() * k()));  // B Aᵀ
+        for (i64 j = 0; j < m(); ++j)
             for (i64 e = 0; e < k(); ++e)
                 d[at(j * k() + e)] =
                     std::inner_product(w_.b.row(j), w_.b.row(j) + k(), a.begin() + e * k(), 0.0);
-        row_norms(w_.z, nullptr, n(), MatrixView<double>{d.data(), w_.z.cols, k(), k()}, threads_,
-                  tick, x.data());
+        w_.z.row_norms({d.data(), m(), k(), k()}, tick, x.data());
     }
 
     // Σ_a x_a (row a of an (x.size(), cols) matrix).

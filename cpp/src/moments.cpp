@@ -49,15 +49,15 @@ public:
         for (std::size_t j = 0; j < root_.size(); ++j) target_[j] = problem.target[j] * root_[j];
     }
 
-    i64 rows() const { return problem_.y.rows; }
-    i64 cols() const { return problem_.y.cols; }
+    i64 rows() const { return problem_.y.view.rows; }
+    i64 cols() const { return problem_.y.view.cols; }
     i64 passes() const { return passes_; }
     const Vector& target() const { return target_; }
 
     // p = Bᵀs, one pass over the rows where s is not zero.
     Vector moments(const Vector& s) {
         Vector p(root_.size());
-        column_squares(problem_.y, s.data(), threads_, counting(), p.data());
+        problem_.y.column_squares(s.data(), counting(), p.data());
         for (std::size_t j = 0; j < p.size(); ++j) p[j] *= root_[j];
         return p;
     }
@@ -66,15 +66,7 @@ public:
     void combine(const Vector& u, Vector& g) {
         Vector scaled(u.size());
         std::transform(u.begin(), u.end(), root_.begin(), scaled.begin(), std::multiplies<>());
-        constexpr i64 kSlice = 64 * kSumBlock;
-        const Tick tick = counting();
-        for (i64 row = 0; row < rows(); row += kSlice) {
-            tick(row);
-            for_blocks(std::min(kSlice, rows() - row), threads_, [&](i64 first, i64 last) {
-                kernels().of<T>().square_dots(problem_.y.row(row + first), last - first, cols(),
-                                              scaled.data(), g.data() + row + first);
-            });
-        }
+        problem_.y.square_dots(scaled.data(), counting(), g.data());
     }
 
     Vector unscaled(Vector p) const {
@@ -101,6 +93,7 @@ public:
         const i64 every = std::max<i64>(1, count / std::max(kSampleLeast, kSamplePerCol * cols()));
         Vector sample, mean(k);
         std::vector<i64> rows;
+        std::vector<T> y;
         double trace = 0.0;
         for (const Group& group : problem_.groups) {
             rows.clear();
@@ -109,11 +102,12 @@ public:
             const std::size_t begin = sample.size();
             sample.resize(begin + rows.size() * k);
             std::fill(mean.begin(), mean.end(), 0.0);
+            y.resize(rows.size() * k);
+            problem_.y.take(rows, y.data());
             double* out = sample.data() + begin;
-            for (const i64 i : rows) {
-                const T* y = problem_.y.row(i);
+            for (const T* yi = y.data(); yi != y.data() + y.size(); yi += k) {
                 for (std::size_t j = 0; j < k; ++j) {
-                    out[j] = root_[j] * squared(static_cast<double>(y[j]));
+                    out[j] = root_[j] * squared(static_cast<double>(yi[j]));
                     mean[j] += out[j] / static_cast<double>(rows.size());
                 }
                 trace += std::inner_product(out, out + k, out, 0.0);

@@ -174,13 +174,26 @@ void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick&
     }
 }
 
+template <class T>
+void square_dots(MatrixView<T> y, const double* u, int n_threads, const Tick& tick, double* g) {
+    constexpr i64 kSlice = 64 * kSumBlock;
+    for (i64 from = 0; from < y.rows; from += kSlice) {
+        tick(from);
+        for_blocks(std::min(kSlice, y.rows - from), n_threads, [&](i64 first, i64 last) {
+            kernels().of<T>().square_dots(y.row(from + first), last - first, y.cols, u,
+                                          g + from + first);
+        });
+    }
+}
+
 #define SKMM_PRODUCTS(T)                                                                          \
     template void second_moment(MatrixView<T>, const double*, int, const Tick&, double*);         \
     template void row_norms(MatrixView<T>, const i64*, i64, MatrixView<double>, int, const Tick&, \
                             double*);                                                             \
     template void multiply(MatrixView<T>, const i64*, MatrixView<double>, int, const Tick&,       \
                            MutableMatrixView<T>);                                                 \
-    template void column_squares(MatrixView<T>, const double*, int, const Tick&, double*);
+    template void column_squares(MatrixView<T>, const double*, int, const Tick&, double*);        \
+    template void square_dots(MatrixView<T>, const double*, int, const Tick&, double*);
 SKMM_PRODUCTS(float)
 SKMM_PRODUCTS(double)
 

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,14 @@ _Entries: TypeAlias = npt.NDArray[Any]  # or float16, or the bits of bfloat16 as
 _Indices: TypeAlias = npt.NDArray[np.int64]
 _Doubles: TypeAlias = npt.NDArray[np.float64]
 _Tick: TypeAlias = Callable[[int], object] | None
+
+class _Rows(Protocol):  # that are not in memory
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    def array(self, rows: _Indices) -> _Floats: ...
+    def row_norms(self, d: _Doubles, n_threads: int, /) -> _Doubles: ...
+    def column_squares(self, s: _Doubles, n_threads: int, /) -> _Doubles: ...
+    def square_dots(self, u: _Doubles, n_threads: int, /) -> _Doubles: ...
 
 isa: str
 
@@ -82,9 +90,11 @@ def multiply(
     n_threads: int,
     progress: _Tick = None,
 ) -> None: ...
-def column_squares(y: _Floats, n_threads: int, progress: _Tick = None) -> _Doubles: ...
+def column_squares(
+    y: _Floats, s: _Doubles | None = None, n_threads: int = 1, progress: _Tick = None
+) -> _Doubles: ...
 def match_moments(
-    y: _Floats,
+    y: _Floats | _Rows,
     target: _Doubles,
     weight: _Doubles,
     cap: float,
@@ -108,7 +118,7 @@ class Sampler(enum.Enum):
     exp = 2
 
 def v_optimal(
-    z: _Floats,
+    z: _Floats | _Rows,
     b: _Doubles,
     n: int,
     block: int,

@@ -31,14 +31,19 @@ def is_torch(x: object) -> bool:
     return torch is not None and isinstance(x, torch.Tensor)
 
 
+def on_device(x: Any) -> bool:
+    """Whether x is a torch tensor of a CUDA device."""
+    return is_torch(x) and x.device.type == "cuda"
+
+
 def like(x: object, result: Array) -> Any:
     """The result as a torch tensor (same memory) where x is one."""
     return sys.modules["torch"].from_numpy(result) if is_torch(x) else result
 
 
-def row_blocks(x: Array) -> Iterator[slice]:
+def row_blocks(x: Any) -> Iterator[slice]:
     """Consecutive slices of the rows of x, each of about BLOCK_BYTES."""
-    step = max(1, BLOCK_BYTES // max(1, x.shape[1] * x.itemsize))
+    step = max(1, BLOCK_BYTES // max(1, x.shape[1] * x.dtype.itemsize))
     return (slice(i, min(i + step, len(x))) for i in range(0, len(x), step))
 
 
@@ -152,6 +157,21 @@ def gradients(name: str, x: Any) -> Array:
         bits = numpy_view(name, x, sys.modules["torch"].int16)
         return dense(name, bits.view(BFLOAT16), types=(BFLOAT16,))
     return dense(name, x, types=(np.float16, *FLOATS))
+
+
+def tensor(name: str, x: Any, types: tuple[str, ...] = ("float32", "float64")) -> Any:
+    """A dense matrix of such a type on a device, without its history."""
+    if str(x.layout) != "torch.strided" or str(x.dtype).removeprefix("torch.") not in types:
+        raise TypeError(
+            f"{name}: expected a dense tensor of {' or '.join(types)}, got {x.layout} of {x.dtype}"
+        )
+    if x.ndim != 2:
+        raise ValueError(f"{name}: expected 2 dimension(s), got shape {tuple(x.shape)}")
+    if x.numel() == 0:
+        raise ValueError(
+            f"{name}: expected at least one row and one column, got shape {tuple(x.shape)}"
+        )
+    return x.detach()
 
 
 def widened(x: Array) -> Array:

@@ -67,12 +67,13 @@ def v_optimal(
 
     Parameters
     ----------
-    Z : (N, m) float32 or float64
+    Z : (N, m) float32 or float64, NumPy or a torch tensor, on the CPU or a CUDA device
     n : an int in [1, N] or a share of N
     sampler : "greedy" takes the largest gain; "linear" draws with probability proportional to the
         gain; "exp" to exp(gain / (temperature · largest gain))
-    block : rows added per pass at most; in a greedy block each row is scored after the ones before
-        it, and the block ends where a row outside may be better
+    block : rows added per pass at most (if Z is on a device, 256 at least by the greedy sampler);
+        in a greedy block each row is scored after the ones before it, and the block ends where a
+        row outside may be better
     refine : exchange rows until no swap helps or the objective is within `tol` of the lower bound
         (where one is computed): the best row comes in, the least useful goes out
     seed : of the random samplers, and of the draw
@@ -186,10 +187,12 @@ def choose(
     """n rows, ascending, and the number of exchanges: `start` and those of include, rows added to
     them, and exchanges until tr(Σ̃ Σ̃_S⁻¹) <= enough."""
     W = pool.W
+    if sampler == "greedy":
+        block = max(block, W.A.least_block)
     with bar("choose rows", allowed.n, progress) as tick:
         rows, n_swaps = _core.v_optimal(
-            W.A, W.B, allowed.n, block, getattr(_core.Sampler, sampler), temperature, RIDGE, refine,
-            enough / allowed.n, seed, allowed.group, allowed.counts, allowed.include.tolist(),
-            start.tolist(), threads, tick,
+            W.A.core, W.B, allowed.n, block, getattr(_core.Sampler, sampler), temperature, RIDGE,
+            refine, enough / allowed.n, seed, allowed.group, allowed.counts,
+            allowed.include.tolist(), start.tolist(), threads, tick,
         )  # fmt: skip
     return np.sort(rows), n_swaps

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _core, _validate
 from ._validate import Floats
-from .pool import Moments, Pool, gram
+from .pool import Moments, Pool
 from .relaxation import lower_bound
 
 
@@ -86,7 +86,7 @@ def diagnose(
 
     Parameters
     ----------
-    Z : (N, m) float32 or float64
+    Z : (N, m) float32 or float64, NumPy or a torch tensor, on the CPU or a CUDA device
     indices : distinct rows of Z
     n_random : number of uniform draws of as many rows
     seed : of these draws
@@ -108,7 +108,7 @@ def diagnose(
     random = np.array([pool.trace_and_largest(R)[0] for R in draws])
     v_optimality, c_s = pool.trace_and_largest(S)
     unit = np.sqrt(mom.eigenvalues[0])
-    sigma_S = gram(pool.Z, S, mom.eigenvectors / unit) / n  # in the eigenbasis, in units of λ_1
+    sigma_S = pool.Z.gram(mom.eigenvectors / unit, S) / n  # in the eigenbasis, in units of λ_1
     sigma = mom.eigenvalues / unit**2
     spans = np.isfinite(c_s)
     return Diagnosis(

@@ -16,10 +16,9 @@ import numpy as np
 from . import _core, _validate
 from ._progress import bar
 from ._quotas import Quotas, quotas
-from ._scratch import room
 from ._stream import is_mapped
 from ._validate import Floats, inclusion_probabilities
-from .pool import Pool, times
+from .pool import Pool
 
 WEIGHTINGS = ("paper", "relative")
 
@@ -67,7 +66,8 @@ def match_moments(
 
     Parameters
     ----------
-    Z : (N, m) float32 or float64
+    Z : (N, m) float32 or float64, NumPy or a torch tensor, on the CPU or a CUDA device, where it
+        and ZV stay
     n : rows to be drawn from s; an int in [1, N] or a share of N
     c_s : >= n/N (any where n = N). For c_s >= 1 uniform s is optimal: it is returned at once, with
         a warning.
@@ -110,17 +110,16 @@ def match_moments(
 
     unit = float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))  # Y has eigenvalues about 1
     V = mom.eigenvectors[:, : mom.rank] * unit
-    if scratch_dir is None and is_mapped(pool.Z):
+    if scratch_dir is None and is_mapped(pool.Z.core):
         scratch_dir = tempfile.gettempdir()
     free, groups = allowed.free()
     some = free if allowed.constrained else None
-    Y = times(pool.Z, V, some, threads, room((len(free), mom.rank), pool.Z.dtype, scratch_dir))
-    include = times(pool.Z, V, allowed.include, threads)
-    fixed = _core.column_squares(include, threads)
-    total = _core.column_squares(Y, threads) + fixed
+    Y = pool.Z.times(V, some, threads, scratch_dir)
+    fixed = pool.Z.times(V, allowed.include, threads).column_squares(None, threads)
+    total = Y.column_squares(None, threads) + fixed
     if allowed.constrained:
-        never = times(pool.Z, V, _validate.others(n_rows, free, allowed.include), threads)
-        total += _core.column_squares(never, threads)
+        never = pool.Z.times(V, _validate.others(n_rows, free, allowed.include), threads)
+        total += never.column_squares(None, threads)
     eigenvalues = total / n_rows  # of the Y stored: uniform s matches them exactly
     weight = np.ones_like(eigenvalues) if weighting == "paper" else eigenvalues**-2
     target = eigenvalues / c_s - fixed / n
@@ -132,7 +131,7 @@ def match_moments(
     with bar("match moments", 2 * max_iter, progress, "passes") as tick:
         s[free], objective, start, gap, converged, n_passes, reached, objectives, gaps, seconds = (
             _core.match_moments(
-                Y,
+                Y.core,
                 target,
                 weight,
                 1 / n,

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, _validate
-from ._validate import Array, Floats, Indices
+from . import _validate
+from ._rows import Rows, rows_of
+from ._validate import Floats, Indices
 
 # Below this share of λ_1 an eigenvalue has lost digits that W needs: Σ̃ is known to 1e-16 λ_1.
 WELL_CONDITIONED = 1e-8
-GRAM_ROWS = 8192  # held in float64 at a time
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Moments:
 def moments(Z: Any) -> Moments:
     """Eigenvalues, eigenvectors, rank and intrinsic dimension of Σ̃ = ZᵀZ/N.
 
-    Z: (N, m) float32 or float64. Sums are float64. An eigenvalue counts towards the rank above
+    Z: (N, m) float32 or float64, NumPy or a torch tensor, on the CPU or a CUDA device, where it
+    stays. Sums are float64. An eigenvalue counts towards the rank above
     λ_1 max(10 m ε_64, (m ε_Z)²): below, it is rounding of Σ̃ or of Z.
 
     Raises TypeError or ValueError for wrong dtype or shape, NaN or Inf, Z = 0, and rows whose root
@@ -40,14 +41,15 @@ def moments(Z: Any) -> Moments:
     return Pool.of(Z).moments
 
 
-def _spectrum(Z: Array, name: str, n_threads: int) -> Moments:
-    """`moments` of a checked array that the caller knows by this name."""
+def _spectrum(Z: Rows, name: str, n_threads: int) -> Moments:
+    """`moments` of checked rows that the caller knows by this name."""
     n, m = Z.shape
-    sigma = _core.second_moment(Z, n_threads=n_threads)
+    sigma = Z.second_moment(None, n_threads)
     total = float(np.trace(sigma)) / n
     if not np.isfinite(total):
-        _validate.raise_not_finite(name, _validate.finite_rows(Z))
-    if total == 0.0 and not any(Z[rows].any() for rows in _validate.row_blocks(Z)):
+        parts = [_validate.finite_rows(Z.array(rows)) for rows in _validate.row_blocks(Z)]
+        _validate.raise_not_finite(name, np.concatenate(parts))
+    if total == 0.0 and not any(Z.array(rows).any() for rows in _validate.row_blocks(Z)):
         raise ValueError(f"{name}: expected a nonzero entry, got zeros only")
     if not 1e-150 < total < 1e150:  # so that fourth powers of entries are float64 numbers
         raise ValueError(f"{name}: expected rows of norm 1e-75 to 1e75, got {np.sqrt(total):.3g}")
@@ -64,43 +66,24 @@ def _spectrum(Z: Array, name: str, n_threads: int) -> Moments:
     )
 
 
-def times(
-    Z: Array, B: Floats, rows: Indices | None, threads: int, out: Array | None = None
-) -> Array:
-    """Z[rows] B in float64, stored in Z's dtype: (N, m) times (m, k); all rows where None."""
-    if out is None:
-        out = np.empty((len(Z) if rows is None else len(rows), B.shape[1]), Z.dtype)
-    _core.multiply(Z, np.ascontiguousarray(B), rows, out, threads)
-    return out
-
-
-def gram(Z: Array, S: Indices, B: Floats) -> Floats:
-    """(Z_S B)ᵀ (Z_S B) in float64."""
-    total = np.zeros((B.shape[1], B.shape[1]))
-    for i in range(0, len(S), GRAM_ROWS):
-        block = Z[S[i : i + GRAM_ROWS]].astype(np.float64) @ B
-        total += block.T @ block
-    return total
-
-
 @dataclass(frozen=True)
 class Whitened:
     """W = A B = Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I. W is not stored."""
 
-    A: Array  # (N, p)
+    A: Rows  # (N, p)
     B: Floats  # (p, rank)
     error: float = 0.0  # relative, of A
 
     def rows(self, S: Indices) -> Floats:
         """W_S in float64."""
-        return self.A[S].astype(np.float64) @ self.B
+        return self.A.array(S).astype(np.float64) @ self.B
 
 
 @dataclass(frozen=True)
 class Pool:
     """A checked Z and what the methods need of it, made once per call of the library."""
 
-    Z: Array
+    Z: Rows
     moments: Moments
     memo: dict[Any, Any] = field(default_factory=dict)  # of results that two of them need
 
@@ -109,8 +92,8 @@ class Pool:
         """Z itself where it is a Pool already."""
         if isinstance(Z, Pool):
             return Z
-        Z = _validate.sketch_matrix(name, Z)
-        return cls(Z, _spectrum(Z, name, _validate.threads(n_threads)))
+        rows = rows_of(name, Z)
+        return cls(rows, _spectrum(rows, name, _validate.threads(n_threads)))
 
     @cached_property
     def W(self) -> Whitened:
@@ -123,19 +106,15 @@ class Pool:
         B = mom.eigenvectors[:, :k] / np.sqrt(mom.eigenvalues[:k])
         if mom.eigenvalues[k - 1] > WELL_CONDITIONED * mom.eigenvalues[0]:
             return Whitened(self.Z, B)
-        M = np.zeros((k, k))
-        for rows in _validate.row_blocks(self.Z):
-            block = self.Z[rows].astype(np.float64) @ B
-            M += block.T @ block
-        L = np.linalg.cholesky(M / len(self.Z))
-        A = times(self.Z, np.linalg.solve(L, B.T).T, None, 1)
+        L = np.linalg.cholesky(self.Z.gram(B) / len(self.Z))
+        A = self.Z.times(np.linalg.solve(L, B.T).T, None, 1)
         return Whitened(A, np.eye(k), float(np.finfo(A.dtype).eps))
 
     def trace_and_largest(self, S: Indices, ridge: float = 0.0) -> tuple[float, float]:
         """Trace and largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are those of
         Σ̃ Σ̃_S⁻¹; infinite where that does not exist to float64 rounding."""
         k = self.moments.rank
-        M = gram(self.W.A, S, self.W.B)
+        M = self.W.A.gram(self.W.B, S)
         eigenvalues = (np.linalg.eigvalsh(M) + ridge) / len(S)
         if eigenvalues[0] <= k * np.finfo(np.float64).eps * eigenvalues[-1]:
             return np.inf, np.inf

@@ -75,14 +75,14 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
         whole[order] = s
         return whole
 
-    M = W.B.T @ _core.second_moment(W.A, put(s), threads) @ W.B
+    M = W.B.T @ W.A.second_moment(put(s), threads) @ W.B
     C, best = _inverse(M), 0.0
     if C is None:  # the rows allowed do not span Z
         return Relaxation(whole, np.inf, np.inf, 0)
     n_rounds = 0
     while n_rounds < MAX_ROUNDS:
         n_rounds += 1
-        f, q_all = float(np.trace(C)), _core.row_norms(W.A, W.B @ C, n_threads=threads)
+        f, q_all = float(np.trace(C)), W.A.row_norms(W.B @ C, threads)
         q = q_all[order]
         most = float(q_all[allowed.include].sum()) / n + _support(
             q, groups, edges, n, min(1e-4, tol / 10) * f, threads
@@ -93,7 +93,7 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
         active = _active(s, q, groups, edges)
         gap = max(tol / 4, (f - best) / f / 10)
         while True:
-            W_active = Whitened(W.A[order[active]], W.B)
+            W_active = Whitened(W.A.take(order[active]), W.B)
             ends = np.searchsorted(active, edges)
             parts = [
                 (slice(a, b), count)
@@ -167,10 +167,10 @@ def _descend(
     """s with f within gap f(s) of its minimum over these rows, and C there (None: singular)."""
 
     def evaluate(s: Floats) -> tuple[float, Floats, Floats | None]:
-        C = _inverse(M_fixed + W.B.T @ _core.second_moment(W.A, s, threads) @ W.B)
+        C = _inverse(M_fixed + W.B.T @ W.A.second_moment(s, threads) @ W.B)
         if C is None:
             return np.inf, s, None  # the line search turns back from here
-        return float(np.trace(C)), -_core.row_norms(W.A, W.B @ C, n_threads=threads), C
+        return float(np.trace(C)), -W.A.row_norms(W.B @ C, threads), C
 
     def project(s: Floats) -> Floats:
         s = s.copy()

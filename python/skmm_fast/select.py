@@ -53,7 +53,8 @@ def select(
     Parameters
     ----------
     X : (N, r) per-sample gradients, their sketch, or features: NumPy float32, float64 or float16
-        (`np.memmap` too), SciPy CSR, a torch tensor on the CPU (bfloat16 too), or a `SketchStore`
+        (`np.memmap` too), SciPy CSR, a `SketchStore`, or a torch tensor (bfloat16 too), on the CPU or
+        a CUDA device, where it stays: there, results agree with those of the CPU to rounding
     n : an int in [1, N], or a share of N in (0, 1)
     method : "v-optimal" (options of `v_optimal`) or "moment-matching" (options of
         `match_moments`; `draw` = "systematic", "pivotal" or "top"; `refine` = True: exchanges after
@@ -66,9 +67,11 @@ def select(
     include, exclude : rows that must and must not be chosen
     seed : of everything random
     n_threads : of the core
-    progress : say the expected time and memory (`plan`), and show bars (needs tqdm)
+    progress : say the expected time and memory (`plan`; not where X is on a device), and show bars
+        (needs tqdm)
     scratch_dir : a folder for what may not fit in memory: the sketch of X, and a rotated copy of it
-        for "moment-matching" (there also where X is a memory map and not sketched)
+        for "moment-matching" (there also where X is a memory map and not sketched); what is on a
+        device stays there
 
     Returns
     -------
@@ -79,7 +82,12 @@ def select(
     """
     if isinstance(X, SketchStore):
         X = X.array()
-    A = _validate.csr("X", X) if sp.issparse(X) else _validate.gradients("X", X)
+    on_device = _validate.on_device(X)
+    A: Any
+    if on_device:
+        A = _validate.tensor("X", X, ("float16", "bfloat16", "float32", "float64"))
+    else:
+        A = _validate.csr("X", X) if sp.issparse(X) else _validate.gradients("X", X)
     N, r = A.shape
     requested, n = n, _validate.count(n, N)
     _validate.choice("method", method, tuple(METHODS))
@@ -98,13 +106,16 @@ def select(
         labels(y, N)
     quotas(N, n, y, per_class, include, exclude)  # raises before anything long begins
 
-    if m < r:
-        S = sketches.make(sketch, r, m, seed)
+    S = sketches.make(sketch, r, m, seed) if m < r else None
+    Z: Any
+    if on_device:
+        Z = _sketch_on_device(S, A)
+    elif S is not None:
         room_of_Z = None if scratch_dir is None else room((N, m), sketches.sum_type(A), scratch_dir)
         Z = S._apply("X", X, out=room_of_Z, n_threads=n_threads, progress=progress)
     else:
-        Z = np.ascontiguousarray(A.toarray() if sp.issparse(A) else _validate.widened(A))
-    if progress:
+        Z = np.ascontiguousarray(_validate.widened(A) if isinstance(A, np.ndarray) else A.toarray())
+    if progress and not on_device:
         scratch = scratch_dir is not None or is_mapped(Z)
         expected = plan(N, m, n, method, dtype=Z.dtype, scratch=scratch, n_threads=n_threads)
         print(f"select {n} of {N} rows, m = {m}, {method}: {expected}", file=sys.stderr)
@@ -138,6 +149,19 @@ def select(
         "solver": solver,
     }
     return Selection(indices, diagnosis, plain(settings), picture_of(pool, indices))
+
+
+def _sketch_on_device(S: sketches.Sketch | None, A: Any) -> Any:
+    """The sketch of a tensor, or itself where there is none, in float32 where A has 16 bits."""
+    torch = sys.modules["torch"]
+    dtype = torch.promote_types(A.dtype, torch.float32)
+    if S is None:
+        return A.to(dtype)
+    from ._cuda import add_dense
+
+    Z = A.new_zeros((len(A), S.out_dim), dtype=dtype)
+    add_dense(S, A.contiguous(), Z, 0)
+    return Z
 
 
 # (pool, n, seed etc., constraints, options of its own) -> rows, and what the solver says of them

@@ -122,8 +122,8 @@ def picture_of(pool: Pool, indices: Indices) -> dict[str, Array]:
     two leading eigenvectors, and the spectrum."""
     plane = pool.moments.eigenvectors[:, :2]
     return {
-        "pool": pool.Z[:: -(-len(pool.Z) // PICTURE_ROWS)] @ plane,
-        "selected": pool.Z[indices] @ plane,
+        "pool": pool.Z.array(slice(None, None, -(-len(pool.Z) // PICTURE_ROWS))) @ plane,
+        "selected": pool.Z.array(indices) @ plane,
         "eigenvalues": pool.moments.eigenvalues,
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import _core, _validate
+from . import _core
 from ._quotas import Quotas
 from ._validate import Floats, Indices
 from .draw import largest, walk_order
@@ -30,10 +30,8 @@ def draw_along(
 ) -> Indices:
     """n rows, ascending, row i with probability n s_i ("top": the largest s): exactly the counts of
     `allowed`. In each group along `classes` (N,) and the first eigenvector of Σ̃."""
-    along = np.empty(len(pool.Z), np.float32)
     direction = pool.moments.eigenvectors[:, 0] / np.sqrt(pool.moments.eigenvalues[0])
-    for block in _validate.row_blocks(pool.Z):
-        along[block] = pool.Z[block].astype(np.float64) @ direction
+    along = pool.Z.along(direction)
     order, groups = allowed.free()
     drawn, first = [allowed.include], 0
     for size, count in groups:

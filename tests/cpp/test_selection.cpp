@@ -26,7 +26,7 @@ struct Identity {
     }
     Whitened<double> of(const std::vector<double>& w) const {
         const auto n = static_cast<int64_t>(w.size()) / k;
-        return {{w.data(), n, k, k}, {b.data(), k, k, k}};
+        return {passes<double>({w.data(), n, k, k}, 2), {b.data(), k, k, k}};
     }
     int64_t k;
     std::vector<double> b;
@@ -112,11 +112,14 @@ TEST(moment_matching_falls_and_its_gap_holds) {
         std::vector<double> target(k);
         for (std::size_t e = 0; e < y.size(); ++e)
             target[e % k] += static_cast<double>(y[e]) * y[e] / n_rows / c_s;
-        const MomentProblem<float> problem{
-            {y.data(), n_rows, k, k}, target.data(), weight.data(), 1.0 / n, {{0, n_rows, n}}};
+        const MatrixView<float> rows{y.data(), n_rows, k, k};
+        const auto solve = [&](int n_threads, std::vector<double>& s) {
+            const MomentProblem<float> problem{
+                passes(rows, n_threads), target.data(), weight.data(), 1.0 / n, {{0, n_rows, n}}};
+            return match_moments(problem, 1e-8, 2000, n_threads, kQuiet, kGoOn, s.data());
+        };
         std::vector<double> first(n_rows, 1.0 / n_rows), second = first;
-        const MomentFit fit = match_moments(problem, 1e-8, 2000, 1, kQuiet, kGoOn, first.data());
-        const MomentFit same = match_moments(problem, 1e-8, 2000, 3, kQuiet, kGoOn, second.data());
+        const MomentFit fit = solve(1, first), same = solve(3, second);
         CHECK(fit.converged && fit.gap >= 0.0 && fit.gap <= 1e-8 * fit.start);
         CHECK((fit.objective > fit.gap) == (c_s == 0.2));
         CHECK(std::is_sorted(fit.objectives.rbegin(), fit.objectives.rend()));
@@ -250,5 +253,45 @@ TEST(exchange_improves_and_keeps_quotas) {
         const double trace = trace_inverse(w, k, rows, 0.0);
         CHECK(!refine || (design.swaps > 0 && trace < before));
         before = trace;
+    }
+}
+
+// Rows that are not in memory: the solvers may not look at them.
+template <class T>
+static Passes<T> elsewhere(MatrixView<T> z) {
+    Passes<T> all = passes(z, 2);
+    all.view.data = nullptr;
+    return all;
+}
+
+TEST(solvers_need_nothing_but_passes) {
+    const int64_t n_rows = 3000, k = 9, n = 40;
+    const std::vector<float> z = check::normals<float>(n_rows * k, 8);
+    const MatrixView<float> rows{z.data(), n_rows, k, k};
+    const std::vector<double> target(k, 3.0), weight(k, 1.0);
+    std::vector<double> here(n_rows, 1.0 / n_rows), there = here;
+    for (const bool near : {true, false}) {
+        const MomentProblem<float> problem{near ? passes(rows, 2) : elsewhere(rows),
+                                           target.data(),
+                                           weight.data(),
+                                           1.0 / n,
+                                           {{0, n_rows, n}}};
+        const MomentFit fit =
+            match_moments(problem, 1e-6, 500, 2, kQuiet, kGoOn, near ? here.data() : there.data());
+        CHECK(fit.converged);
+    }
+    CHECK(here == there);
+
+    const Identity identity(k);
+    const std::vector<std::int32_t> group(n_rows, 0);
+    for (const int64_t block : {1, 16}) {
+        const DesignOptions options{n, block, Sampler::kGreedy, 0.1, 1.0, true, 0.0, 0};
+        const DesignConstraints constraints{group.data(), {n}, {7}};
+        const MatrixView<double> b{identity.b.data(), k, k, k};
+        const Design near =
+            v_optimal(Whitened<float>{passes(rows, 2), b}, options, constraints, {11}, 2, kQuiet);
+        const Design far =
+            v_optimal(Whitened<float>{elsewhere(rows), b}, options, constraints, {11}, 2, kQuiet);
+        CHECK(near.rows == far.rows && near.swaps == far.swaps);
     }
 }

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "python" / "skmm_fast"
 LAYERS = [
     {"_core"},
     {"_validate", "_extras", "_files"},
-    {"_progress", "_quotas", "_scratch", "_stream"},
+    {"_progress", "_quotas", "_scratch", "_stream", "_tensor_rows"},
+    {"_rows"},
     {"sketch", "store", "pool", "draw"},
     {"relaxation", "walk", "_triton"},
     {"moments", "design", "_cuda"},
@@ -39,7 +40,9 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-OF_TORCH = {"demo", "_cuda", "_triton", *(name for name in MODULES if name.startswith("gradients"))}
+OF_TORCH = {"demo", "_cuda", "_triton", "_tensor_rows"} | {
+    name for name in MODULES if name.startswith("gradients")
+}
 
 
 def imported(name, path):

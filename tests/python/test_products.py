@@ -69,7 +69,7 @@ def test_row_norms_and_multiply(shape, d, dtype):
 def test_column_squares(shape, dtype):
     Y = rows_of(shape, dtype)
     np.testing.assert_allclose(
-        _core.column_squares(Y, 2), (Y.astype(float) ** 2).sum(axis=0), rtol=1e-12
+        _core.column_squares(Y, None, 2), (Y.astype(float) ** 2).sum(axis=0), rtol=1e-12
     )
 
 
@@ -128,7 +128,7 @@ def test_same_bits_on_any_threads(dtype):
             _core.second_moment(Z, None, threads),
             _core.row_norms(Z, D, rows, threads),
             out,
-            _core.column_squares(Z, threads),
+            _core.column_squares(Z, s, threads),
             _core.project_capped_simplex(s, 1 / 90, 1.0, threads),
             np.array(_core.support(s, 1 / 90, 90, 1e-3, threads)),
         ]
@@ -151,7 +151,7 @@ for dtype in (np.float32, np.float64):
         _core.multiply(Z, D, None, out, 1)
         for a in (_core.second_moment(Z), _core.second_moment(Z, s), _core.row_norms(Z, D), out):
             h.update(a.tobytes())
-        h.update(_core.column_squares(Z, 1).tobytes())
+        h.update(_core.column_squares(Z).tobytes())
     Z = np.ascontiguousarray(Z[:, :13])
     y = np.arange(5000) % 3
     for weighting in ("paper", "relative"):

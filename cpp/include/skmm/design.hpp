@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "skmm/parallel.hpp"
+#include "skmm/passes.hpp"
 #include "skmm/views.hpp"
 
 namespace skmm {
@@ -15,7 +16,7 @@ enum class Sampler { kGreedy, kLinear, kExp };
 // W = Z B, never stored.
 template <class T>
 struct Whitened {
-    MatrixView<T> z;       // (N, m)
+    Passes<T> z;           // (N, m), asked for row_norms and take
     MatrixView<double> b;  // (m, k)
 };
 

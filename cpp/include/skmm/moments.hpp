@@ -10,14 +10,14 @@
 #include <vector>
 
 #include "skmm/parallel.hpp"
+#include "skmm/passes.hpp"
 #include "skmm/simplex.hpp"
-#include "skmm/views.hpp"
 
 namespace skmm {
 
 template <class T>
 struct MomentProblem {
-    MatrixView<T> y;       // (N, k), contiguous
+    Passes<T> y;           // (N, k), contiguous; asked for all but row_norms
     const double* target;  // (k)
     const double* weight;  // (k), > 0
     double cap;

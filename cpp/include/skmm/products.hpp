@@ -25,4 +25,8 @@ void multiply(MatrixView<T> z, const std::int64_t* rows, MatrixView<double> d, i
 template <class T>
 void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick& tick, double* p);
 
+// g_i = Σ_j u_j y_ij².
+template <class T>
+void square_dots(MatrixView<T> y, const double* u, int n_threads, const Tick& tick, double* g);
+
 }  // namespace skmm
