@@ -53,8 +53,8 @@ def select(
     Parameters
     ----------
     X : (N, r) per-sample gradients, their sketch, or features: NumPy float32, float64 or float16
-        (`np.memmap` too), SciPy CSR, a `SketchStore`, or a torch tensor (bfloat16 too), on the CPU or
-        a CUDA device, where it stays: there, results agree with those of the CPU to rounding
+        (`np.memmap` too), SciPy CSR, a `SketchStore`, or a torch tensor (bfloat16 too), on the CPU
+        or a CUDA device, where it stays: there, results agree with those of the CPU to rounding
     n : an int in [1, N], or a share of N in (0, 1)
     method : "v-optimal" (options of `v_optimal`) or "moment-matching" (options of
         `match_moments`; `draw` = "systematic", "pivotal" or "top"; `refine` = True: exchanges after

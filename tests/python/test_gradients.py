@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from skmm_fast.gradients import GradientSketcher, losses  # noqa: E402
+from skmm_fast.gradients import GradientSketcher, losses, sums  # noqa: E402
 
 nn = torch.nn
 
@@ -52,6 +52,42 @@ def test_equals_the_loop(params, sketch):
             net, params, sketch_dim=24, sketch=sketch, seed=3, micro_batch=micro_batch
         )
         np.testing.assert_allclose(other((X, Y)).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+class Everything(nn.Module):
+    """An embedding, a layer with positions, a norm, and a head of one vector a sample."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(2)
+        self.embed, self.inner = nn.Embedding(9, 6, padding_idx=0), nn.Linear(6, 5)
+        self.norm, self.head = nn.LayerNorm(5), nn.Linear(5, 4)
+
+    def forward(self, tokens):
+        return self.head(self.norm(self.inner(self.embed(tokens))).tanh().mean(1))
+
+
+@pytest.mark.parametrize("sketch", ["sparse-sign", "grouped-sign", "gaussian"])
+def test_sketches_where_the_gradients_are(sketch, monkeypatch):
+    """What runs on a GPU, here on the CPU: the same sketches in plain torch."""
+    tokens = torch.randint(0, 9, (37, 7))
+    here = GradientSketcher(Everything().eval(), "all", sketch_dim=24, sketch=sketch)((tokens, Y))
+    monkeypatch.setattr(sums, "on_device", lambda Z: True)
+    there = GradientSketcher(Everything().eval(), "all", sketch_dim=24, sketch=sketch)
+    np.testing.assert_allclose(there((tokens, Y)).numpy(), here.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("sketch", ["sparse-sign", "grouped-sign", "gaussian"])
+@pytest.mark.parametrize("targets", ["label", "random"])
+def test_cuda_equals_the_cpu(sketch, targets):
+    tokens, ids = torch.randint(0, 9, (37, 7)), np.arange(37)
+    options = {"sketch_dim": 24, "sketch": sketch, "targets": targets}
+    here = GradientSketcher(Everything().eval(), "all", **options)((tokens, Y), ids)
+    there = GradientSketcher(Everything().eval().cuda(), "all", **options)((tokens, Y), ids)
+    assert there.is_cuda
+    np.testing.assert_allclose(there.cpu().numpy(), here.numpy(), rtol=1e-3, atol=1e-5)
 
 
 def test_mse():
