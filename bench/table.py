@@ -15,10 +15,13 @@ TITLES = {
     "disk": "Stage 1: a memory map larger than memory (one pass each)",
     "cuda": "Stage 1: on a GPU (m = 512, ζ = 8)",
     "quality": "Stage 1: singular values of embedded subspaces (k = 64, 60 seeds)",
+    "gradients": "Gradients of models, from inputs to their sketch (m = 512, 2 threads)",
+    "store": "Gradients of 20 000 texts by the command line, killed once (m = 512, 2 threads)",
     "matching": "Stage 2: moment matching (float32, 2 threads; a read: torch's sum of Y)",
     "authors": "Stage 2: moment matching beside the authors' algorithm (N = 50 000, m = 128)",
     "select": "Stage 2: V-optimal selection (float32, 2 threads; x the certified lower bound)",
     "scale": "Stage 2: a whole `select` from a memory map (2 threads; results/scale.png)",
+    "cuda_select": "Stage 2: selection on a GPU",
     "draw": "Stage 2: draws",
     "heads": "When gradients mislead: the demo's task, n = 100 of 997",
 }

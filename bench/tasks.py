@@ -24,7 +24,7 @@ from skmm_fast import demo
 from skmm_fast.gradients import GradientSketcher
 
 # Of text.
-LINES, CLASSES, MOST, FEATURES, BATCH = 4, 40, 2500, 256, 1024
+LINES, CLASSES, MOST, FEATURES = 4, 40, 2500, 256
 SKIPPED = {
     *("site-packages", "test", "tests", "idle_test", "lib2to3"),
     *("encodings", "pydoc_data", "entities.py"),  # tables
@@ -77,12 +77,7 @@ def text(m: int = 128) -> Task:
     P = torch.from_numpy(X @ head.astype(np.float32)).softmax(1).numpy()
     P[np.arange(len(y)), y] -= 1.0
     sketch = skmm.SparseSign(n_classes * width, m)
-    Z = np.empty((len(y), m), np.float32)
-    for i in range(0, len(y), BATCH):
-        rows = slice(i, i + BATCH)
-        G = P[rows, :, None] * X[rows, None, :]
-        sketch.apply(G.reshape(len(G), -1), out=Z[rows])
-    return Task(f"text, m = {m}", Z, y)
+    return Task(f"text, m = {m}", sketch.apply_outer(P, X), y)
 
 
 def excerpts() -> tuple[list[str], np.ndarray]:
