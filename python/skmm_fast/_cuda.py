@@ -9,15 +9,15 @@ order that is left to chance, so the same call gives the same bits.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
 
-from .sketch import Gaussian, Sketch, SparseSign
-
 Tensor = torch.Tensor
+Sketch = Any  # one of those in sketch.py, which stands on this module
 
+ROWS = 8192  # of G, taken together
 TILE = 1 << 21  # entries of what is made at a time, of G or of Γ, as float64
 
 # As in the core (philox.hpp, kernels.hpp).
@@ -78,20 +78,22 @@ def _add(S: Sketch, X: Tensor, E: Tensor | None, starts: Tensor, Z: Tensor) -> N
     if len(X) * cols == 0:
         return
     if _has_kernel(S, X, E, Z):
-        Z += _by_kernel(cast(SparseSign, S), X, E, starts)
+        Z += _by_kernel(S, X, E, starts)
         return
     run = cols // len(starts)
-    step = max(1, TILE // max(len(X), S.out_dim))
-    for first in range(0, cols, step):
-        c = torch.arange(first, min(first + step, cols), device=X.device)
-        tile = X[:, c % d].double()
-        if E is not None:
-            tile *= E[:, c // d]
-        # In float64: what torch makes of a float32 product is a setting (TF32, bfloat16).
-        Z += (tile @ _rows(S, starts[c // run] + c % run).double()).to(Z.dtype)
+    for some in range(0, len(X), ROWS):
+        part = slice(some, some + ROWS)
+        step = max(1, TILE // max(len(X[part]), S.out_dim))
+        for first in range(0, cols, step):
+            c = torch.arange(first, min(first + step, cols), device=X.device)
+            tile = X[part, c % d].double()
+            if E is not None:
+                tile *= E[part, c // d]
+            # In float64: what torch makes of a float32 product is a setting (TF32, bfloat16).
+            Z[part] += (tile @ _rows(S, starts[c // run] + c % run).double()).to(Z.dtype)
 
 
-def _by_kernel(S: SparseSign, X: Tensor, E: Tensor | None, starts: Tensor) -> Tensor:
+def _by_kernel(S: Sketch, X: Tensor, E: Tensor | None, starts: Tensor) -> Tensor:
     from . import _triton
 
     zeta = S.nnz_per_row
@@ -103,7 +105,7 @@ def _by_kernel(S: SparseSign, X: Tensor, E: Tensor | None, starts: Tensor) -> Te
 def _has_kernel(S: Sketch, X: Tensor, E: Tensor | None, Z: Tensor) -> bool:
     """Whether the kernel makes this sum: the one place that chooses."""
     return (
-        isinstance(S, SparseSign)
+        S.kind == "sparse-sign"
         and Z.is_cuda
         and all(t is None or t.dtype != torch.float64 for t in (X, E, Z))
         and find_spec("triton") is not None
@@ -125,9 +127,9 @@ def philox(key: int, i: Tensor, j: Tensor, last: int) -> tuple[Tensor, ...]:
 
 def _rows(S: Sketch, j: Tensor) -> Tensor:
     """Rows j (n,) of Γ, (n, m) float32."""
-    if isinstance(S, Gaussian):
+    if S.kind == "gaussian":
         return _gaussian(S, j)
-    target, sign = _sparse_sign(S, j) if isinstance(S, SparseSign) else _grouped_sign(S, j)
+    target, sign = _sparse_sign(S, j) if S.kind == "sparse-sign" else _grouped_sign(S, j)
     values = (1 - 2 * sign).float() * entry(sign.shape[1])
     return torch.zeros(len(j), S.out_dim, device=j.device).scatter_(1, target, values)
 
@@ -141,12 +143,12 @@ def _edges(m: int, blocks: int, device: torch.device) -> Tensor:
     return torch.arange(blocks + 1, device=device) * m // blocks
 
 
-def _per_word(S: SparseSign) -> int:
+def _per_word(S: Sketch) -> int:
     """Blocks that share a random word."""
     return 2 if S.out_dim <= PAIR_WIDTH * S.nnz_per_row else 1
 
 
-def _sparse_sign(S: SparseSign, j: Tensor) -> tuple[Tensor, Tensor]:
+def _sparse_sign(S: Sketch, j: Tensor) -> tuple[Tensor, Tensor]:
     """Columns and sign bits (n, ζ) of the entries of rows j. Each word is a fraction of 2³² whose
     digits are 2 place + sign in one block, or in two.
     """
@@ -211,7 +213,7 @@ def _grouped_sign(S: Sketch, j: Tensor) -> tuple[Tensor, Tensor]:
     return at + edges[:-1], sign & 1
 
 
-def _gaussian(S: Gaussian, j: Tensor) -> Tensor:
+def _gaussian(S: Sketch, j: Tensor) -> Tensor:
     """Rows j of Γ, (n, m). Column 16 c + l of strip s is number c of counter (j, 16 s + l)."""
     m = S.out_dim
     strips = -(-m // STRIP)

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--params", type=_patterns, help='"last-2", "all", patterns: "a.*,b.weight"'
     )
     sketch.add_argument("--loss")
-    sketch.add_argument("--targets", help='"label" or "random"')
+    sketch.add_argument("--targets", help='"label", "random" or "uniform"')
     sketch.add_argument("--sketch-dim", type=int, help="m")
     sketch.add_argument("--sketch", help='"sparse-sign", "grouped-sign" or "gaussian"')
     sketch.add_argument("--nnz-per-row", type=int)

@@ -108,11 +108,12 @@ def select(
 
     S = sketches.make(sketch, r, m, seed) if m < r else None
     Z: Any
-    if on_device:
-        Z = _sketch_on_device(S, A)
-    elif S is not None:
-        room_of_Z = None if scratch_dir is None else room((N, m), sketches.sum_type(A), scratch_dir)
+    if S is not None:
+        in_file = scratch_dir is not None and not on_device
+        room_of_Z = room((N, m), sketches.sum_type(A), scratch_dir) if in_file else None
         Z = S._apply("X", X, out=room_of_Z, n_threads=n_threads, progress=progress)
+    elif on_device:
+        Z = A.float() if A.dtype.itemsize == 2 else A
     else:
         Z = np.ascontiguousarray(_validate.widened(A) if isinstance(A, np.ndarray) else A.toarray())
     if progress and not on_device:
@@ -149,19 +150,6 @@ def select(
         "solver": solver,
     }
     return Selection(indices, diagnosis, plain(settings), picture_of(pool, indices))
-
-
-def _sketch_on_device(S: sketches.Sketch | None, A: Any) -> Any:
-    """The sketch of a tensor, or itself where there is none, in float32 where A has 16 bits."""
-    torch = sys.modules["torch"]
-    dtype = torch.promote_types(A.dtype, torch.float32)
-    if S is None:
-        return A.to(dtype)
-    from ._cuda import add_dense
-
-    Z = A.new_zeros((len(A), S.out_dim), dtype=dtype)
-    add_dense(S, A.contiguous(), Z, 0)
-    return Z
 
 
 # (pool, n, seed etc., constraints, options of its own) -> rows, and what the solver says of them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -35,17 +36,20 @@ class Sketch(ABC):
     out_dim: int
     seed: int
 
+    kind: ClassVar[str]
     least_out_dim: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        _validate.integer("in_dim", self.in_dim, 1, 2**62)
-        _validate.integer("out_dim", self.out_dim, self.least_out_dim, 2**24 - 1)
+        in_dim = _validate.integer("in_dim", self.in_dim, 1, 2**62)
+        out_dim = _validate.integer("out_dim", self.out_dim, self.least_out_dim, 2**24 - 1)
         if self.out_dim > self.in_dim:
             raise ValueError(
                 f"out_dim: expected at most in_dim = {self.in_dim}, got {self.out_dim}; "
                 "a sketch does not widen"
             )
-        _validate.seed(self.seed)
+        seed = _validate.seed(self.seed)
+        for name, value in (("in_dim", in_dim), ("out_dim", out_dim), ("seed", seed)):
+            object.__setattr__(self, name, value)  # plain ints
 
     @property
     @abstractmethod
@@ -66,10 +70,10 @@ class Sketch(ABC):
         ----------
         G : (N, c) array of float32, float64, float16 or (torch) bfloat16
             NumPy (rows of contiguous elements), SciPy CSR (float32 or float64), or a torch tensor
-            on the CPU; read where it lies. An `np.memmap` of mode "r" or "r+" may be larger than
-            memory: it is read in batches, of which one at a time stays in the process. c must be
-            in_dim, unless `col_offset` or `accumulate` say that this is one of several chunks of
-            columns.
+            on the CPU or a CUDA device, where it stays; read where it lies. An `np.memmap` of mode
+            "r" or "r+" may be larger than memory: it is read in batches, of which one at a time
+            stays in the process. c must be in_dim, unless `col_offset` or `accumulate` say that
+            this is one of several chunks of columns.
         out : (N, out_dim) array, C-contiguous, of the dtype of the result; made where None.
         col_offset : int
             The row of Γ that belongs to the first column of G.
@@ -85,7 +89,8 @@ class Sketch(ABC):
         (N, out_dim) array: `out` itself, or a new one of G's kind (NumPy or torch) and dtype;
         float32 where G has 16 bits, which are summed as float32.
 
-        The bits do not depend on n_threads, the ISA level, or how rows are split into calls.
+        The bits do not depend on n_threads, the ISA level, or how rows are split into calls; on a
+        CUDA device sums agree with these to rounding.
 
         Raises
         ------
@@ -107,6 +112,8 @@ class Sketch(ABC):
         progress: bool = False,
     ) -> Any:
         """`apply` of an argument that the caller knows by another name."""
+        if _validate.on_device(G):
+            return self._apply_on_device(name, G, out, col_offset, accumulate)
         A = _validate.csr(name, G) if sp.issparse(G) else _validate.gradients(name, G)
         n, cols = A.shape
         col_offset, accumulate, threads, Z = call = self._checked_call(
@@ -182,6 +189,48 @@ class Sketch(ABC):
         self._check_finite(factors, Z)
         return _validate.like(E, Z) if out is None else out
 
+    def _apply_on_device(
+        self, name: str, G: Any, out: Any, col_offset: int, accumulate: bool
+    ) -> Any:
+        """`apply` of a CUDA tensor, where it lies."""
+        from ._cuda import add_dense
+
+        A = _validate.tensor(name, G, ("float16", "bfloat16", "float32", "float64"))
+        col_offset, accumulate = self._checked_columns(
+            {name: A}, tuple(A.shape), out, col_offset, accumulate
+        )
+        torch = sys.modules["torch"]
+        shape, dtype = (len(A), self.out_dim), torch.promote_types(A.dtype, torch.float32)
+        Z = A.new_empty(shape, dtype=dtype) if out is None else out
+        if not _validate.is_torch(Z) or (Z.shape, Z.dtype, Z.device) != (shape, dtype, A.device):
+            raise ValueError(f"out: expected a tensor of shape {shape} of {dtype} on {A.device}")
+        if not accumulate:
+            Z.zero_()
+        add_dense(self, A, Z, col_offset)
+        finite = Z.isfinite().all(1).cpu().numpy()
+        if not finite.all():
+            _validate.raise_not_finite(name, A.isfinite().all(1).cpu().numpy())
+            raise ValueError(f"{name}: expected values whose sums do not overflow {dtype}")
+        return Z
+
+    def _checked_columns(
+        self,
+        factors: dict[str, Any],
+        shape: tuple[int, int],
+        out: Any,
+        col_offset: int,
+        accumulate: bool,
+    ) -> tuple[int, bool]:
+        col_offset = _validate.integer("col_offset", col_offset, 0, self.in_dim - 1)
+        accumulate = _validate.boolean("accumulate", accumulate)
+        whole = col_offset == 0 and not accumulate
+        if shape[1] > self.in_dim - col_offset or (whole and shape[1] != self.in_dim):
+            expected = f"{self.in_dim}" if whole else f"at most {self.in_dim - col_offset}"
+            raise ValueError(f"{_product(factors)}: expected {expected} columns, got shape {shape}")
+        if accumulate and out is None:
+            raise ValueError("out: expected an array to accumulate in, got None")
+        return col_offset, accumulate
+
     def _checked_call(
         self,
         factors: dict[str, Any],
@@ -193,16 +242,9 @@ class Sketch(ABC):
     ) -> tuple[int, bool, int, _validate.Array]:
         """(col_offset, accumulate, threads, Z) of a sketch of rows of such a shape, which come from
         `factors`: arguments by their names."""
-        col_offset = _validate.integer("col_offset", col_offset, 0, self.in_dim - 1)
-        accumulate = _validate.boolean("accumulate", accumulate)
-        whole = col_offset == 0 and not accumulate
-        if shape[1] > self.in_dim - col_offset or (whole and shape[1] != self.in_dim):
-            expected = f"{self.in_dim}" if whole else f"at most {self.in_dim - col_offset}"
-            raise ValueError(f"{_product(factors)}: expected {expected} columns, got shape {shape}")
+        col_offset, accumulate = self._checked_columns(factors, shape, out, col_offset, accumulate)
         Z = self._checked_out(factors, shape[0], out)
         if accumulate:
-            if out is None:
-                raise ValueError("out: expected an array to accumulate in, got None")
             _validate.raise_not_finite("out", _validate.finite_rows(Z))
         return col_offset, accumulate, _validate.threads(n_threads), Z
 
@@ -263,6 +305,8 @@ class SparseSign(Sketch):
     nnz_per_row: int = None  # type: ignore[assignment]  # resolved below
     seed: int = 0
 
+    kind: ClassVar[str] = "sparse-sign"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         nnz = min(8, self.out_dim) if self.nnz_per_row is None else self.nnz_per_row
@@ -292,6 +336,7 @@ class GroupedSign(Sketch):
     out_dim: int
     seed: int = 0
 
+    kind: ClassVar[str] = "grouped-sign"
     least_out_dim: ClassVar[int] = 8
 
     @property
@@ -307,15 +352,15 @@ class Gaussian(Sketch):
     out_dim: int
     seed: int = 0
 
+    kind: ClassVar[str] = "gaussian"
+
     @property
     def _core(self) -> Any:
         return _core.Gaussian(self.in_dim, self.out_dim, self.seed)
 
 
 KINDS: dict[str, type[Sketch]] = {
-    "sparse-sign": SparseSign,
-    "grouped-sign": GroupedSign,
-    "gaussian": Gaussian,
+    family.kind: family for family in (SparseSign, GroupedSign, Gaussian)
 }
 
 

@@ -352,7 +352,7 @@ def test_batches_of_language_models():
         (
             {"inputs_embeds": torch.randn(5, 3, 6)},
             ValueError,
-            "batch: expected labels, or input_ids to take them from",
+            "batch: expected labels, or tokens as input_ids or as the first input, got neither",
         ),
     ):
         with pytest.raises(error, match=message):

@@ -337,9 +337,7 @@ def test_bags_of_one_long_list():
             return self.bag(ids, offsets)
 
     sketcher = GradientSketcher(Bags().eval(), "all", sketch_dim=4)
-    with pytest.raises(
-        ValueError, match=r"batch: expected labels .* as many as inputs \(9\), got 3"
-    ):
+    with pytest.raises(ValueError, match=r"batch: expected inputs that the model takes: offsets"):
         sketcher((torch.arange(9) % V, torch.tensor([0, 2, 5]), torch.arange(3)))
 
 

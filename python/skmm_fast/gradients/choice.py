@@ -21,6 +21,7 @@ METHODS = ("auto", "hooks", "vmap", "loop")
 # How far a sketched gradient may be from the loop's, relative to its norm; where this is small, as
 # parts that cancel, relative to a hundredth of the norm of all parameters together.
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
+TOLERANCE_TF32 = 1e-2
 TOLERANCE_16_BITS = 0.1
 SMALL = 1e-2
 
@@ -29,8 +30,9 @@ Parts = dict[str, torch.Tensor]  # sketched gradients of a few samples, the para
 
 def choose(
     of: Pass, samples: Batch, ids: _validate.Indices, method: str, check: int
-) -> tuple[dict[str, str], torch.Tensor]:
-    """The method of each parameter, and the sketched gradients of the first `check` samples.
+) -> tuple[dict[str, str], torch.Tensor, float]:
+    """The method of each parameter, the sketched gradients of the first `check` samples, and how
+    far others may be from these.
 
     Raises ValueError for parameters that `method` cannot do, or whose gradients differ from the
     loop's by more than rounding.
@@ -49,6 +51,7 @@ def choose(
 
     by_loop = dict.fromkeys(of.slots, "loop")
     loop = parts(by_loop, min(max(check, 1), n))
+    types = {p.dtype for p in of.model.parameters()}
     if not loop:
         raise ValueError(
             "loss: expected one that depends on the chosen parameters, got one without gradients; "
@@ -59,9 +62,9 @@ def choose(
         methods = by_loop
     elif method != "vmap":
         try:
-            reasons = _without_hooks(of, parts)
+            reasons = _without_hooks(of, parts, types)
         except ValueError:  # of a model that does not take an expanded output
-            reasons = _without_hooks(of, parts, expand=False)
+            reasons = _without_hooks(of, parts, types, expand=False)
         methods.update(dict.fromkeys(loop.keys() - reasons.keys(), "hooks"))
         first = next((name for name in of.slots if methods[name] == "vmap"), None)
         if first is not None and method == "hooks":
@@ -82,13 +85,17 @@ def choose(
         )
         methods = {name: "hooks" if how == "hooks" else "loop" for name, how in methods.items()}
         found = parts(methods)
+    tolerance = _tolerance(types, of.device.type)
     if check:
-        _compare(found, loop, methods, tolerance(of))
-    return methods, sum(found.values(), of.zeros(n))[:check]
+        _compare(found, loop, methods, tolerance)
+    return methods, sum(found.values(), of.zeros(n))[:check], tolerance
 
 
-def _without_hooks(of: Pass, parts: Callable[..., Parts], expand: bool = True) -> dict[str, str]:
-    """Parameters whose gradients cannot be read off their layers, and why."""
+def _without_hooks(
+    of: Pass, parts: Callable[..., Parts], types: set[torch.dtype], expand: bool = True
+) -> dict[str, str]:
+    """Parameters whose gradients cannot be read off their layers, and why. Adds the types that
+    layers compute in."""
     at = owners(of.model, of.slots)
     reasons: dict[str, str] = {}
 
@@ -99,10 +106,14 @@ def _without_hooks(of: Pass, parts: Callable[..., Parts], expand: bool = True) -
     for module in at:
         if rule_of(module) is None:
             refuse(module, "has no formula here")
-    called: set[Module] = set()
+    heard: set[str] = set()
+
+    def called(module: Module, out: torch.Tensor) -> None:
+        types.add(out.dtype)
+        heard.update(slot.name for slot in at[module].values())
+
     hooked = dict.fromkeys((name for name in of.slots if name not in reasons), "hooks")
-    parts(hooked, refuse=refuse, called=called.add, expand=expand)
-    heard = {slot.name for module in called for slot in at[module].values()}
+    parts(hooked, refuse=refuse, called=called, expand=expand)
     for module, own in at.items():
         for slot in own.values():
             if slot.name not in heard:
@@ -110,12 +121,11 @@ def _without_hooks(of: Pass, parts: Callable[..., Parts], expand: bool = True) -
     return reasons
 
 
-def tolerance(of: Pass) -> float:
-    device = of.device.type
-    types = {p.dtype for p in of.model.parameters()}
+def _tolerance(types: set[torch.dtype], device: str) -> float:
     if not types <= TOLERANCE.keys() or torch.is_autocast_enabled(device):
         return TOLERANCE_16_BITS
-    return max(TOLERANCE[t] for t in types)
+    tf32 = device == "cuda" and torch.float32 in types  # the default of convolutions there
+    return TOLERANCE_TF32 if tf32 else max(TOLERANCE[t] for t in types)
 
 
 def _compare(found: Parts, loop: Parts, methods: dict[str, str], tolerance: float) -> None:

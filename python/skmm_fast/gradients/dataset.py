@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from .._progress import bar
 from .._validate import Array
 from ..sketch import Sketch
 from ..store import Manifest, SketchStore, create, writing
+from .digest import digest
 
 READS = 4  # of a sample, which must all be equal
 
@@ -30,8 +30,11 @@ class Sketcher(Protocol):
     def __call__(self, batch: Any, sample_ids: Any = None) -> torch.Tensor:
         """(B, m), float32 or float64."""
 
+    def forget(self) -> None:
+        """What earlier batches settled: the next one is as the first."""
+
     def fingerprint(self) -> dict[str, Any]:
-        """JSON-able fields that say what the sketches depend on."""
+        """JSON-able fields that say what the sketches depend on, known after the first batch."""
 
 
 def sketch_dataset(
@@ -62,10 +65,10 @@ def sketch_dataset(
     -------
     SketchStore, complete.
 
-    However often it was stopped, and by whatever, the bytes are those of one unbroken run; at most
-    the shard in work is lost. A store continues only if the fingerprints of sketcher and dataset
-    (its length, its first and its last sample, the fingerprint that Hugging Face keeps), batch_size
-    and shard_rows are the stored ones.
+    However often it was stopped, and by whatever, the bytes are those of one unbroken run (on a
+    GPU, where the model is deterministic there); at most the shard in work is lost. A store
+    continues only if the fingerprints of sketcher and dataset (its length, its first and its last
+    sample, the fingerprint that Hugging Face keeps), batch_size and shard_rows are the stored ones.
 
     Raises TypeError or ValueError naming the argument, or each field that differs from the stored
     one; BlockingIOError where another process writes there; OSError with the path, of a full disk
@@ -76,25 +79,26 @@ def sketch_dataset(
     sampler: Any = loader.batch_sampler
     resume = _validate.boolean("resume", resume)
     progress = _validate.boolean("progress", progress)
-    fingerprint = {**sketcher.fingerprint(), **_fingerprint(loader)}
-    facts: dict[str, Any] = {
-        "n_samples": len(samples),
-        "sketch_dim": sketcher.sketch.out_dim,
-        "batch_size": sampler.batch_size,
-        "shard_rows": _validate.integer("shard_rows", shard_rows, 1),
-        "fingerprint": json.loads(json.dumps(fingerprint)),
-    }
+    shard_rows = _validate.integer("shard_rows", shard_rows, 1)
+    known = _fingerprint(loader)
     folder = Path(path)
     with writing(folder) as there:
-        if there:
-            if not resume:
-                raise ValueError(f"path: expected no store with resume=False, got {folder}")
-            store = SketchStore(folder)
-            store._require(Manifest(dtype=str(store.dtype), **facts))
-        else:
-            first = range(min(facts["batch_size"], shard_rows, len(samples)))
-            Z = _sketch(sketcher, loader.collate_fn([samples[i] for i in first]), first)
-            store = create(folder, Manifest(dtype=str(Z.dtype), **facts))
+        if there and not resume:
+            raise ValueError(f"path: expected no store with resume=False, got {folder}")
+        # Every run begins with the first batch: what it settles does not depend on where they stop.
+        sketcher.forget()
+        first = range(min(sampler.batch_size, shard_rows, len(samples)))
+        Z = _sketch(sketcher, loader.collate_fn([samples[i] for i in first]), first)
+        manifest = Manifest(
+            n_samples=len(samples),
+            sketch_dim=sketcher.sketch.out_dim,
+            dtype=str(Z.dtype),
+            batch_size=sampler.batch_size,
+            shard_rows=shard_rows,
+            fingerprint=json.loads(json.dumps({**sketcher.fingerprint(), **known})),
+        )
+        store = SketchStore(folder) if there else create(folder, manifest)
+        store._require(manifest)
         _fill(store, sketcher, loader, progress)
     return store
 
@@ -187,7 +191,10 @@ def _fingerprint(loader: DataLoader[Any]) -> dict[str, str | None]:
     known = getattr(samples, "_fingerprint", None)  # Hugging Face
     found = {"dataset_fingerprint": known if isinstance(known, str) else None}
     for name, row in ends.items():
-        digests = {_digest(loader.collate_fn([samples[row]])) for _ in range(READS)}
+        try:
+            digests = {digest(loader.collate_fn([samples[row]])) for _ in range(READS)}
+        except TypeError as error:
+            raise TypeError(f"dataset: {error}") from error
         if len(digests) > 1:
             raise ValueError(
                 f"dataset: expected samples that read the same each time, got another row {row} "
@@ -195,32 +202,3 @@ def _fingerprint(loader: DataLoader[Any]) -> dict[str, str | None]:
             )
         found[name] = digests.pop()
     return found
-
-
-def _digest(batch: Any) -> str:
-    digest = hashlib.sha256()
-    _feed(batch, digest.update)
-    return digest.hexdigest()
-
-
-def _feed(value: Any, update: Callable[[Any], None]) -> None:
-    """Types, shapes and values, in order."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        update(f"{value.dtype}{value.shape};".encode())
-        update(value.tobytes())
-    elif isinstance(value, torch.Tensor):
-        update(f"{value.dtype}{tuple(value.shape)};".encode())
-        update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    elif isinstance(value, Mapping):
-        _feed(list(value.items()), update)
-    elif isinstance(value, (list, tuple)):
-        update(f"{len(value)}:".encode())
-        for item in value:
-            _feed(item, update)
-    elif isinstance(value, (str, bytes, int, float, type(None))):
-        update(f"{value!r};".encode())
-    else:
-        raise TypeError(
-            "dataset: expected batches of tensors, arrays, numbers, strings, and lists and dicts "
-            f"of these, got {type(value).__name__}"
-        )

@@ -46,11 +46,11 @@ def met(
     n: int,
     meet: Meet,
     refuse: Refuse,
-    called: Callable[[Module], Any],
+    called: Callable[[Module, torch.Tensor], Any],
     expand: bool,
 ) -> Iterator[None]:
     """Within it, `meet` is called in the backward pass of n samples for every call of the modules
-    that is not refused, and `called` in the forward pass.
+    that is not refused, and `called`, with its output, in the forward pass.
 
     The outputs of the modules begin the graph where nothing before them needs a gradient. An
     output of length 1 that is meant for all samples (position embeddings) is expanded to n,
@@ -74,7 +74,7 @@ def met(
                 "dimension 0: its gradient arrives summed over the samples",
             )
             return None
-        called(module)
+        called(module, out)
         if not out.requires_grad:
             out = _Root.apply(out.detach(), root)  # type: ignore[no-untyped-call]
 
@@ -87,7 +87,7 @@ def met(
         return out
 
     root = torch.zeros((), requires_grad=True)
-    handles = [m.register_forward_hook(hook, with_kwargs=True) for m in modules]
+    handles = [m.register_forward_hook(hook, prepend=True, with_kwargs=True) for m in modules]
     try:
         yield
     finally:

@@ -72,8 +72,7 @@ class CrossEntropy(Loss):
     def check(self, output: Any, labels: Any) -> None:
         out = logits(output)
         _tensor(labels)
-        if out.ndim != 2:
-            raise ValueError(f"model: expected logits (B, C), got shape {tuple(out.shape)}")
+        self.entries(out)
         if labels.dtype != torch.int64 or labels.ndim != 1:
             raise TypeError(
                 f"batch: expected labels (B,) of int64, got {tuple(labels.shape)} of {labels.dtype}"
@@ -95,6 +94,11 @@ class MeanSquares(Loss):
 
     def __call__(self, output: Any, targets: Any) -> torch.Tensor:
         out = _wide(logits(output))
+        if out.shape != targets.shape:
+            raise ValueError(
+                f"model: expected outputs (B, ...) of the shape of their targets, "
+                f"{tuple(targets.shape)}, got {tuple(out.shape)}"
+            )
         squares: torch.Tensor = (out - targets).square()
         return squares.reshape(len(out), -1).mean(1)
 

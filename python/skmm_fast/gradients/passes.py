@@ -11,7 +11,7 @@ import torch
 from .. import _validate
 from ..sketch import Sketch
 from .batch import Batch
-from .functional import by_loop, by_vmap
+from .functional import by_loop, by_vmap, output
 from .hooks import Module, Refuse, frozen, met
 from .losses import Loss
 from .parameters import Slot, owners
@@ -46,7 +46,7 @@ class Pass:
         methods: dict[str, str],
         sums: Sums,
         refuse: Refuse = _raise,
-        called: Callable[[Module], Any] = lambda module: None,
+        called: Callable[[Module, torch.Tensor], Any] = lambda module, out: None,
         expand: bool = True,
     ) -> None:
         """The gradients of all parameters by their methods: "hooks", "vmap", "loop" or "none".
@@ -77,7 +77,7 @@ class Pass:
         unused: frozenset[str],
         sums: Sums,
         refuse: Refuse,
-        called: Callable[[Module], Any],
+        called: Callable[[Module, torch.Tensor], Any],
         expand: bool,
     ) -> Batch:
         """Returns the samples with their targets as labels.
@@ -97,11 +97,11 @@ class Pass:
             met(list(at), samples.size, meet, refuse, called, expand),
         ):
             with torch.set_grad_enabled(bool(at or unused)):
-                output = self._output(samples)
+                out = output(self.model, samples)
                 targets = self.loss.targets(
-                    output, samples.labels, self.targets, ids, self.sketch.seed
+                    out, samples.labels, self.targets, ids, self.sketch.seed
                 )
-                losses = self.loss(output, targets)
+                losses = self.loss(out, targets)
             if losses.shape != (samples.size,):
                 raise ValueError(
                     f"loss: expected one loss per sample, shape ({samples.size},), got "
@@ -116,9 +116,3 @@ class Pass:
                         "gradient; method='loop' may do"
                     )
         return replace(samples, labels=targets)
-
-    def _output(self, samples: Batch) -> Any:
-        try:
-            return self.model(*samples.args, **samples.kwargs)
-        except (RuntimeError, TypeError, IndexError) as error:
-            raise ValueError(f"batch: expected inputs that the model takes: {error}") from error

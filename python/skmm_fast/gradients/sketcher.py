@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable
 from functools import partial
-from hashlib import sha256
-from itertools import chain
 from typing import Any
 
 import torch
@@ -20,7 +17,8 @@ from .. import __version__, _validate
 from ..sketch import KINDS, Sketch, make
 from . import losses
 from .batch import Batch
-from .choice import METHODS, choose, require_independence, tolerance
+from .choice import METHODS, choose, require_independence
+from .digest import digest
 from .parameters import Params, slots
 from .passes import Pass
 from .sums import Sums
@@ -112,9 +110,14 @@ class GradientSketcher:
             self._sum_type(),
             self.device,
         )
-        self._methods: dict[str, str] | None = None  # of the parameters, after the first batch
-        self._seen = 0  # samples of the largest batch so far, at most 2
+        self.forget()
         self._warn_of_fresh_adapters()
+
+    def forget(self) -> None:
+        """What the first batch settled: the next one is checked as the first."""
+        self._methods: dict[str, str] | None = None  # of the parameters
+        self._layout: Any = None  # of the batches
+        self._seen = 0  # samples of the largest batch so far, at most 2
 
     @property
     def names(self) -> list[str]:
@@ -152,7 +155,7 @@ class GradientSketcher:
         ids = _validate.vector_of_ids(sample_ids, samples.size, needed=self.targets != "label")
         methods, alone = self._methods, None
         if methods is None or self._seen < min(samples.size, 2):  # one shows little of a batch
-            methods, alone = choose(self._pass, samples, ids, self.method, self.check)
+            methods, alone, tolerance = choose(self._pass, samples, ids, self.method, self.check)
         Z = self._pass.zeros(samples.size)
         sums = Sums(self.sketch, lambda slot: Z, self.n_threads)
         step = self.micro_batch or self._usual_micro_batch(samples)
@@ -160,18 +163,25 @@ class GradientSketcher:
             rows = slice(i, i + step)
             self._pass.add(samples.rows(rows), ids[rows], methods, sums.of(rows))
             if alone is not None and i == 0:
-                require_independence(Z[rows], alone, tolerance(self._pass))
+                require_independence(Z[rows], alone, tolerance)
         finite = Z.isfinite().all(1)
         if not finite.all():
             raise ValueError(
                 "batch: expected finite gradients, got NaN or Inf first in sample "
                 f"{int((~finite).nonzero()[0])}"
             )
-        self._methods, self._seen = methods, max(self._seen, min(samples.size, 2))
+        self._methods = methods
+        if samples.size > 1:
+            self._layout = samples.layout
+        self._seen = max(self._seen, min(samples.size, 2))
         return Z
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the sketches depend on, by name, for JSON; "advisory" entries may differ."""
+        """What the sketches depend on, by name, for JSON; "advisory" entries may differ.
+
+        Seen of the model: weights, buffers and what `repr` shows, not the code of its methods; of a
+        loss of your own its code, not what that calls.
+        """
         named = dict(self.model.named_parameters())
         return {
             "params": [
@@ -179,7 +189,8 @@ class GradientSketcher:
                 for name, slot in self._slots.items()
             ],
             "coordinates": "parameters in this order, row-major",
-            "weights": _sha256(chain(self.model.named_parameters(), self.model.named_buffers())),
+            "weights": digest([*self.model.named_parameters(), *self.model.named_buffers()]),
+            "architecture": digest(repr(self.model)),
             "adapters": _settings_of_adapters(self.model),
             "loss": _name_of(self.loss),
             "targets": self.targets,
@@ -189,12 +200,13 @@ class GradientSketcher:
             "autocast": _autocast(self.device),
             "method": self.method,
             "micro_batch": self.micro_batch,
+            "methods": self._methods and digest(self._methods),
             "advisory versions": f"skmm-fast {__version__}, torch {torch.__version__}",
             "advisory device": str(self.device),
         }
 
     def _samples(self, batch: Any) -> Batch:
-        samples = Batch.of(batch).to(self.device)
+        samples = Batch.of(batch, self._layout).to(self.device)
         if self.loss == "causal-lm" and samples.labels is None:
             return samples.with_tokens_as_labels(losses.IGNORED)
         return samples
@@ -220,6 +232,11 @@ class GradientSketcher:
         if len(there) > 1:
             raise ValueError(f"params: expected parameters on one device, got {there}")
         found = there.pop()
+        if found.type not in ("cpu", "cuda"):
+            raise ValueError(
+                f"model: expected parameters on the CPU or a CUDA device, got {found}; "
+                "model.to('cpu') moves them"
+            )
         if device != "auto":
             try:
                 expected = torch.device(device)
@@ -253,22 +270,16 @@ class GradientSketcher:
                 return
 
 
-def _sha256(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """Of names and contents."""
-    sha = sha256()
-    for name, x in tensors:
-        sha.update(f"{name} {tuple(x.shape)} {x.dtype}".encode())
-        sha.update(x.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
-
-
 def _name_of(loss: Any) -> str:
     if isinstance(loss, str):
         return loss
     if isinstance(loss, partial):
         return f"{_name_of(loss.func)} with {loss.args} {loss.keywords}"
+    if isinstance(loss, torch.nn.Module):
+        return repr(loss)
     named = loss if hasattr(loss, "__qualname__") else type(loss)
-    return f"{named.__module__}.{named.__qualname__}"
+    code = getattr(loss, "__code__", None)
+    return f"{named.__module__}.{named.__qualname__} {digest(code)[:16] if code else ''}".strip()
 
 
 def _settings_of_adapters(model: torch.nn.Module) -> str | None:

@@ -16,11 +16,6 @@ from .parameters import Slot
 CHUNK_BYTES = 1 << 25  # of a gradient, held at a time
 
 
-def on_device(Z: torch.Tensor) -> bool:
-    """Whether the sketch is made where Z is, and not by the core."""
-    return Z.device.type != "cpu"
-
-
 class Sums:
     """`target(slot)` is the (B, m) tensor to which the sketched gradients of a parameter are added.
 
@@ -40,7 +35,7 @@ class Sums:
     def dense(self, slot: Slot, G: torch.Tensor, first: int = 0) -> None:
         """G: (B, c), entries [first, first + c) of the gradients."""
         Z, G = self.target(slot), G.contiguous()
-        if on_device(Z):
+        if _validate.on_device(Z):
             from .._cuda import add_dense
 
             add_dense(self.sketch, G, Z, slot.offset + first)
@@ -64,7 +59,7 @@ class Sums:
 
     def _outer(self, slot: Slot, E: torch.Tensor, X: torch.Tensor) -> None:
         Z, E, X = self.target(slot), E.contiguous(), X.contiguous()
-        if on_device(Z):
+        if _validate.on_device(Z):
             from .._cuda import add_outer
 
             add_outer(self.sketch, E, X, Z, slot.offset)
@@ -79,7 +74,7 @@ class Sums:
         row; values: (B, T, D)."""
         Z, kept = self.target(slot), index >= 0
         B, _, D = values.shape
-        if on_device(Z):
+        if _validate.on_device(Z):
             from .._cuda import add_rows
 
             add_rows(self.sketch, index.clamp(min=0), values * kept[..., None], Z, slot.offset)
