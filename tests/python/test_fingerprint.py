@@ -171,6 +171,27 @@ def test_losses_of_ones_own():
     assert not any(" at 0x" in name for name in names)
 
 
+def test_the_architecture():
+    """Settings without weights."""
+    first, second = (
+        nn.Sequential(nn.Linear(3, 4), activation).eval() for activation in (nn.ReLU(), nn.GELU())
+    )
+    second.load_state_dict(first.state_dict())
+    options = {"params": "all", "sketch_dim": 4}
+    assert different(fingerprint(first, **options), fingerprint(second, **options)) == {
+        "architecture"
+    }
+
+
+def test_code_of_losses():
+    def of(loss):
+        return fingerprint(net(), loss=loss)["loss"]
+
+    losses = [lambda out, y: out.sum(1), lambda out, y: out.mean(1)]
+    assert of(losses[0]) != of(losses[1])
+    assert of(losses[0]) == of(lambda out, y: out.sum(1))
+
+
 def test_adapters():
     plain, model = net(), adapted()
     assert fingerprint(plain)["adapters"] is None

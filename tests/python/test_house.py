@@ -21,7 +21,7 @@ LAYERS = [
     {"sketch", "store", "pool", "draw"},
     {"relaxation", "walk"},
     {"moments", "design"},
-    {"gradients.parameters", "gradients.batch", "gradients.losses", "gradients.digest"},
+    {"gradients.parameters", "gradients.batch", "gradients.losses", "gradients.fingerprint"},
     {"gradients.sums", "gradients.hooks", "gradients.dataset"},
     {"gradients.rules", "gradients.functional"},
     {"gradients.passes"},

@@ -17,7 +17,7 @@ from .._progress import bar
 from .._validate import Array
 from ..sketch import Sketch
 from ..store import Manifest, SketchStore, create, writing
-from .digest import digest
+from .fingerprint import digest
 
 READS = 4  # of a sample, which must all be equal
 

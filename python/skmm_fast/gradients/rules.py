@@ -26,7 +26,7 @@ def rule_of(module: nn.Module) -> Rule | None:
         if isinstance(module, kind) and type(module).forward is kind.forward:
             return rule if _in_scope(module) else None
     if type(module).__name__ == "Conv1D" and hasattr(module, "nf"):  # of transformers
-        return _transposed_linear
+        return _linear
     if "RMSNorm" in type(module).__name__ or type(module).__name__ == "T5LayerNorm":
         return _scale if own == {"weight"} else None
     return None
@@ -56,19 +56,10 @@ def _bias(g: torch.Tensor, at: dict[str, Slot], sums: Sums) -> None:
 def _linear(
     module: nn.Module, x: torch.Tensor, g: torch.Tensor, at: dict[str, Slot], sums: Sums
 ) -> None:
+    """The weight is (out, in); that of Hugging Face's Conv1D (in, out)."""
     x, g = _positions(x), _positions(g)
     if "weight" in at:
-        sums.products(at["weight"], g, x)
-    _bias(g, at, sums)
-
-
-def _transposed_linear(
-    module: nn.Module, x: torch.Tensor, g: torch.Tensor, at: dict[str, Slot], sums: Sums
-) -> None:
-    """The weight is (in, out)."""
-    x, g = _positions(x), _positions(g)
-    if "weight" in at:
-        sums.products(at["weight"], x, g)
+        sums.products(at["weight"], *((g, x) if isinstance(module, nn.Linear) else (x, g)))
     _bias(g, at, sums)
 
 

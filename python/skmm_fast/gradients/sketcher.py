@@ -6,9 +6,7 @@ The coordinates of a gradient are those of the chosen parameters, in the order o
 
 from __future__ import annotations
 
-import json
 import warnings
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +16,7 @@ from ..sketch import KINDS, Sketch, make
 from . import losses
 from .batch import Batch
 from .choice import METHODS, choose, require_independence
-from .digest import digest
+from .fingerprint import adapters_of, architecture_of, autocast_on, digest, name_of
 from .parameters import Params, slots
 from .passes import Pass
 from .sums import Sums
@@ -190,14 +188,14 @@ class GradientSketcher:
             ],
             "coordinates": "parameters in this order, row-major",
             "weights": digest([*self.model.named_parameters(), *self.model.named_buffers()]),
-            "architecture": digest(repr(self.model)),
-            "adapters": _settings_of_adapters(self.model),
-            "loss": _name_of(self.loss),
+            "architecture": architecture_of(self.model),
+            "adapters": adapters_of(self.model),
+            "loss": name_of(self.loss),
             "targets": self.targets,
             "sketch": type(self.sketch).__name__,
             **vars(self.sketch),
             "dtype": str(self._pass.dtype),
-            "autocast": _autocast(self.device),
+            "autocast": autocast_on(self.device),
             "method": self.method,
             "micro_batch": self.micro_batch,
             "methods": self._methods and digest(self._methods),
@@ -268,35 +266,3 @@ class GradientSketcher:
                     stacklevel=3,
                 )
                 return
-
-
-def _name_of(loss: Any) -> str:
-    if isinstance(loss, str):
-        return loss
-    if isinstance(loss, partial):
-        return f"{_name_of(loss.func)} with {loss.args} {loss.keywords}"
-    if isinstance(loss, torch.nn.Module):
-        return repr(loss)
-    named = loss if hasattr(loss, "__qualname__") else type(loss)
-    code = getattr(loss, "__code__", None)
-    return f"{named.__module__}.{named.__qualname__} {digest(code)[:16] if code else ''}".strip()
-
-
-def _settings_of_adapters(model: torch.nn.Module) -> str | None:
-    adapters = getattr(model, "peft_config", None)
-    if not isinstance(adapters, dict):
-        return None
-    active = getattr(model, "active_adapters", None)  # a property in PEFT, else a method
-    settings = {
-        "adapters": {name: vars(adapter) for name, adapter in adapters.items()},
-        "active": active() if callable(active) else active,
-    }
-    return json.dumps(
-        settings, sort_keys=True, default=lambda x: sorted(x) if isinstance(x, set) else str(x)
-    )
-
-
-def _autocast(device: torch.device) -> str | None:
-    if not torch.is_autocast_enabled(device.type):
-        return None
-    return str(torch.get_autocast_dtype(device.type))
