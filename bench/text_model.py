@@ -7,11 +7,9 @@
 from __future__ import annotations
 
 import ast
-import sysconfig
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -19,7 +17,11 @@ from peft import LoraConfig, get_peft_model
 from torch.utils.data import DataLoader
 from transformers import AutoModel, AutoTokenizer
 
-SAMPLES, CLASSES, MOST_TOKENS = 20_000, 10, 64
+PACKAGES = (
+    *("matplotlib", "networkx", "numpy", "pandas", "pip"),
+    *("scipy", "sklearn", "sympy", "torch", "transformers"),
+)
+SAMPLES, MOST_TOKENS = 20_000, 64
 LEAST_LETTERS, LETTERS = 40, 400
 BATCH = 64
 
@@ -46,17 +48,17 @@ def folder() -> Path:
 
 
 def docstrings() -> tuple[list[str], list[int]]:
-    """Beginnings of SAMPLES docstrings of installed packages, and the packages they are from: the
-    first CLASSES in the order of the alphabet that have enough of them."""
-    site, texts, y = Path(sysconfig.get_path("purelib")), [], []
-    for folder in sorted(path for path in site.iterdir() if (path / "__init__.py").exists()):
-        own = list(islice(dict.fromkeys(docstrings_in(folder)), SAMPLES // CLASSES))
-        if len(own) == SAMPLES // CLASSES:
-            texts += own
-            y += [len(y) // len(own)] * len(own)
-        if len(y) == SAMPLES:
-            return texts, y
-    raise SystemExit(f"fewer than {CLASSES} installed packages with enough docstrings")
+    """Beginnings of SAMPLES docstrings, equally many of each of PACKAGES, and which these are."""
+    texts, y = [], []
+    for k, package in enumerate(PACKAGES):
+        own: dict[str, None] = {}
+        for text in docstrings_in(Path(find_spec(package).origin).parent):
+            own[text] = None
+            if len(own) == SAMPLES // len(PACKAGES):
+                break
+        texts += own
+        y += [k] * len(own)
+    return texts, y
 
 
 def docstrings_in(folder: Path) -> Iterator[str]:
