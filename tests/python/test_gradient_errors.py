@@ -130,6 +130,24 @@ def test_layers_that_are_not_called():
     }
 
 
+class Checkpointed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.head = nn.Linear(D, D), nn.Linear(D, D), nn.Linear(D, C)
+
+    def forward(self, x):
+        h = torch.utils.checkpoint.checkpoint(self.b, self.a(x), use_reentrant=True)
+        return self.head(h)
+
+
+def test_reentrant_checkpoints_that_lose_gradients():
+    """Torch says so, and gives none for the layers inside."""
+    model = Checkpointed().eval()
+    for params in (["b.*", "head.*"], "b.weight"):
+        with pytest.raises(ValueError, match=r"model: expected checkpoints .* use_reentrant=False"):
+            GradientSketcher(model, params, sketch_dim=2)((X, Y))
+
+
 def statistics(x):
     return (x - x.mean(0)) / (x.var(0, correction=0) + 1)
 

@@ -25,6 +25,8 @@ TOLERANCE_TF32 = 1e-2
 TOLERANCE_16_BITS = 0.1
 SMALL = 1e-2
 
+CHECKPOINT = "None of the inputs have requires_grad=True"  # of torch, then gradients are lost
+
 Parts = dict[str, torch.Tensor]  # sketched gradients of a few samples, the parameters kept apart
 
 
@@ -50,7 +52,14 @@ def choose(
         return found
 
     by_loop = dict.fromkeys(of.slots, "loop")
-    loop = parts(by_loop, min(max(check, 1), n))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        loop = parts(by_loop, min(max(check, 1), n))
+    if loop.keys() != by_loop.keys() and any(CHECKPOINT in str(w.message) for w in said):
+        raise ValueError(
+            "model: expected checkpoints that let gradients through, got a reentrant one without "
+            "inputs that need a gradient; use_reentrant=False mends it"
+        )
     types = {p.dtype for p in of.model.parameters()}
     if not loop:
         raise ValueError(
