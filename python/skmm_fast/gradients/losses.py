@@ -39,9 +39,17 @@ class Loss(ABC):
     def __call__(self, output: Any, targets: Any) -> torch.Tensor:
         """(B,) of the model's output and targets that fit it."""
 
+    @abstractmethod
     def targets(self, output: Any, labels: Any, how: str, ids: _validate.Indices, seed: int) -> Any:
         """The labels, or draws for samples of these ids: from the distribution that the model
-        predicts ("random") or uniform over the classes ("uniform")."""
+        predicts ("random") or uniform over the classes ("uniform"). Raises TypeError or ValueError
+        for labels that do not fit the output."""
+
+
+class KnownLoss(Loss):
+    """One whose labels can be checked and drawn."""
+
+    def targets(self, output: Any, labels: Any, how: str, ids: _validate.Indices, seed: int) -> Any:
         if how == "label":
             self.check(output, labels)
             return labels
@@ -53,17 +61,16 @@ class Loss(ABC):
     def check(self, output: Any, labels: Any) -> None:
         """Raises TypeError or ValueError for labels that do not fit the output."""
 
+    @abstractmethod
     def entries(self, out: torch.Tensor) -> int:
         """Random numbers that the targets of a sample take."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, out: torch.Tensor, labels: Any, u: torch.Tensor, uniform: bool) -> torch.Tensor:
-        """Targets from u (B, entries), uniform in (0, 1): distributed as the model predicts, or
-        uniformly over the classes."""
-        raise NotImplementedError
+        """Targets from u (B, entries), uniform in (0, 1)."""
 
 
-class CrossEntropy(Loss):
+class CrossEntropy(KnownLoss):
     """Of logits (B, C) with class numbers (B,)."""
 
     def __call__(self, output: Any, targets: Any) -> torch.Tensor:
@@ -88,7 +95,7 @@ class CrossEntropy(Loss):
         return _classes(out, u[:, 0], uniform)
 
 
-class MeanSquares(Loss):
+class MeanSquares(KnownLoss):
     """Mean over the outputs of a sample, (B, ...), of squared differences. The model predicts
     normal numbers of variance 1."""
 
@@ -119,7 +126,7 @@ class MeanSquares(Loss):
         return drawn.to(_wide(out).dtype)
 
 
-class CausalLM(Loss):
+class CausalLM(KnownLoss):
     """Mean over the tokens of a sample that have a loss, of the cross-entropy of logits
     (B, T, V) at t - 1 with the token (B, T) at t; 0 where there is none. Labels of -100 have none.
     """
@@ -166,8 +173,8 @@ class Own(Loss):
             raise ValueError(f"loss: expected one loss per sample, shape (B,), got {got}")
         return losses
 
-    def check(self, output: Any, labels: Any) -> None:
-        pass
+    def targets(self, output: Any, labels: Any, how: str, ids: _validate.Indices, seed: int) -> Any:
+        return labels
 
 
 LOSSES: dict[str, type[Loss]] = {
