@@ -1,11 +1,10 @@
 """Sketched per-sample gradients of torch models (needs torch)."""
 
-try:
-    import torch as _torch  # noqa: F401
-except ImportError as error:
-    raise ImportError("torch is needed here: pip install 'skmm-fast[torch]'") from error
+from .._extras import need
 
-from .dataset import sketch_dataset
-from .sketcher import GradientSketcher
+need("torch", "torch")
+
+from .dataset import sketch_dataset  # noqa: E402
+from .sketcher import GradientSketcher  # noqa: E402
 
 __all__ = ["GradientSketcher", "sketch_dataset"]

@@ -71,10 +71,12 @@ def _convolution(
     if "weight" in at:
         mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
         x = F.pad(x, module._reversed_padding_repeated_twice, mode)
-        settings = module.kernel_size, module.dilation, module.stride
-        if isinstance(module, nn.Conv1d):  # as one of height 1
-            x, settings = x[:, :, None], tuple((1, *s) for s in settings)  # type: ignore[assignment]
-        kernel, dilation, stride = settings
+        flat = x.ndim == 3  # as one of height 1
+        kernel, dilation, stride = (
+            (1, *size) if flat else size
+            for size in (module.kernel_size, module.dilation, module.stride)
+        )
+        x = x[:, :, None] if flat else x
         patches = F.unfold(x, kernel, dilation, 0, stride)  # (B, channels · patch, T)
         T = patches.shape[2]
         sums.products(at["weight"], g.reshape(B, groups, -1, T), patches.view(B, groups, -1, T))

@@ -142,7 +142,7 @@ class GradientSketcher:
         Z is on the device of the parameters, float64 where all chosen ones are, else float32.
         sample_ids: (B,) integers, needed (and used) where targets are random; labels are not then,
         but in "causal-lm", where -100 marks tokens without a loss. There, labels that are missing
-        are the input ids where the attention mask is not 0.
+        are the input ids where the attention mask is not 0, there and one token before.
 
         Raises TypeError or ValueError for labels that do not fit the model's output, missing
         sample_ids, a module in training mode, NaN or Inf in the gradients; in the first batch for
