@@ -25,8 +25,10 @@ from common import save, seconds
 COUNT, STEPS, RATE = 600, 30_000, 1e-7
 
 
-def adam(Z: np.ndarray, s_0: np.ndarray, c_s: float, mom: skmm.Moments, steps: int) -> np.ndarray:
-    """s after so many of the authors' steps, in float32."""
+def adam(
+    Z: np.ndarray, s_0: np.ndarray, n: int, c_s: float, mom: skmm.Moments, steps: int
+) -> np.ndarray:
+    """s <= 1/n after so many of the authors' steps, in float32."""
     rows, s = torch.from_numpy(Z), torch.from_numpy(s_0.astype(np.float32)).requires_grad_()
     V = torch.from_numpy(mom.eigenvectors.astype(np.float32))
     eigenvalues = torch.from_numpy(mom.eigenvalues.astype(np.float32))
@@ -39,7 +41,7 @@ def adam(Z: np.ndarray, s_0: np.ndarray, c_s: float, mom: skmm.Moments, steps: i
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         with torch.no_grad():
-            s.clamp_(0, 1 / COUNT)
+            s.clamp_(0, 1 / n)
             s /= s.sum()
             gamma.clamp_(min=1 / c_s)
     return s.detach().numpy()
@@ -55,9 +57,9 @@ def compare(Z: np.ndarray, s_0: np.ndarray, c_s: float, steps: int) -> list[dict
     def match() -> skmm.MomentMatch:
         return skmm.match_moments(Z, COUNT, c_s, "paper", init=s_0, n_threads=2)
 
-    adam(Z, s_0, c_s, mom, steps=3)  # cores wake slowly
+    adam(Z, s_0, COUNT, c_s, mom, steps=3)  # cores wake slowly
     began = time.perf_counter()
-    s = adam(Z, s_0, c_s, mom, steps)
+    s = adam(Z, s_0, COUNT, c_s, mom, steps)
     step = (time.perf_counter() - began) / steps
     took, start, theirs, ours = seconds(match), phi(s_0), phi(s), phi(match().s)
     case = f"c_S = {c_s}, n = {COUNT}"
