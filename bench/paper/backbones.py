@@ -17,28 +17,29 @@ nn = torch.nn
 
 
 class Backbone(NamedTuple):
-    trunk: nn.Module  # pixels (B, 3, H, W) -> features (B, ...); in eval mode
+    trunk: nn.Module  # pixels (B, 3, H, W) -> features (B, ...)
     processor: Any  # images -> pixels
-    head: Callable[[int], nn.Module]  # C -> a new head, features -> (B, C); in eval mode
+    head: Callable[[int], nn.Module]  # C -> a new head, features -> (B, C)
 
 
-def clip(source: str) -> Backbone:
-    """CLIP's vision transformer up to its projected features, (B, 512) of ViT-B/32; linear heads."""
+def clip(source: str, device: str) -> Backbone:
+    """CLIP's vision transformer, to its projected features: (B, 512) of ViT-B/32. Linear heads."""
     model = pretrained(CLIPVisionModelWithProjection, source)
     width = model.config.projection_dim
-    return Backbone(Projected(model), processor(source), lambda n: nn.Linear(width, n).eval())
+    trunk = Projected(model).to(device)
+    return Backbone(trunk, processor(source), lambda n: nn.Linear(width, n, device=device).eval())
 
 
-def resnet(source: str) -> Backbone:
+def resnet(source: str, device: str) -> Backbone:
     """A ResNet up to its last convolution; heads of that convolution, as it was pretrained, and a
     new linear layer: 2 459 844 parameters of ResNet18 with 196 classes.
     """
-    model = pretrained(ResNetModel, source)
-    return Backbone(Trunk(model), processor(source), lambda n: LastTwo(model, n).eval())
+    model = pretrained(ResNetModel, source).to(device)
+    return Backbone(Trunk(model), processor(source), lambda n: LastTwo(model, n).to(device).eval())
 
 
 def pretrained(of: Any, source: str) -> nn.Module:
-    """In eval mode. Raises ValueError where weights are missing, which would be random."""
+    """In eval mode, of float32. Raises ValueError for missing weights, which would be random."""
     model, said = of.from_pretrained(source, output_loading_info=True)
     if said["missing_keys"]:
         missing = sorted(said["missing_keys"])
@@ -46,7 +47,7 @@ def pretrained(of: Any, source: str) -> nn.Module:
             f"model: expected all weights of {of.__name__} in {source}, got none of "
             f"{missing[0]} ({len(missing)} are missing)"
         )
-    return model.eval()
+    return model.eval().float()
 
 
 def processor(source: str) -> Any:

@@ -1,12 +1,14 @@
-"""New heads on features of a frozen model: trained on some rows, and what they predict."""
+"""Heads on features of a frozen model: trained on some rows, and what they predict."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+
+from skmm_fast import ForgettingRecord
 
 F = torch.nn.functional
 
@@ -20,12 +22,6 @@ class Training(NamedTuple):
     lr: float
     batch_size: int = 64
     weight_decay: float = 1e-3
-
-
-def new(head: Callable[[int], torch.nn.Module], n: int, seed: int, device: str) -> torch.nn.Module:
-    """A head of n outputs with random weights of this seed."""
-    torch.manual_seed(seed)
-    return head(n).to(device)
 
 
 def train(
@@ -57,8 +53,25 @@ def train(
 
 
 @torch.no_grad()
-def logits(head: torch.nn.Module, X: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(len(rows), C) float32."""
+def predict(head: torch.nn.Module, X: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(len(rows), C) float32 logits."""
     device = next(head.parameters()).device
     parts = (rows[i : i + BATCH] for i in range(0, len(rows), BATCH))
     return np.concatenate([head(torch.from_numpy(X[at]).to(device)).cpu().numpy() for at in parts])
+
+
+def proxy(
+    head: torch.nn.Module, X: np.ndarray, y: np.ndarray, rows: np.ndarray, how: Training, seed: int
+) -> dict[str, Any]:
+    """What methods of uncertainty ask for, of `head` after training on all N of `rows`: logits and
+    probs (N, C), head (C, d) the weights of its linear layer, record (epochs, N)."""
+    record = ForgettingRecord(len(rows))
+    train(head, X, y, rows, how, seed, seen=record)
+    z = predict(head, X, rows)
+    linear = [layer for layer in head.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    return {
+        "logits": z,
+        "probs": torch.from_numpy(z).softmax(1).numpy(),
+        "head": linear.weight.detach().cpu().numpy(),
+        "record": record.array(),
+    }

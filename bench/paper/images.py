@@ -17,10 +17,11 @@ from skmm_fast._files import write_whole
 from skmm_fast.gradients.fingerprint import architecture_of, digest
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
+BATCH = 64
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Of this folder, not of those in it, in order of name. Raises ValueError where there are none."""
+    """In this folder itself, in order of name. Raises ValueError where there are none."""
     if not folder.is_dir():
         raise ValueError(f"folder: expected a folder of images, got {folder}")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
@@ -52,11 +53,10 @@ class Pixels(Dataset[torch.Tensor]):
 
 
 def features(
-    paths: list[Path], backbone: Backbone, cache: Path, batch_size: int = 64, workers: int = 0
+    paths: list[Path], backbone: Backbone, cache: Path, workers: int = 0
 ) -> tuple[np.ndarray, Path]:
-    """(N, ...) float32, read-only and mapped, of all images in order; and a folder of their own
-    in `cache`, which is made where images, weights or processor are not those of before.
-    """
+    """(N, ...) float32, read-only and mapped, of all images in order; and the folder in `cache` that
+    keeps them, one for each list of files (names, sizes, times), trunk and processor."""
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     weights = [*backbone.trunk.named_parameters(), *backbone.trunk.named_buffers()]
     processor = f"{type(backbone.processor).__name__} {backbone.processor.to_dict()}"
@@ -65,7 +65,7 @@ def features(
     whole = folder / "features.npy"
     if not whole.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        loader = DataLoader(Pixels(paths, backbone.processor), batch_size, num_workers=workers)
+        loader = DataLoader(Pixels(paths, backbone.processor), BATCH, num_workers=workers)
         write_whole(whole, lambda file: write_npy(file, len(paths), made(backbone.trunk, loader)))
     return np.load(whole, mmap_mode="r"), folder
 

@@ -23,9 +23,11 @@ from sklearn.linear_model import RidgeCV
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from compare import Task
+from paper import run
 from paper.backbones import clip
 from paper.images import features, images_in
 
+MODEL, COUNTS = "openai/clip-vit-base-patch32", (100, 200, 500, 1000, 2000)
 METHODS = (
     *("uniform", "herding", "k-center", "adaptive", "t-leverage", "r-leverage"),
     *("moment-matching", "moment-matching, c_S = .9", "v-optimal"),
@@ -53,4 +55,16 @@ def task(X: np.ndarray, y: np.ndarray, seed: int) -> Task:
         return {"MAE": float(np.abs(model.predict(F_test) - y[test]).mean())}
 
     G = np.column_stack([F, np.ones(len(pool), np.float32)])
-    return Task("UTKFace", {"MAE": "low"}, {"features": G}, score, facts={"parameters": G.shape[1]})
+    return Task("UTKFace", {"MAE": "low"}, {"features": G}, score)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = run.arguments(__doc__, MODEL, METHODS, COUNTS).parse_args(argv)
+    paths = images_in(given.folder)
+    y = ages(paths)
+    X, _ = features(paths, clip(given.model, given.device), given.cache, given.workers)
+    run.run(given, "utkface", lambda seed: task(X, y, seed), sees="features")
+
+
+if __name__ == "__main__":
+    main()
