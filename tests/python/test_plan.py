@@ -60,7 +60,7 @@ def test_float64_takes_twice_the_room():
     assert double.scratch_bytes == 2 * single.scratch_bytes == 10**6 * 16 * 8
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS[:3])
 def test_the_route_is_the_one_taken(method):
     Z = np.random.default_rng(0).standard_normal((5000, 8))
     for n in (20, 1000):
