@@ -192,6 +192,7 @@ OF_MORE: dict[str, Method] = {  # labels, outputs of a model, a record of its tr
     "deepfool": deepfool,
     "forgetting": forgetting,
 }
+ONE_BY_ONE = ("herding", "k-center", "adaptive", "glister", "contextual-diversity")  # a pass each
 
 
 def _squared_norms(Z: Rows, threads: int) -> Floats:
