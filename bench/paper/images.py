@@ -55,8 +55,8 @@ class Pixels(Dataset[torch.Tensor]):
 def features(
     paths: list[Path], backbone: Backbone, cache: Path, workers: int = 0
 ) -> tuple[np.ndarray, Path]:
-    """(N, ...) float32, read-only and mapped, of all images in order; and their folder in `cache`, one for
-    each list of files (names, sizes, times), trunk and processor."""
+    """(N, ...) float32, read-only and mapped, of all images in order; and their folder in `cache`,
+    one for each list of files (names, sizes, times), trunk and processor."""
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     weights = [*backbone.trunk.named_parameters(), *backbone.trunk.named_buffers()]
     processor = f"{type(backbone.processor).__name__} {backbone.processor.to_dict()}"

@@ -141,8 +141,15 @@ class Finetune:
         if self.proxy_epochs:
             how = self.training._replace(epochs=self.proxy_epochs)
             inputs |= proxy(self.new_head(seed), self.X, y, pool, how, seed)
-        metrics = {"accuracy": "high", "macro-F1": "high"}
-        return Task(self.name, metrics, {self.targets: self.gradients(seed)}, self.score, inputs)
+        trained = [p.numel() for p in self.new_head(seed).parameters() if p.requires_grad]
+        return Task(
+            self.name,
+            {"accuracy": "high", "macro-F1": "high"},
+            {self.targets: self.gradients(seed)},
+            self.score,
+            inputs,
+            {"classes": int(y.max()) + 1, "parameters": sum(trained)},
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
