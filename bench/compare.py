@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 import skmm_fast as skmm
 
@@ -49,11 +50,12 @@ class Task:
 MAIN, LABELS = ("labels", "random", "features"), ("labels",)
 
 
+Options = Mapping[str, Any]
+
+
 class Method(NamedTuple):
     method: str | Callable[..., Any]  # of skmm.select
-    options: Mapping[str, Any] | Callable[[int], Mapping[str, Any]] = MappingProxyType(
-        {}
-    )  # or by n
+    options: Options | Callable[[int], Options] = MappingProxyType({})  # or n -> options
     needs: tuple[str, ...] = ()  # inputs of the task that are passed on, as options of their name
     sees: tuple[str, ...] = MAIN  # representations; (): none matters
     draws: int = 1  # per seed
@@ -83,7 +85,7 @@ METHODS: dict[str, Method] = {
 
 
 def own(where: str) -> tuple[str, Method]:
-    """ "module:function" as an entry of METHODS."""
+    """The function at "module:function", as an entry of METHODS."""
     module, _, function = where.partition(":")
     return function, Method(getattr(import_module(module), function))
 
@@ -95,7 +97,7 @@ def compare(
     seeds: Sequence[int],
     *,
     whole: bool = False,
-    done: Callable[[], Any] = lambda: None,
+    progress: bool = False,
 ) -> list[dict[str, Any]]:
     """Rows of a JSON: one for each method, representation that it sees, and n, over all seeds.
 
@@ -107,11 +109,12 @@ def compare(
     counts : values of n
     seeds : each is that of a task, and of the selections from it
     whole : finetune on all rows of the pool too
-    done : called after each selection that was scored
+    progress : show a bar
 
     Returns
     -------
-    rows : task, method, representation (None: none matters), n, N, r, and over the seeds
+    rows : task, its facts, method, representation (None: none matters), n, N, r of what select
+        saw, and over the seeds
         metrics : name -> {better, values (a seed; the mean of its draws), mean, std, se}: std is
             that of the values, se = std / sqrt(seeds), None of one seed
         v_optimality : {values, bound, uniform}, tr(Σ̃ Σ̃_S⁻¹) a seed (first draw), the certified
@@ -119,13 +122,18 @@ def compare(
         seconds : of one skmm.select (sketch, selection and diagnosis), the mean
     """
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for seed in seeds:
-        task = make_task(seed)
-        for key, results in _of_seed(task, methods, counts, seed, whole, done):
-            found.setdefault(key, []).append(results)
+    with tqdm(disable=not progress, unit=" models") as bar:
+        for seed in seeds:
+            task = make_task(seed)
+            models = sum(m.draws * len(counts) for _, _, m in trials(task, methods)) + whole
+            bar.set_description(task.name)
+            bar.total = models * len(seeds)
+            for key, results in _of_seed(task, methods, counts, seed, whole, bar.update):
+                found.setdefault(key, []).append(results)
     return [
         {
             "task": task.name,
+            **task.facts,
             **dict(zip(("method", "representation", "n", "N", "r"), key, strict=True)),
             "metrics": {
                 name: {"better": better, **summary([x["metrics"][name] for x in results])}

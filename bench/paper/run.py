@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from common import RESULTS, write
 from compare import METHODS, Task, compare
@@ -44,11 +43,8 @@ def run(given: argparse.Namespace, name: str, make_task: Callable[[int], Task], 
     """Compares the methods, those that look at rows by the representation `sees`."""
     methods = {who: METHODS[who] for who in given.methods}
     methods = {who: m._replace(sees=(sees,)) if m.sees else m for who, m in methods.items()}
-    total = given.seeds * (1 + len(given.counts) * sum(m.draws for m in methods.values()))
-    with tqdm(total=total, desc=name, unit=" selections") as bar:
-        rows = compare(
-            make_task, methods, given.counts, range(given.seeds), whole=True, done=bar.update
-        )
+    seeds = range(given.seeds)
+    rows = compare(make_task, methods, given.counts, seeds, whole=True, progress=True)
     path = given.out or RESULTS / f"{name}.json"
     write(path, rows, settings={k: v for k, v in vars(given).items() if k not in WHERE})
     print(table(beside_uniform(rows)))
