@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "arrays.hpp"
+#include "constraints.hpp"
 #include "passes.hpp"
 #include "tick.hpp"
 
@@ -25,32 +26,11 @@ void def_v_optimal(py::module_& m) {
             const MatrixView<T>& rows = passes.view;
             const auto by = contiguous_view(b, "b: expected contiguous (m, k)");
             require(by.rows == rows.cols, "b: expected as many rows as z has columns");
-            const auto groups = static_cast<std::int64_t>(quota.size());
-            const std::int32_t* g = vector_data(group, rows.rows, "group: expected (N,)");
-            std::vector<std::int64_t> size(quota.size());
-            for (std::int64_t i = 0; i < rows.rows; ++i) {
-                require(g[i] < groups, "group: expected less than the number of quotas");
-                if (g[i] >= 0) ++size[static_cast<std::size_t>(g[i])];
-            }
-            std::int64_t available = 0;
-            for (std::size_t k = 0; k < size.size(); ++k) available += std::min(size[k], quota[k]);
-            require(1 <= n && n <= available && block >= 1,
-                    "n: expected 1..rows that quotas allow");
-            std::vector<bool> included(static_cast<std::size_t>(rows.rows));
-            std::vector<std::int64_t> left = quota;
-            for (const auto* chosen : {&std::as_const(include), &start}) {
-                for (const std::int64_t i : *chosen) {
-                    require(0 <= i && i < rows.rows && g[i] >= 0 &&
-                                !included[static_cast<std::size_t>(i)] &&
-                                left[static_cast<std::size_t>(g[i])] > 0,
-                            "include, start: expected distinct rows within their quotas");
-                    included[static_cast<std::size_t>(i)] = true;
-                    --left[static_cast<std::size_t>(g[i])];
-                }
-            }
+            require(block >= 1, "block: expected at least 1");
+            const Constraints constraints =
+                constraints_of(n, rows.rows, group, std::move(quota), std::move(include), start);
             const DesignOptions options{n,     block,  sampler, temperature,
                                         ridge, refine, enough,  seed};
-            const DesignConstraints constraints{g, std::move(quota), std::move(include)};
             const Tick tick = make_tick(std::move(progress));
             Design design;
             {

@@ -50,6 +50,18 @@ void draw(py::module_& m) {
             return to_array(drawn);
         },
         "n_rows"_a, "n"_a, "seed"_a, "which"_a = 0);
+    m.def(
+        "random_order",
+        [](std::int64_t n_rows, std::uint64_t seed, std::uint32_t which) {
+            require(0 <= n_rows, "n_rows: expected at least 0");
+            std::vector<std::int64_t> order;
+            {
+                const py::gil_scoped_release release;
+                order = random_order(n_rows, seed, which);
+            }
+            return to_array(order);
+        },
+        "n_rows"_a, "seed"_a, "which"_a = 0);
 }
 
 }  // namespace skmm::bindings

@@ -9,6 +9,7 @@ void products(pybind11::module_&);
 void moments(pybind11::module_&);
 void draw(pybind11::module_&);
 void design(pybind11::module_&);
+void picks(pybind11::module_&);
 }  // namespace skmm::bindings
 
 PYBIND11_MODULE(_core, m) {
@@ -20,4 +21,5 @@ PYBIND11_MODULE(_core, m) {
     moments(m);
     draw(m);
     design(m);
+    picks(m);
 }

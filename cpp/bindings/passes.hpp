@@ -13,7 +13,8 @@ Passes<T> passes_of(const Array<T>& z, int n_threads, const char* what) {
     return passes(contiguous_view(z, what), n_threads);
 }
 
-// Calls z.array, z.row_norms, z.column_squares and z.square_dots, with the GIL. z must outlive it.
+// Calls z.array, z.row_norms, z.column_squares, z.square_dots and z.dots, with the GIL. z must
+// outlive it.
 inline Passes<double> passes_of(const py::object& z, int n_threads, const char* what) {
     if (!py::hasattr(z, "square_dots")) throw py::type_error(what);
     const auto [n, k] = z.attr("shape").cast<std::pair<std::int64_t, std::int64_t>>();
@@ -44,6 +45,11 @@ inline Passes<double> passes_of(const py::object& z, int n_threads, const char* 
             tick(0);
             const py::gil_scoped_acquire gil;
             copy(z.attr("square_dots")(lend(u, k), n_threads), n, g);
+        },
+        [&z, n_threads, copy, lend, n = n, k = k](const double* u, const Tick& tick, double* t) {
+            tick(0);
+            const py::gil_scoped_acquire gil;
+            copy(z.attr("dots")(lend(u, k), n_threads), n, t);
         }};
 }
 

@@ -72,6 +72,24 @@ void def_products(py::module_& m) {
         },
         "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert(), "out"_a.noconvert(),
         "n_threads"_a, "progress"_a = py::none());
+    const auto def_each_row = [&m](const char* name, auto each_row) {
+        m.def(
+            name,
+            [each_row](Array<T> z, Array<double> u, int n_threads, py::object progress) {
+                const auto rows = contiguous_view(z, "z: expected contiguous (N, k)");
+                const double* const by = vector_data(u, rows.cols, "u: expected (k,)");
+                threads(n_threads);
+                py::array_t<double> out(rows.rows);
+                const Tick tick = make_tick(std::move(progress));
+                double* const x = out.mutable_data();
+                const py::gil_scoped_release release;
+                each_row(rows, by, n_threads, tick, x);
+                return out;
+            },
+            "z"_a.noconvert(), "u"_a.noconvert(), "n_threads"_a = 1, "progress"_a = py::none());
+    };
+    def_each_row("square_dots", &square_dots<T>);
+    def_each_row("dots", &dots<T>);
     m.def(
         "column_squares",
         [](Array<T> y, std::optional<Array<double>> s, int n_threads, py::object progress) {

@@ -7,114 +7,13 @@
 #include <numeric>
 
 #include "information.hpp"
+#include "membership.hpp"
 #include "skmm/kernels.hpp"
 #include "skmm/memory.hpp"
 #include "skmm/philox.hpp"
 
 namespace skmm {
 namespace {
-
-// Which rows are chosen and which may be.
-class Membership {
-public:
-    Membership(i64 n_rows, const DesignConstraints& constraints)
-        : group_(constraints.group), quota_(constraints.quota), state_(at(n_rows), kOut) {
-        for (const i64 i : constraints.include) set(i, kFixed, 1);
-    }
-
-    i64 size() const { return size_; }
-    i64 group(i64 i) const { return group_[i]; }
-    bool chosen(i64 i) const { return state_[at(i)] != kOut; }
-    bool removable(i64 i) const { return state_[at(i)] == kIn; }
-    bool addable(i64 i) const { return !chosen(i) && group(i) >= 0 && quota_[at(group(i))] > 0; }
-    void add(i64 i) { set(i, kIn, 1); }
-    void remove(i64 i) { set(i, kOut, -1); }
-
-private:
-    enum State : unsigned char { kOut, kIn, kFixed };
-
-    void set(i64 i, State state, i64 by) {
-        state_[at(i)] = state;
-        size_ += by;
-        quota_[at(group(i))] -= by;
-    }
-
-    const std::int32_t* group_;
-    Rows quota_;  // what is left of it
-    std::vector<State> state_;
-    i64 size_ = 0;
-};
-
-// The `count` rows of largest score(i) >= 0, largest first, ties by lowest row.
-template <class Score>
-Rows top_rows(i64 n_rows, i64 count, int n_threads, const Score& score) {
-    struct Scored {
-        double score;
-        i64 row;
-    };
-    using List = std::vector<Scored>;
-    const auto before = [](const Scored& a, const Scored& b) {
-        return a.score > b.score || (a.score == b.score && a.row < b.row);
-    };
-    const auto keep_best = [&](List& list) {
-        if (static_cast<i64>(list.size()) <= count) return;
-        std::nth_element(list.begin(), list.begin() + count, list.end(), before);
-        list.resize(at(count));
-    };
-    std::vector<List> parts(at(ceil_div(n_rows, kSumBlock)));
-    for_blocks(n_rows, n_threads, [&](i64 first, i64 last) {
-        List& part = parts[at(first / kSumBlock)];
-        if (count == 1) {
-            Scored best{-1.0, -1};
-            for (i64 i = first; i < last; ++i) {
-                const double x = score(i);
-                if (x > best.score) best = {x, i};
-            }
-            if (best.row >= 0) part.push_back(best);
-            return;
-        }
-        for (i64 i = first; i < last; ++i) {
-            const Scored one{score(i), i};
-            if (one.score >= 0.0) part.push_back(one);
-        }
-        keep_best(part);
-    });
-    List all;
-    for (List& part : parts) {
-        all.insert(all.end(), part.begin(), part.end());
-        List().swap(part);
-    }
-    keep_best(all);
-    std::sort(all.begin(), all.end(), before);
-    Rows rows;
-    for (const Scored& one : all) rows.push_back(one.row);
-    return rows;
-}
-
-// One row, with probability proportional to weight(i) >= 0.
-template <class Weight>
-i64 weighted_row(i64 n_rows, double u, int n_threads, const Weight& weight) {
-    Vector part(at(ceil_div(n_rows, kSumBlock)));
-    for_blocks(n_rows, n_threads, [&](i64 first, i64 last) {
-        for (i64 i = first; i < last; ++i) part[at(first / kSumBlock)] += weight(i);
-    });
-    double left = u * std::accumulate(part.begin(), part.end(), 0.0);
-    i64 block = 0;  // rounding may lead past the end: then the last block of positive weight
-    for (i64 b = 0; b < static_cast<i64>(part.size()); ++b) {
-        if (!(part[at(b)] > 0.0)) continue;
-        block = b;
-        if (left < part[at(b)]) break;
-        left -= part[at(b)];
-    }
-    i64 last = -1;  // likewise in the block
-    for (i64 i = block * kSumBlock; i < std::min(n_rows, (block + 1) * kSumBlock); ++i) {
-        if (!(weight(i) > 0.0)) continue;
-        last = i;
-        left -= weight(i);
-        if (left < 0.0) break;
-    }
-    return last;
-}
 
 // Greedy picks among the best candidates, each scored after the one before; until one that is not
 // among them may be better.
@@ -124,20 +23,20 @@ Rows pick_greedily(const Information<T>& info, i64 n_rows, i64 count, int n_thre
     constexpr i64 kOversampling = 4;  // candidates per pick
     const i64 wanted = count == 1 ? 1 : kOversampling * count;
     const Rows candidates = top_rows(n_rows, wanted, n_threads,
-                                     [&](i64 i) { return set.addable(i) ? info.gain(i) : -1.0; });
+                                     [&](i64 i) { return set.addable(i) ? info.gain(i) : kNever; });
     if (count == 1) {
         for (const i64 i : candidates) set.add(i);
         return candidates;
     }
     const bool all = static_cast<i64>(candidates.size()) < wanted;
-    const double others = all ? -1.0 : info.gain(candidates.back());
+    const double others = all ? kNever : info.gain(candidates.back());
     std::vector<T> storage;
     Information<T> local = info.among(candidates, storage);
     Rows picks;
     while (static_cast<i64>(picks.size()) < count) {
         tick(set.size());
         const Rows best = top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
-            return set.addable(candidates[at(i)]) ? local.gain(i) : -1.0;
+            return set.addable(candidates[at(i)]) ? local.gain(i) : kNever;
         });
         if (best.empty()) break;  // a quota ran out: the next block goes on
         if (!picks.empty() && local.gain(best.front()) < others) break;
@@ -152,7 +51,7 @@ Rows pick_greedily(const Information<T>& info, i64 n_rows, i64 count, int n_thre
 template <class T>
 Rows pick_at_random(const Information<T>& info, i64 n_rows, i64 count, int n_threads,
                     const DesignOptions& o, Membership& set) {
-    const auto gain = [&](i64 i) { return set.addable(i) ? info.gain(i) : -1.0; };
+    const auto gain = [&](i64 i) { return set.addable(i) ? info.gain(i) : kNever; };
     const Rows top = top_rows(n_rows, 1, n_threads, gain);
     if (top.empty()) return {};
     const double most = gain(top.front());
@@ -189,7 +88,7 @@ i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, c
         if (info.trace() <= enough) return swaps;
         const Rows best = top_rows(count, 1, n_threads, [&](i64 i) {
             const i64 row = rows[at(i)], group = set.group(row);
-            return set.chosen(row) || group < 0 || settled[at(group)] ? -1.0 : info.gain(i);
+            return set.chosen(row) || group < 0 || settled[at(group)] ? kNever : info.gain(i);
         });
         if (best.empty()) return swaps;
         const i64 in = best.front(), group = set.group(rows[at(in)]);
@@ -197,7 +96,7 @@ i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, c
         const double stays = info.loss(in) - worth(info.loss(in), info.trace());
         const Rows least = top_rows(count, 1, n_threads, [&](i64 i) {
             const i64 row = rows[at(i)];
-            return set.removable(row) && set.group(row) == group ? 1.0 / info.loss(i) : -1.0;
+            return set.removable(row) && set.group(row) == group ? 1.0 / info.loss(i) : kNever;
         });
         const bool helps = !least.empty() && info.loss(least.front()) < stays;
         const i64 out = helps ? least.front() : in;
@@ -233,7 +132,7 @@ i64 sweep_among(const Rows& rows, double enough, int n_threads, const Tick& tick
         info.gains_without(i, gains);
         const Rows best = top_rows(count, 1, n_threads, [&](i64 j) {
             const i64 other = rows[at(j)];
-            return !set.chosen(other) && set.group(other) == set.group(row) ? gains[at(j)] : -1.0;
+            return !set.chosen(other) && set.group(other) == set.group(row) ? gains[at(j)] : kNever;
         });
         if (best.empty() || !(gains[at(best.front())] > stays + worth(stays, info.trace())))
             continue;
@@ -259,7 +158,7 @@ i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& t
         if (info.trace() <= enough) return all;
         info.see(tick, set.size());
         Rows rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
-                             [&](i64 i) { return outside(i) ? info.gain(i) : -1.0; });
+                             [&](i64 i) { return outside(i) ? info.gain(i) : kNever; });
         Rows first(at(groups), -1);  // of largest gain in its group
         for (i64 i = 0; i < n_rows; ++i) {
             if (set.removable(i)) rows.push_back(i);
@@ -284,7 +183,7 @@ i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& t
 }  // namespace
 
 template <class T>
-Design v_optimal(Whitened<T> w, const DesignOptions& o, const DesignConstraints& constraints,
+Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& constraints,
                  const Rows& start, int n_threads, const Tick& tick) {
     const i64 n_rows = w.z.view.rows;
     Information<T> info(w, o.ridge, n_threads);
@@ -321,9 +220,9 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const DesignConstraints&
     return design;
 }
 
-template Design v_optimal(Whitened<float>, const DesignOptions&, const DesignConstraints&,
-                          const Rows&, int, const Tick&);
-template Design v_optimal(Whitened<double>, const DesignOptions&, const DesignConstraints&,
-                          const Rows&, int, const Tick&);
+template Design v_optimal(Whitened<float>, const DesignOptions&, const Constraints&, const Rows&,
+                          int, const Tick&);
+template Design v_optimal(Whitened<double>, const DesignOptions&, const Constraints&, const Rows&,
+                          int, const Tick&);
 
 }  // namespace skmm

@@ -22,6 +22,11 @@ u64 share(double of_one) {  // of the range of 64-bit keys
     return of_one <= 0.0 ? 0 : of_one >= 1.0 ? ~u64{0} : static_cast<u64>(of_one * 0x1p64);
 }
 
+u64 random_key(i64 i, u64 seed, std::uint32_t which) {
+    const Words x = philox(seed, kSubset, static_cast<u64>(i), which);
+    return u64{x.w[0]} << 32 | x.w[1];
+}
+
 }  // namespace
 
 std::vector<i64> draw_systematic(const double* pi, i64 n_rows, i64 n, u64 seed, const i64* order) {
@@ -85,8 +90,7 @@ std::vector<i64> draw_subset(i64 n_rows, i64 n, u64 seed, std::uint32_t which) {
         rows.clear();
         open.clear();
         for (i64 i = 0; i < n_rows; ++i) {
-            const Words x = philox(seed, kSubset, static_cast<u64>(i), which);
-            const u64 key = u64{x.w[0]} << 32 | x.w[1];
+            const u64 key = random_key(i, seed, which);
             if (key < low)
                 rows.push_back(i);
             else if (key <= high)
@@ -100,6 +104,17 @@ std::vector<i64> draw_subset(i64 n_rows, i64 n, u64 seed, std::uint32_t which) {
         std::inplace_merge(rows.begin(), rows.begin() + known, rows.end());
         return rows;
     }
+}
+
+std::vector<i64> random_order(i64 n_rows, u64 seed, std::uint32_t which) {
+    std::vector<std::pair<u64, i64>> keyed;
+    keyed.reserve(static_cast<std::size_t>(n_rows));
+    for (i64 i = 0; i < n_rows; ++i) keyed.emplace_back(random_key(i, seed, which), i);
+    std::sort(keyed.begin(), keyed.end());
+    std::vector<i64> rows;
+    rows.reserve(keyed.size());
+    for (const auto& one : keyed) rows.push_back(one.second);
+    return rows;
 }
 
 }  // namespace skmm

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "membership.hpp"
 #include "skmm/dense.hpp"
 #include "skmm/design.hpp"
 #include "skmm/kernels.hpp"
@@ -18,12 +19,6 @@
 
 namespace skmm {
 namespace {
-
-using i64 = std::int64_t;
-using Vector = std::vector<double>;
-using Rows = std::vector<i64>;
-
-std::size_t at(i64 i) { return static_cast<std::size_t>(i); }
 
 // The information matrix M = W_SᵀW_S + ridge I, its inverse C, and what each row of W = Z B sees of
 // it: p = wᵀCw and q = ‖Cw‖².

@@ -24,7 +24,7 @@ template <class T>
 constexpr TypedKernels<T> typed() {
     return {outer<T>,    scatter_tile<T>, add_tile<T>, scatter_row<T>,      grouped_rows<T>,
             kRowsAtOnce, gemm_strip<T>,   axpy<T>,     weighted_squares<T>, square_dots<T>,
-            rank_one<T>};
+            dots<T>,     rank_one<T>};
 }
 
 }  // namespace

@@ -174,16 +174,31 @@ void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick&
     }
 }
 
-template <class T>
-void square_dots(MatrixView<T> y, const double* u, int n_threads, const Tick& tick, double* g) {
+namespace {
+
+// A number for each row, by a kernel.
+template <class T, class Kernel>
+void each_row(Kernel kernel, MatrixView<T> z, const double* u, int n_threads, const Tick& tick,
+              double* x) {
     constexpr i64 kSlice = 64 * kSumBlock;
-    for (i64 from = 0; from < y.rows; from += kSlice) {
+    for (i64 from = 0; from < z.rows; from += kSlice) {
         tick(from);
-        for_blocks(std::min(kSlice, y.rows - from), n_threads, [&](i64 first, i64 last) {
-            kernels().of<T>().square_dots(y.row(from + first), last - first, y.cols, u,
-                                          g + from + first);
+        for_blocks(std::min(kSlice, z.rows - from), n_threads, [&](i64 first, i64 last) {
+            kernel(z.row(from + first), last - first, z.cols, u, x + from + first);
         });
     }
+}
+
+}  // namespace
+
+template <class T>
+void square_dots(MatrixView<T> y, const double* u, int n_threads, const Tick& tick, double* g) {
+    each_row(kernels().of<T>().square_dots, y, u, n_threads, tick, g);
+}
+
+template <class T>
+void dots(MatrixView<T> z, const double* u, int n_threads, const Tick& tick, double* t) {
+    each_row(kernels().of<T>().dots, z, u, n_threads, tick, t);
 }
 
 #define SKMM_PRODUCTS(T)                                                                          \
@@ -193,7 +208,8 @@ void square_dots(MatrixView<T> y, const double* u, int n_threads, const Tick& ti
     template void multiply(MatrixView<T>, const i64*, MatrixView<double>, int, const Tick&,       \
                            MutableMatrixView<T>);                                                 \
     template void column_squares(MatrixView<T>, const double*, int, const Tick&, double*);        \
-    template void square_dots(MatrixView<T>, const double*, int, const Tick&, double*);
+    template void square_dots(MatrixView<T>, const double*, int, const Tick&, double*);           \
+    template void dots(MatrixView<T>, const double*, int, const Tick&, double*);
 SKMM_PRODUCTS(float)
 SKMM_PRODUCTS(double)
 

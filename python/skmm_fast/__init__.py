@@ -9,6 +9,7 @@ from .draw import draw
 from .moments import MomentMatch, match_moments
 from .plan import Plan, plan
 from .pool import Moments, moments
+from .scores import ForgettingRecord
 from .select import select
 from .selection import Selection
 from .sketch import Gaussian, GroupedSign, Sketch, SparseSign
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Diagnosis",
+    "ForgettingRecord",
     "Gaussian",
     "GroupedSign",
     "MomentMatch",

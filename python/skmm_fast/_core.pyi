@@ -20,6 +20,7 @@ class _Rows(Protocol):  # that are not in memory
     def row_norms(self, d: _Doubles, n_threads: int, /) -> _Doubles: ...
     def column_squares(self, s: _Doubles, n_threads: int, /) -> _Doubles: ...
     def square_dots(self, u: _Doubles, n_threads: int, /) -> _Doubles: ...
+    def dots(self, u: _Doubles, n_threads: int, /) -> _Doubles: ...
 
 isa: str
 
@@ -93,6 +94,10 @@ def multiply(
 def column_squares(
     y: _Floats, s: _Doubles | None = None, n_threads: int = 1, progress: _Tick = None
 ) -> _Doubles: ...
+def square_dots(
+    z: _Floats, u: _Doubles, n_threads: int = 1, progress: _Tick = None
+) -> _Doubles: ...
+def dots(z: _Floats, u: _Doubles, n_threads: int = 1, progress: _Tick = None) -> _Doubles: ...
 def match_moments(
     y: _Floats | _Rows,
     target: _Doubles,
@@ -111,6 +116,7 @@ def support(g: _Doubles, cap: float, count: int, slack: float, n_threads: int) -
 def draw_systematic(pi: _Doubles, n: int, seed: int, order: _Indices | None = None) -> _Indices: ...
 def draw_pivotal(pi: _Doubles, n: int, seed: int, order: _Indices | None = None) -> _Indices: ...
 def draw_subset(n_rows: int, n: int, seed: int, which: int = 0) -> _Indices: ...
+def random_order(n_rows: int, seed: int, which: int = 0) -> _Indices: ...
 
 class Sampler(enum.Enum):
     greedy = 0
@@ -135,3 +141,39 @@ def v_optimal(
     n_threads: int,
     progress: _Tick = None,
 ) -> tuple[_Indices, int]: ...
+def pursue(
+    z: _Floats | _Rows,
+    n: int,
+    q: _Doubles,
+    drift: _Doubles,
+    response: _Doubles | None,
+    penalty: _Doubles,
+    group: npt.NDArray[np.int32],
+    quota: list[int],
+    include: list[int],
+    n_threads: int,
+    progress: _Tick = None,
+) -> _Indices: ...
+def cover(
+    z: _Floats | _Rows,
+    n: int,
+    turn: int,
+    own: _Doubles,
+    seed: int,
+    group: npt.NDArray[np.int32],
+    quota: list[int],
+    include: list[int],
+    n_threads: int,
+    progress: _Tick = None,
+) -> _Indices: ...
+def pivot(
+    z: _Floats | _Rows,
+    n: int,
+    norm: _Doubles,
+    seed: int,
+    group: npt.NDArray[np.int32],
+    quota: list[int],
+    include: list[int],
+    n_threads: int,
+    progress: _Tick = None,
+) -> _Indices: ...

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from . import _core, _validate
 from ._scratch import room
@@ -60,8 +59,14 @@ class Rows(Protocol):
     def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
         """(Z_rows B)ᵀ (Z_rows B): in this order, which keeps digits where B is large."""
 
-    def along(self, direction: Floats) -> npt.NDArray[np.float32]:
-        """(N,) ⟨z_i, direction⟩."""
+    def dots(self, u: Floats, threads: int) -> Floats:
+        """(N,) ⟨z_i, u⟩."""
+
+    def square_dots(self, u: Floats, threads: int) -> Floats:
+        """(N,) Σ_j u_j z_ij²."""
+
+    def mean(self) -> Floats:
+        """(m,) of all rows."""
 
 
 def rows_of(name: str, Z: Any) -> Rows:
@@ -127,8 +132,14 @@ class HostRows:
             total += block.T @ block
         return total
 
-    def along(self, direction: Floats) -> npt.NDArray[np.float32]:
-        found = np.empty(len(self), np.float32)
+    def dots(self, u: Floats, threads: int) -> Floats:
+        return _core.dots(self.core, u, threads)
+
+    def square_dots(self, u: Floats, threads: int) -> Floats:
+        return _core.square_dots(self.core, u, threads)
+
+    def mean(self) -> Floats:
+        total = np.zeros(self.shape[1])
         for rows in _validate.row_blocks(self.core):
-            found[rows] = self.core[rows].astype(np.float64) @ direction
-        return found
+            total += self.core[rows].sum(axis=0, dtype=np.float64)
+        return total / len(self)

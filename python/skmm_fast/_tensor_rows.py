@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ._validate import Array, Floats, Indices
@@ -20,8 +19,8 @@ BLOCK_BYTES = 1 << 25  # of rows in float64; up to four such blocks exist at a t
 
 @dataclass(frozen=True)
 class TensorRows:
-    """As `_rows.Rows` says. The solvers of the core call `array`, `row_norms`, `column_squares`
-    and `square_dots`."""
+    """As `_rows.Rows` says. The solvers of the core call `array`, `row_norms`, `column_squares`,
+    `square_dots` and `dots`."""
 
     x: torch.Tensor
 
@@ -68,7 +67,6 @@ class TensorRows:
         return _here(total)
 
     def square_dots(self, u: Floats, threads: int) -> Floats:
-        """(N,) Σ_j u_j z_ij²."""
         by = self._there(u)
         return self._each_row(lambda block: block.square() @ by)
 
@@ -89,9 +87,15 @@ class TensorRows:
             total += product.T @ product
         return _here(total)
 
-    def along(self, direction: Floats) -> npt.NDArray[np.float32]:
-        by = self._there(direction)
-        return self._each_row(lambda block: (block @ by).float())
+    def dots(self, u: Floats, threads: int) -> Floats:
+        by = self._there(u)
+        return self._each_row(lambda block: block @ by)
+
+    def mean(self) -> Floats:
+        total = self._zeros(self.shape[1])
+        for _, block in self._blocks():
+            total += block.sum(dim=0)
+        return _here(total / len(self))
 
     def _blocks(self, rows: torch.Tensor | None = None) -> Iterator[tuple[slice, torch.Tensor]]:
         """(part of the rows, these in float64) in order."""

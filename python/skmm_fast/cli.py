@@ -13,7 +13,8 @@ from typing import Any
 
 from . import __version__
 from ._extras import need
-from .select import METHODS, select
+from .baselines import OF_ROWS
+from .select import OF_MOMENTS, select
 from .store import SketchStore
 
 OMITTED: Any = argparse.SUPPRESS  # an option not given is not passed on: defaults live in one place
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", required=True, type=Path, help=".json (with .indices.npy beside it) or .npz"
     )
     choose.add_argument("--plot", type=Path, help="picture; default: .png beside, with matplotlib")
-    choose.add_argument("--method", choices=METHODS)
+    choose.add_argument("--method", choices=OF_MOMENTS | OF_ROWS)
     choose.add_argument("--sketch-dim", type=int, help="sketch the sketches to so many dimensions")
     choose.add_argument("--seed", type=int)
     return parser

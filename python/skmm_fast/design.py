@@ -118,7 +118,7 @@ def v_optimal(
             relaxed = relax(pool, allowed, tol, threads)
     start = np.empty(0, np.int64)
     if route == "relaxation" and relaxed is not None and np.isfinite(relaxed.value):
-        drawn = draw_along(pool, relaxed.s, allowed, seed, classes)
+        drawn = draw_along(pool, relaxed.s, allowed, seed, classes, threads)
         start = np.setdiff1d(drawn, allowed.include, assume_unique=True)
     enough = (1 + tol) * relaxed.lower_bound if relaxed is not None else 0.0
     rows, n_swaps = choose(

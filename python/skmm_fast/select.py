@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,24 +19,29 @@ from ._quotas import labels, quotas
 from ._scratch import room
 from ._stream import is_mapped
 from ._validate import Indices
+from .baselines import OF_MORE, OF_ROWS
 from .design import polish, v_optimal
 from .diagnose import diagnose
 from .draw import METHODS as DRAWS
 from .moments import match_moments
+from .plan import METHODS as PLANNED
 from .plan import plan
 from .pool import Pool
 from .relaxation import TOL
+from .request import Method, Request
 from .selection import Selection, picture_of, plain
 from .store import SketchStore
 from .walk import draw_along
 
 MAX_SKETCH_DIM = 512  # of the default
 
+Function = Callable[..., Any]  # a method of the user's
+
 
 def select(
     X: Any,
     n: int | float,
-    method: str = "v-optimal",
+    method: str | Function = "v-optimal",
     sketch_dim: int | None = None,
     sketch: str = "sparse-sign",
     y: Any = None,
@@ -56,9 +62,10 @@ def select(
         (`np.memmap` too), SciPy CSR, a `SketchStore`, or a torch tensor (bfloat16 too), on the CPU
         or a CUDA device, where it stays: there, results agree with those of the CPU to rounding
     n : an int in [1, N], or a share of N in (0, 1)
-    method : "v-optimal" (options of `v_optimal`) or "moment-matching" (options of
-        `match_moments`; `draw` = "systematic", "pivotal" or "top"; `refine` = True: exchanges after
-        the draw, as `v_optimal` makes them)
+    method : "v-optimal" (options of `v_optimal`); "moment-matching" (options of `match_moments`;
+        `draw` = "systematic", "pivotal" or "top"; `refine` = True: exchanges after the draw, as
+        `v_optimal` makes them); a name of `METHODS`, which `baselines` describes; or a function
+        (Z, n, seed, **method_options) -> n distinct rows of the (N, m) array Z, yours
     sketch_dim : m; X is sketched where r > m. Default: min(r, 512, n // 2), so that the
         rows chosen can span the sketch with some to spare (at least 1; 8 for "grouped-sign")
     sketch : "sparse-sign", "grouped-sign" (dense rows faster; at least 8 dimensions) or "gaussian"
@@ -90,11 +97,11 @@ def select(
         A = _validate.csr("X", X) if sp.issparse(X) else _validate.gradients("X", X)
     N, r = A.shape
     requested, n = n, _validate.count(n, N)
-    _validate.choice("method", method, tuple(METHODS))
+    if not callable(method):
+        _validate.choice("method", method, tuple(METHODS))
+        _check_options(method, method_options)
     _validate.choice("sketch", sketch, tuple(sketches.KINDS))
     seed = _validate.seed(seed)
-    run = METHODS[method]
-    _check_options(method, run, method_options)
     least = sketches.KINDS[sketch].least_out_dim
     if sketch_dim is None:
         m = min(r, MAX_SKETCH_DIM, max(least, n // 2))
@@ -116,19 +123,19 @@ def select(
         Z = A.float() if A.dtype.itemsize == 2 else A
     else:
         Z = np.ascontiguousarray(_validate.widened(A) if isinstance(A, np.ndarray) else A.toarray())
-    if progress and not on_device:
+    if progress and not on_device and method in PLANNED:
         scratch = scratch_dir is not None or is_mapped(Z)
         expected = plan(N, m, n, method, dtype=Z.dtype, scratch=scratch, n_threads=n_threads)
         print(f"select {n} of {N} rows, m = {m}, {method}: {expected}", file=sys.stderr)
     pool = Pool.of(Z, "X", n_threads)
-    common: dict[str, Any] = {
-        "seed": seed,
-        "n_threads": n_threads,
-        "progress": progress,
-        "scratch_dir": scratch_dir,
-    }
-    constraints = {"y": y, "per_class": per_class, "include": include, "exclude": exclude}
-    indices, solver = run(pool, n, common, constraints, **method_options)
+    request = Request(
+        pool, n, y, per_class, include, exclude, seed, n_threads, progress, scratch_dir,
+        partial(_like_Z, S, r),
+    )  # fmt: skip
+    if isinstance(method, str):
+        indices, solver = METHODS[method](request, **method_options)
+    else:
+        indices, solver = _by_function(request, method, method_options), {}
     diagnosis = diagnose(pool, indices, seed=seed, n_threads=n_threads)
     if not solver.get("converged", True):
         said = (
@@ -136,7 +143,7 @@ def select(
         )
         diagnosis = replace(diagnosis, warnings=diagnosis.warnings + said)
     settings = {
-        "method": method,
+        "method": method if isinstance(method, str) else method.__qualname__,
         "n": requested,
         "n_samples": N,
         "in_dim": r,
@@ -152,24 +159,45 @@ def select(
     return Selection(indices, diagnosis, plain(settings), picture_of(pool, indices))
 
 
-# (pool, n, seed etc., constraints, options of its own) -> rows, and what the solver says of them
-Method = Callable[..., tuple[Indices, dict[str, Any]]]
-
-
-def _check_options(method: str, run: Method, options: dict[str, Any]) -> None:
-    known = [
-        name for name, p in inspect.signature(run).parameters.items() if p.default is not p.empty
-    ]
+def _check_options(method: str, options: dict[str, Any]) -> None:
+    parameters = inspect.signature(METHODS[method]).parameters.values()
+    known = ", ".join(p.name for p in parameters if p.default is not p.empty) or "it has none"
     for name in options:
-        if name not in known:
-            raise TypeError(f"{name}: expected an option of method {method!r} ({', '.join(known)})")
+        if name not in known.split(", "):
+            raise TypeError(f"{name}: expected an option of method {method!r} ({known})")
+
+
+def _like_Z(S: sketches.Sketch | None, r: int, name: str, X: Any) -> Any:
+    """Rows with the columns of X, sketched as X was."""
+    columns = X.shape[1] if getattr(X, "ndim", 0) == 2 else None
+    if columns != r:
+        raise ValueError(f"{name}: expected rows of {r} columns, got shape {np.shape(X)}")
+    if S is not None:
+        return S._apply(name, X)
+    if _validate.on_device(X):
+        return _validate.tensor(name, X)
+    A = _validate.csr(name, X).toarray() if sp.issparse(X) else _validate.gradients(name, X)
+    return np.ascontiguousarray(_validate.widened(A))
+
+
+def _by_function(request: Request, function: Function, options: dict[str, Any]) -> Indices:
+    rows = function(request.pool.Z.array(slice(None)), request.n, request.seed, **options)
+    chosen = _validate.rows("method", rows, request.N)
+    if len(chosen) != request.n:
+        raise ValueError(f"method: expected {request.n} rows, got {len(chosen)}")
+    allowed = request.allowed
+    group = allowed.group[chosen]
+    if (group < 0).any():
+        raise ValueError(f"method: expected no excluded row, got {chosen[group < 0][0]}")
+    if not np.isin(allowed.include, chosen).all():
+        raise ValueError("method: expected the rows of include among those it chooses")
+    if np.bincount(group, minlength=len(allowed.counts)).tolist() != allowed.counts:
+        raise ValueError("method: expected as many rows of each class as per_class says")
+    return chosen
 
 
 def _v_optimal(
-    pool: Pool,
-    n: int,
-    common: dict[str, Any],
-    constraints: dict[str, Any],
+    request: Request,
     sampler: str = "greedy",
     block: int = 1,
     refine: bool = True,
@@ -177,10 +205,10 @@ def _v_optimal(
     tol: float = TOL,
     route: str = "auto",
 ) -> tuple[Indices, dict[str, Any]]:
-    del common["scratch_dir"]
     found = v_optimal(
-        pool, n, sampler, block, refine, temperature=temperature, tol=tol, route=route,
-        **constraints, **common,
+        request.pool, request.n, sampler, block, refine, request.seed, temperature=temperature,
+        tol=tol, route=route, n_threads=request.n_threads, progress=request.progress,
+        **request.constraints,
     )  # fmt: skip
     return found.indices, {
         "route": found.route,
@@ -191,10 +219,7 @@ def _v_optimal(
 
 
 def _moment_matching(
-    pool: Pool,
-    n: int,
-    common: dict[str, Any],
-    constraints: dict[str, Any],
+    request: Request,
     c_s: float = 0.999,
     weighting: str = "paper",
     init: Any = "random",
@@ -205,7 +230,11 @@ def _moment_matching(
 ) -> tuple[Indices, dict[str, Any]]:
     _validate.choice("draw", draw, DRAWS)
     refine = _validate.boolean("refine", refine)
-    fit = match_moments(pool, n, c_s, weighting, init, tol, max_iter, **constraints, **common)
+    fit = match_moments(
+        request.pool, request.n, c_s, weighting, init, tol, max_iter, request.seed,
+        request.n_threads, progress=request.progress, scratch_dir=request.scratch_dir,
+        **request.constraints,
+    )  # fmt: skip
     facts: dict[str, Any] = {
         "converged": fit.converged,
         "objective": fit.objective,
@@ -213,17 +242,18 @@ def _moment_matching(
         "n_iter": fit.n_iter,
         "n_passes": fit.n_passes,
     }
-    allowed = quotas(len(pool.Z), n, **constraints)
-    classes = None if constraints["y"] is None else labels(constraints["y"], len(pool.Z))[1]
-    rows = draw_along(pool, fit.s, allowed, common["seed"], classes, draw)
+    rows = draw_along(
+        request.pool, fit.s, request.allowed, request.seed, request.classes, request.threads, draw
+    )
     if refine:
         rows, facts["n_swaps"] = polish(
-            pool, rows, allowed, common["seed"], common["n_threads"], common["progress"]
+            request.pool, rows, request.allowed, request.seed, request.n_threads, request.progress
         )
     return rows, facts
 
 
-METHODS: dict[str, Method] = {
+OF_MOMENTS: dict[str, Method] = {
     "v-optimal": _v_optimal,
     "moment-matching": _moment_matching,
 }
+METHODS = OF_MOMENTS | OF_ROWS | OF_MORE

@@ -25,13 +25,14 @@ def draw_along(
     s: Floats,
     allowed: Quotas,
     seed: int,
-    classes: Indices | None = None,
+    classes: Indices | None,
+    threads: int,
     method: str = "systematic",
 ) -> Indices:
     """n rows, ascending, row i with probability n s_i ("top": the largest s): exactly the counts of
     `allowed`. In each group along `classes` (N,) and the first eigenvector of Σ̃."""
     direction = pool.moments.eigenvectors[:, 0] / np.sqrt(pool.moments.eigenvalues[0])
-    along = pool.Z.along(direction)
+    along = pool.Z.dots(direction, threads).astype(np.float32)
     order, groups = allowed.free()
     drawn, first = [allowed.include], 0
     for size, count in groups:

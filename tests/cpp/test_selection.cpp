@@ -236,7 +236,7 @@ TEST(exchange_improves_and_keeps_quotas) {
     const std::vector<double> w = check::normals<double>(n_rows * k, 4);
     std::vector<std::int32_t> group(n_rows);
     for (int64_t i = 0; i < n_rows; ++i) group[i] = i % 4 - 1;  // -1: never chosen
-    const DesignConstraints constraints{group.data(), {5, 10, 15}, {1, 2}};
+    const Constraints constraints{group.data(), {5, 10, 15}, {1, 2}};
     const Identity identity(k);
     double before = 0.0;
     for (const bool refine : {false, true}) {
@@ -286,7 +286,7 @@ TEST(solvers_need_nothing_but_passes) {
     const std::vector<std::int32_t> group(n_rows, 0);
     for (const int64_t block : {1, 16}) {
         const DesignOptions options{n, block, Sampler::kGreedy, 0.1, 1.0, true, 0.0, 0};
-        const DesignConstraints constraints{group.data(), {n}, {7}};
+        const Constraints constraints{group.data(), {n}, {7}};
         const MatrixView<double> b{identity.b.data(), k, k, k};
         const Design near =
             v_optimal(Whitened<float>{passes(rows, 2), b}, options, constraints, {11}, 2, kQuiet);

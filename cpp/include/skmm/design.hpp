@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "skmm/constraints.hpp"
 #include "skmm/parallel.hpp"
 #include "skmm/passes.hpp"
 #include "skmm/views.hpp"
@@ -32,13 +33,6 @@ struct DesignOptions {
     std::uint64_t seed;
 };
 
-// Rows may be chosen only while the quota of their group lasts; group < 0: never.
-struct DesignConstraints {
-    const std::int32_t* group;          // (N)
-    std::vector<std::int64_t> quota;    // of each group, Σ min(quota, size) >= n
-    std::vector<std::int64_t> include;  // chosen first, never exchanged; counted in their quotas
-};
-
 struct Design {
     std::vector<std::int64_t> rows;  // in the order chosen; after an exchange, ascending
     std::int64_t swaps = 0;
@@ -51,7 +45,7 @@ struct Design {
 // after two products over all rows (O(N k²)). O(N + k²) memory, and a copy of the rows of a round.
 // Ties: lowest row.
 template <class T>
-Design v_optimal(Whitened<T> w, const DesignOptions& options, const DesignConstraints& constraints,
+Design v_optimal(Whitened<T> w, const DesignOptions& options, const Constraints& constraints,
                  const std::vector<std::int64_t>& start, int n_threads, const Tick& tick);
 
 }  // namespace skmm

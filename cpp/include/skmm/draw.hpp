@@ -26,4 +26,8 @@ std::vector<std::int64_t> draw_pivotal(const double* pi, std::int64_t n_rows, st
 std::vector<std::int64_t> draw_subset(std::int64_t n_rows, std::int64_t n, std::uint64_t seed,
                                       std::uint32_t which = 0);
 
+// All rows in a random order; `which` likewise.
+std::vector<std::int64_t> random_order(std::int64_t n_rows, std::uint64_t seed,
+                                       std::uint32_t which);
+
 }  // namespace skmm

@@ -162,6 +162,9 @@ struct TypedKernels {
     // g[i] = Σ_j u_j y_ij².
     void (*square_dots)(const T* y, std::int64_t rows, std::int64_t k, const double* u, double* g);
 
+    // t[i] = Σ_j u_j z_ij.
+    void (*dots)(const T* z, std::int64_t rows, std::int64_t k, const double* u, double* t);
+
     // p_i = wᵀCw and q_i = ‖Cw‖² of a block of rows after `count` changes of C in sequence.
     void (*rank_one)(const T* w, std::int64_t rows, std::int64_t k, const RankOne* changes,
                      int count, double* p, double* q);

@@ -21,6 +21,7 @@ struct Passes {
     std::function<void(MatrixView<double> d, const Tick& tick, double* q)> row_norms;
     std::function<void(const double* s, const Tick& tick, double* p)> column_squares;
     std::function<void(const double* u, const Tick& tick, double* g)> square_dots;
+    std::function<void(const double* u, const Tick& tick, double* t)> dots;
 };
 
 // Of rows in memory.
@@ -38,6 +39,9 @@ Passes<T> passes(MatrixView<T> z, int n_threads) {
             },
             [z, n_threads](const double* u, const Tick& tick, double* g) {
                 square_dots(z, u, n_threads, tick, g);
+            },
+            [z, n_threads](const double* u, const Tick& tick, double* t) {
+                dots(z, u, n_threads, tick, t);
             }};
 }
 

@@ -16,6 +16,7 @@ enum Stream : std::uint32_t {
     kDraw = 4,           // i = place in the walk along the rows
     kVOptimal = 5,       // i = pick
     kRandomTargets = 6,  // i = sample id, j = which of its numbers
+    kPicks = 8,          // i = pick
     kGroupedSign = 7,    // i = chunk of rows of Γ, j = step and use; the width m above the stream
 };
 

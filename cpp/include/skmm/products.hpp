@@ -29,4 +29,8 @@ void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick&
 template <class T>
 void square_dots(MatrixView<T> y, const double* u, int n_threads, const Tick& tick, double* g);
 
+// t_i = Σ_j u_j z_ij.
+template <class T>
+void dots(MatrixView<T> z, const double* u, int n_threads, const Tick& tick, double* t);
+
 }  // namespace skmm

@@ -65,6 +65,11 @@ void square_dots(const T* y, i64 rows, i64 k, const double* u, double* g) {
 }
 
 template <class T>
+void dots(const T* z, i64 rows, i64 k, const double* u, double* t) {
+    for (i64 i = 0; i < rows; ++i) t[i] = dot(z + i * k, u, k);
+}
+
+template <class T>
 void rank_one(const T* w, i64 rows, i64 k, const RankOne* changes, int count, double* p,
               double* q) {
     for (i64 i = 0; i < rows; ++i) {

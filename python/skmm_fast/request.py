@@ -1,0 +1,74 @@
+"""What `select` asks of a method: how many of which rows, in what manner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from . import _validate
+from ._quotas import Quotas, labels, quotas
+from ._validate import Array, Indices
+from .pool import Pool
+
+
+@dataclass(frozen=True)
+class Request:
+    """n rows of a pool, within constraints. The arguments are those of `select`, checked."""
+
+    pool: Pool
+    n: int
+    y: Any
+    per_class: str | Mapping[Any, int] | None
+    include: Any
+    exclude: Any
+    seed: int
+    n_threads: int | None
+    progress: bool
+    scratch_dir: str | os.PathLike[str] | None
+    sketched: Callable[[str, Any], Array]  # (name, rows with the columns of X) -> as those of Z
+
+    @property
+    def N(self) -> int:
+        return len(self.pool.Z)
+
+    @property
+    def threads(self) -> int:
+        return _validate.threads(self.n_threads)
+
+    @property
+    def constraints(self) -> dict[str, Any]:
+        return {
+            "y": self.y,
+            "per_class": self.per_class,
+            "include": self.include,
+            "exclude": self.exclude,
+        }
+
+    @cached_property
+    def allowed(self) -> Quotas:
+        return quotas(self.N, self.n, **self.constraints)
+
+    @cached_property
+    def classes(self) -> Indices | None:
+        """(N,) the number of each row's class, where labels were given."""
+        return None if self.y is None else labels(self.y, self.N)[1]
+
+    def labels_for(self, method: str, n_classes: int) -> Indices:
+        """(N,) labels that count the columns of what a model puts out."""
+        if self.y is None:
+            raise ValueError(f"y: expected labels with method {method!r}, got None")
+        y = _validate.vector("y", self.y)
+        if y.dtype.kind not in "iu" or len(y) != self.N or y.min() < 0 or y.max() >= n_classes:
+            raise ValueError(
+                f"y: expected {self.N} integers in [0, {n_classes - 1}] with method {method!r}"
+            )
+        return y.astype(np.int64)
+
+
+# What a method gives: n rows, ascending, and what it says of them. Options come by name.
+Method = Callable[..., tuple[Indices, dict[str, Any]]]

@@ -1,0 +1,140 @@
+"""One number a sample from what a model puts out; rows of the largest are chosen first.
+
+(N, C) probabilities or logits come from a model that is trained already, at least a little: those
+of a new head say nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import _validate
+from ._validate import Array, Floats
+
+
+def probabilities(n_rows: int, method: str, probs: Any = None, logits: Any = None) -> Array:
+    """(N, C) predicted probabilities, from these or from logits: exactly one must be given.
+
+    Raises TypeError or ValueError naming the argument.
+    """
+    if (probs is None) == (logits is None):
+        got = "neither" if probs is None else "both"
+        raise ValueError(
+            f"probs: expected predicted probabilities (N, C), or logits, with method {method!r}, "
+            f"got {got}"
+        )
+    if logits is not None:
+        x = outputs("logits", logits, n_rows)
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+    p = outputs("probs", probs, n_rows)
+    off = np.flatnonzero((p.min(axis=1) < 0) | (np.abs(p.sum(axis=1) - 1) > 1e-3))
+    if len(off):
+        raise ValueError(
+            f"probs: expected rows of probabilities that sum to 1, got {p[off[0]].tolist()} in row "
+            f"{off[0]} ({len(off)} such rows)"
+        )
+    return p
+
+
+def outputs(name: str, x: Any, n_rows: int) -> Array:
+    """(N, C) finite numbers, C > 1, from an array or a torch tensor on any device."""
+    array = _validate.dense(name, _host(x))
+    if len(array) != n_rows or array.shape[1] < 2:
+        raise ValueError(f"{name}: expected shape ({n_rows}, C), C > 1, got {array.shape}")
+    _validate.raise_not_finite(name, _validate.finite_rows(array))
+    return array
+
+
+def entropy(p: Array) -> Array:
+    """-Σ_c p_c log p_c (Shannon 1948; Settles 2009)."""
+    return np.asarray(-(p * np.log(np.maximum(p, np.finfo(p.dtype).tiny))).sum(axis=1))
+
+
+def margin(p: Array) -> Array:
+    """1 less the lead of the most likely class on the second (Scheffer et al. 2001)."""
+    two = np.partition(p, p.shape[1] - 2, axis=1)[:, -2:]
+    return np.asarray(1 - (two[:, 1] - two[:, 0]))
+
+
+def least_confidence(p: Array) -> Array:
+    """1 - max_c p_c (Lewis and Gale 1994)."""
+    return np.asarray(1 - p.max(axis=1))
+
+
+def el2n(p: Array, y: Array) -> Array:
+    """‖p - e_y‖₂ (Paul, Ganguli and Dziugaite 2021, arXiv 2107.07075)."""
+    of_y = np.take_along_axis(p, y[:, None], axis=1)[:, 0]
+    return np.asarray(np.sqrt((p * p).sum(axis=1) - 2 * of_y + 1))
+
+
+def deepfool(logits: Array, head: Array) -> Floats:
+    """Minus the distance of the features to where the class changes: min_k (f_c - f_k)/‖w_c - w_k‖
+    for the predicted class c, exact for a linear head f = Wx + b (Moosavi-Dezfooli et al. 2016;
+    Ducoffe and Precioso 2018). logits (N, C), head W (C, d)."""
+    f, W = logits.astype(np.float64), head.astype(np.float64)
+    predicted = f.argmax(axis=1)
+    nearest = np.empty(len(f))
+    for c in range(len(W)):
+        of_c = f[predicted == c]
+        lead, apart = of_c[:, c : c + 1] - of_c, np.linalg.norm(W[c] - W, axis=1)
+        reached = np.full(lead.shape, np.inf)
+        np.divide(lead, apart, out=reached, where=apart > 0)  # equal rows are never told apart
+        nearest[predicted == c] = reached.min(axis=1)
+    return -nearest
+
+
+def forgetting(record: Array) -> Floats:
+    """How often a sample was classified correctly in one epoch and wrongly in the next; infinite
+    where it never was correct (Toneva et al. 2019). record (T, N), True where correct."""
+    lost = record[:-1] & ~record[1:]
+    return np.where(record.any(axis=0), lost.sum(axis=0), np.inf)
+
+
+class ForgettingRecord:
+    """Which samples were classified correctly in each epoch: call it in the training loop.
+
+    >>> record = ForgettingRecord(n_samples=3)
+    >>> for epoch in range(2):
+    ...     for ids in ([0, 2], [1]):
+    ...         record(ids, [True] * len(ids))
+    >>> record.array().shape
+    (2, 3)
+    """
+
+    def __init__(self, n_samples: int) -> None:
+        self.n_samples = _validate.integer("n_samples", n_samples, 1)
+        self._seen = np.zeros(self.n_samples, np.int64)
+        self._epochs: list[Array] = []
+
+    def __call__(self, ids: Any, correct: Any) -> None:
+        """ids (B,) distinct sample numbers, correct (B,) bool, arrays, tensors or lists. The t-th
+        time that a sample comes is its epoch t."""
+        rows = _validate.vector("ids", _host(ids))
+        _validate.rows("ids", rows, self.n_samples)
+        right = _validate.vector("correct", _host(correct))
+        if right.dtype != np.bool_ or right.shape != rows.shape:
+            raise ValueError(
+                f"correct: expected {len(rows)} bools, got shape {right.shape} of {right.dtype}"
+            )
+        for epoch in np.unique(self._seen[rows]):
+            if epoch == len(self._epochs):
+                self._epochs.append(np.zeros(self.n_samples, np.bool_))
+            now = self._seen[rows] == epoch
+            self._epochs[epoch][rows[now]] = right[now]
+        self._seen[rows] += 1
+
+    def array(self) -> Array:
+        """(T, N) bool. Raises ValueError where some samples came less often than others."""
+        if self._seen.min() < len(self._epochs) or not self._epochs:
+            raise ValueError(
+                f"record: expected every sample in each of {len(self._epochs)} epochs, got sample "
+                f"{self._seen.argmin()} in {self._seen.min()}"
+            )
+        return np.array(self._epochs)
+
+
+def _host(x: Any) -> Any:
+    return x.cpu() if _validate.on_device(x) else x
