@@ -82,15 +82,15 @@ def forgetting(record):
     return np.array(found, float)
 
 
-def smallest_change(f, head, n_angles=4000):
+def smallest_change(f, head, n_angles=1500):
     """Norm of the smallest move of two features that changes the class of each row of the (N, C)
     logits f: along rays, by bisection, the class of a linear head being convex."""
     angle = np.linspace(0, 2 * np.pi, n_angles, endpoint=False)
     slope = np.stack([np.cos(angle), np.sin(angle)], axis=1) @ head.T  # (angles, C)
     least = []
     for row in f:
-        lo, hi = np.zeros(n_angles), np.full(n_angles, 1e6)
-        for _ in range(80):
+        lo, hi = np.zeros(n_angles), np.full(n_angles, 1e3)
+        for _ in range(45):
             mid = (lo + hi) / 2
             same = (row + mid[:, None] * slope).argmax(axis=1) == row.argmax()
             lo, hi = np.where(same, mid, lo), np.where(same, hi, mid)

@@ -55,7 +55,7 @@ def test_herding(N, m, n, dtype, offset):
     assert chosen(Z, n // 2, "herding") == sorted(order[: n // 2])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(ties, st.data())
 def test_herding_with_ties(case, data):
     Z = with_ties(case)
@@ -81,7 +81,7 @@ def test_k_center(N, m, n, dtype, offset):
         assert is_farthest_first(chosen(Z, n, "k-center", seed=seed), naive.euclidean(Z))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(ties, st.data())
 def test_k_center_with_ties(case, data):
     Z = with_ties(case)
@@ -115,7 +115,7 @@ def test_contextual_diversity_of_certain_predictions():
 
 @pytest.mark.parametrize("method", ["k-center", "contextual-diversity"])
 def test_the_first_centre_is_uniform(method):
-    Z, seeds = sample((5, 2), np.float32), 400
+    Z, seeds = sample((5, 2), np.float32), 250
     options = {"logits": Z} if method == "contextual-diversity" else {}
     first = [chosen(Z, 1, method, seed=seed, **options)[0] for seed in range(seeds)]
     counts = np.bincount(first, minlength=5)

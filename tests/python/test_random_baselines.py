@@ -41,20 +41,22 @@ def check_sets(rows, probabilities):
     assert statistic < chi2.ppf(1 - 1e-5, len(expected) - 1)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("n", "rank"), [(4, 2), (5, 3), (9, 1)])
+@pytest.mark.parametrize(
+    ("n", "rank", "dtype"), [(4, 2, np.float32), (5, 3, np.float64), (9, 1, np.float32)]
+)
 def test_t_leverage(n, rank, dtype):
     Z = Z12.astype(dtype)
     p = naive.inclusion_probabilities(naive.truncated_leverage(Z, rank), n)
-    check_inclusion(draws(Z, n, "t-leverage", 300, rank=rank), p)
+    check_inclusion(draws(Z, n, "t-leverage", 250, rank=rank), p)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("n", "ridge"), [(4, 0.5), (5, 1e-9), (9, 10.0)])
+@pytest.mark.parametrize(
+    ("n", "ridge", "dtype"), [(4, 0.5, np.float64), (5, 1e-9, np.float32), (9, 10.0, np.float64)]
+)
 def test_r_leverage(n, ridge, dtype):
     Z = Z12.astype(dtype)
     p = naive.inclusion_probabilities(naive.ridge_leverage(Z, ridge), n)
-    check_inclusion(draws(Z, n, "r-leverage", 300, ridge=ridge), p)
+    check_inclusion(draws(Z, n, "r-leverage", 250, ridge=ridge), p)
 
 
 @pytest.mark.parametrize("method", ["t-leverage", "r-leverage"])
@@ -64,7 +66,7 @@ def test_leverage_is_capped_at_one(method):
     Z[0, 0], Z[1, 1], Z[2:, 2] = 5, 5, 1
     options = {"rank": 3} if method == "t-leverage" else {"ridge": 1e-9}
     p = np.append([1, 1], np.full(20, 4 / 20))
-    check_inclusion(draws(Z, 6, method, 300, **options), p)
+    check_inclusion(draws(Z, 6, method, 150, **options), p)
 
 
 @pytest.mark.parametrize("method", ["t-leverage", "r-leverage", "adaptive"])
@@ -78,18 +80,16 @@ def test_zero_rows_come_last(method):
         assert len(skmm.select(Z, 20, method, **options).indices) == 20
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize(("n", "dtype"), [(1, np.float64), (2, np.float32)])
 def test_adaptive(n, dtype):
     Z = Z12[:6].astype(dtype)
-    check_sets(draws(Z, n, "adaptive", 600), naive.adaptive_probabilities(Z, n))
+    check_sets(draws(Z, n, "adaptive", 500), naive.adaptive_probabilities(Z, n))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_adaptive_begins_anew(dtype):
+def test_adaptive_begins_anew():
     """Three rows of rank 2: the third by the norms of those left."""
-    Z = Z12[:5, :2].astype(dtype)
-    check_sets(draws(Z, 3, "adaptive", 600), naive.adaptive_probabilities(Z, 3))
+    Z = Z12[:5, :2].astype(np.float32)
+    check_sets(draws(Z, 3, "adaptive", 500), naive.adaptive_probabilities(Z, 3))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -100,7 +100,7 @@ def test_adaptive_takes_from_each_direction_in_turn(dtype):
         dtype
     )
     for n in (3, 6, 9, 12):
-        for row in draws(Z, n, "adaptive", 20):
+        for row in draws(Z, n, "adaptive", 10):
             assert np.bincount(row // 4, minlength=3).tolist() == [n // 3] * 3
 
 
@@ -115,15 +115,15 @@ def test_adaptive_spans_what_it_can(dtype):
 
 
 def test_uniform():
-    check_inclusion(draws(Z12, 5, "uniform", 400), np.full(12, 5 / 12))
+    check_inclusion(draws(Z12, 5, "uniform", 300), np.full(12, 5 / 12))
     pairs = {frozenset((i, j)): 1 / 10 for i in range(5) for j in range(i)}
-    check_sets(draws(Z12[:5], 2, "uniform", 600), pairs)
+    check_sets(draws(Z12[:5], 2, "uniform", 300), pairs)
 
 
 def test_class_balanced():
     y = np.array(["a"] * 2 + ["b"] * 4 + ["c"] * 6)
     for n, counts in ((6, (2, 2, 2)), (9, (2, 4, 3)), (12, (2, 4, 6)), (3, (1, 1, 1))):
-        rows = draws(Z12, n, "class-balanced", 200, y=y)
+        rows = draws(Z12, n, "class-balanced", 100, y=y)
         found = [(y[rows] == c).sum(axis=1) for c in "abc"]
         if n != 9:
             assert [set(k.tolist()) for k in found] == [{k} for k in counts]
