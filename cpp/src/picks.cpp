@@ -65,10 +65,13 @@ public:
         return {z.begin(), z.end()};
     }
 
-    // t_i = ⟨u, z_i⟩, and then of_row(i).
-    template <class F>
-    void pass(const Vector& u, Vector& t, const F& of_row) const {
+    // t_i = ⟨u, z_i⟩: the pass.
+    void dots(const Vector& u, Vector& t) const {
         z_.dots(u.data(), [&](i64) { tick_(set_.size()); }, t.data());
+    }
+
+    template <class F>
+    void for_rows(const F& of_row) const {
         for_blocks(rows(), threads_, [&](i64 first, i64 last) {
             for (i64 i = first; i < last; ++i) of_row(i);
         });
@@ -102,8 +105,8 @@ Rows pursue(const Passes<T>& z, i64 n, Target target, const double* penalty,
             }
         },
         [&] {
-            picks.pass(target.q, t, [&](i64 i) { t[at(i)] = 2.0 * t[at(i)] - penalty[i]; });
-            return picks.best([&](i64 i) { return t[at(i)]; });
+            picks.dots(target.q, t);
+            return picks.best([&](i64 i) { return 2.0 * t[at(i)] - penalty[i]; });
         });
 }
 
@@ -117,7 +120,8 @@ Rows cover(const Passes<T>& z, i64 n, i64 turn, const double* own, const Constra
         [&](i64 p) {
             Vector x = picks.row(p);
             std::rotate(x.begin(), x.begin() + turn, x.end());
-            picks.pass(x, t, [&](i64 i) {
+            picks.dots(x, t);
+            picks.for_rows([&](i64 i) {
                 const double distance = std::max(own[i] + own[p] - 2.0 * t[at(i)], 0.0);
                 nearest[at(i)] = std::min(nearest[at(i)], distance);
             });
@@ -148,7 +152,8 @@ Rows pivot(const Passes<T>& z, i64 n, const double* norm, const Constraints& con
             const double left = inner(x, x);
             if (!(left > kRounding * norm[p])) return;  // in the span already
             for (double& entry : x) entry /= std::sqrt(left);
-            picks.pass(x, t, [&](i64 i) {
+            picks.dots(x, t);
+            picks.for_rows([&](i64 i) {
                 residual[at(i)] -= t[at(i)] * t[at(i)];
                 if (residual[at(i)] < kRounding * norm[i]) residual[at(i)] = 0.0;
             });

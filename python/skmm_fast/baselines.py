@@ -136,7 +136,12 @@ def _of_outputs(method: str, score: Callable[[Array], Array]) -> Method:
 def el2n(request: Request, probs: Any = None, logits: Any = None) -> Found:
     """The largest errors ‖p - e_y‖₂; labels y count the columns (`scores.el2n`)."""
     p = scores.probabilities(request.N, "el2n", probs, logits)
-    return _largest(request, scores.el2n(p, request.labels_for("el2n", p.shape[1])))
+    if request.y is None:
+        raise ValueError("y: expected labels with method 'el2n', got None")
+    y = _validate.vector("y", request.y)
+    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= p.shape[1]:
+        raise ValueError(f"y: expected integers in [0, {p.shape[1] - 1}] with method 'el2n'")
+    return _largest(request, scores.el2n(p, y))
 
 
 def deepfool(request: Request, logits: Any = None, head: Any = None) -> Found:
@@ -187,6 +192,7 @@ OF_MORE: dict[str, Method] = {  # labels, outputs of a model, a record of its tr
     "deepfool": deepfool,
     "forgetting": forgetting,
 }
+ONE_BY_ONE = ("herding", "k-center", "adaptive", "glister", "contextual-diversity")  # a pass each
 
 
 def _squared_norms(Z: Rows, threads: int) -> Floats:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from . import _validate
 from ._quotas import Quotas, labels, quotas
 from ._validate import Array, Indices
@@ -57,17 +55,6 @@ class Request:
     def classes(self) -> Indices | None:
         """(N,) the number of each row's class, where labels were given."""
         return None if self.y is None else labels(self.y, self.N)[1]
-
-    def labels_for(self, method: str, n_classes: int) -> Indices:
-        """(N,) labels that count the columns of what a model puts out."""
-        if self.y is None:
-            raise ValueError(f"y: expected labels with method {method!r}, got None")
-        y = _validate.vector("y", self.y)
-        if y.dtype.kind not in "iu" or len(y) != self.N or y.min() < 0 or y.max() >= n_classes:
-            raise ValueError(
-                f"y: expected {self.N} integers in [0, {n_classes - 1}] with method {method!r}"
-            )
-        return y.astype(np.int64)
 
 
 # What a method gives: n rows, ascending, and what it says of them. Options come by name.

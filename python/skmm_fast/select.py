@@ -24,7 +24,6 @@ from .design import polish, v_optimal
 from .diagnose import diagnose
 from .draw import METHODS as DRAWS
 from .moments import match_moments
-from .plan import METHODS as PLANNED
 from .plan import plan
 from .pool import Pool
 from .relaxation import TOL
@@ -123,7 +122,7 @@ def select(
         Z = A.float() if A.dtype.itemsize == 2 else A
     else:
         Z = np.ascontiguousarray(_validate.widened(A) if isinstance(A, np.ndarray) else A.toarray())
-    if progress and not on_device and method in PLANNED:
+    if progress and not on_device and isinstance(method, str):
         scratch = scratch_dir is not None or is_mapped(Z)
         expected = plan(N, m, n, method, dtype=Z.dtype, scratch=scratch, n_threads=n_threads)
         print(f"select {n} of {N} rows, m = {m}, {method}: {expected}", file=sys.stderr)
