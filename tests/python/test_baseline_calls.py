@@ -1,5 +1,7 @@
 """Every method of `select` beyond the two of the paper: inputs, constraints, threads, errors."""
 
+from functools import partial
+
 import baseline_reference as naive
 import numpy as np
 import pytest
@@ -192,6 +194,18 @@ class TestAFunctionOfTheUser:
                 sample(), 4, lambda *_: [0, 2, 4, 6], y=np.arange(60) % 2, per_class="balanced"
             )
 
+    def test_may_be_an_object_without_a_name(self):
+        def some(Z, n, seed, first):
+            return range(first, first + n)
+
+        class Last:
+            def __call__(self, Z, n, seed):
+                return range(len(Z) - n, len(Z))
+
+        partly = skmm.select(sample(), 5, partial(some, first=7))
+        assert partly.indices.tolist() == [7, 8, 9, 10, 11]
+        assert skmm.select(sample(), 5, Last()).indices.tolist() == [55, 56, 57, 58, 59]
+
     def test_its_errors_come_through(self):
         def fails(Z, n, seed):
             raise ZeroDivisionError("mine")
@@ -287,3 +301,10 @@ def test_errors_name_the_argument(method, options, name):
 def test_probs_and_logits_are_not_both_given():
     with pytest.raises((TypeError, ValueError), match=r"^(probs|logits): "):
         skmm.select(sample(), 20, "entropy", probs=P, logits=LOGITS)
+
+
+def test_an_error_comes_before_anything_long(monkeypatch):
+    """The sketch is not begun."""
+    monkeypatch.setattr(skmm.SparseSign, "_apply", lambda *_a, **_k: pytest.fail("sketched"))
+    with pytest.raises(ValueError, match="probs: "):
+        skmm.select(sample(60, 300), 20, "entropy")

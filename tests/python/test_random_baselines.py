@@ -69,6 +69,15 @@ def test_leverage_is_capped_at_one(method):
     check_inclusion(draws(Z, 6, method, 150, **options), p)
 
 
+def test_classes_are_drawn_independently():
+    """Two alike, of a heavy and a light row each, along an axis of their own."""
+    Z = np.kron(np.eye(2), np.sqrt([[0.8], [0.2]]))
+    options = {"y": [0, 0, 1, 1], "per_class": "balanced"}
+    one = {0: 0.8, 1: 0.2}
+    both = {frozenset((i, 2 + j)): one[i] * one[j] for i in one for j in one}
+    check_sets(draws(Z, 2, "t-leverage", 300, **options), both)
+
+
 @pytest.mark.parametrize("method", ["t-leverage", "r-leverage", "adaptive"])
 def test_zero_rows_come_last(method):
     Z = np.zeros((20, 3))

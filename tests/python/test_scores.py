@@ -58,6 +58,22 @@ def test_certain_predictions(method):
             assert chosen(2, method, **options).tolist() == unsure
 
 
+@pytest.mark.parametrize("given_as", ["logits", "probs"])
+@pytest.mark.parametrize("method", ["entropy", "margin", "least-confidence", "el2n"])
+def test_confident_predictions(method, given_as):
+    """Probabilities of 1e-9 beside one near 1, in float32: what is left of the latter is 0."""
+    logits = (20 * np.eye(C)[y] + 2 * LOGITS).astype(np.float32)
+    P = naive.softmax(logits.astype(float))
+    options = {"logits": logits}
+    if given_as == "probs":
+        P = P.astype(np.float32)
+        options, P = {"probs": P}, P.astype(float)
+    if method == "el2n":
+        check(method, naive.el2n(P, y), 1e-5, y=y, **options)
+    else:
+        check(method, getattr(naive, method.replace("-", "_"))(P), 1e-5, **options)
+
+
 def test_huge_logits_do_not_overflow():
     logits = (LOGITS * 1e30).astype(np.float32)
     logits[13] = 1e30
