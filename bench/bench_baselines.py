@@ -9,13 +9,15 @@ leverage scores and no adaptive draws: these are beside NumPy, one product with 
 
 "picks timed": theirs for so many picks, without what comes before the first; the seconds are
 those of n picks at that rate. Ours are n picks: a whole `select`, with its spectrum, diagnosis and
-picture, and the method alone. "x read": a pass of ours beside a sum of what it reads, the limit of
-one read a pick.
+picture, and the method alone; for leverage this includes the spectrum, as theirs does. "x read": a
+pass of ours beside a sum of what is read, the limit of one read a pick (contextual diversity reads
+logarithms too).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +27,7 @@ import skmm_fast as skmm
 from bench_select import pool
 from common import in_turns, save
 from skmm_fast.pool import Pool
+from skmm_fast.request import Request
 from skmm_fast.select import METHODS
 
 N, M, COUNT, CLASSES, EPOCHS = 50_000, 128, 1000, 100, 20
@@ -35,7 +38,7 @@ THREADS = 2
 class Case(NamedTuple):
     method: str
     options: dict[str, Any]  # of select
-    read: np.ndarray  # what a pass reads
+    read: np.ndarray | None  # what a pass reads
     theirs: Callable[..., Any]  # (picks, first row) -> rows, or () -> scores of all rows
     picks: int = 0  # of theirs to time; 0: one pass for all n
     rows: str = "equal"  # to ours: "equal", "from a first row", "by score" or "drawn"
@@ -247,8 +250,8 @@ def cases(n_rows: int, n: int) -> tuple[np.ndarray, list[Case]]:
         Case("deepfool", W | {"head": head}, logits,
              by_batches(deepfool(torch.from_numpy(head)), f), 0, L),
         Case("forgetting", {"record": record}, record, forgetting(torch.from_numpy(record)), 0, L),
-        Case("uniform", {}, Z[:, 0], uniform(n_rows, n), 0, "drawn", "NumPy"),
-        Case("class-balanced", {"y": y}, y, class_balanced(y, n), 0, "drawn", "NumPy"),
+        Case("uniform", {}, None, uniform(n_rows, n), 0, "drawn", "NumPy"),
+        Case("class-balanced", {"y": y}, None, class_balanced(y, n), 0, "drawn", "NumPy"),
     ]  # fmt: skip
 
 
@@ -269,52 +272,56 @@ def same(n_rows: int = 500, n: int = 150) -> None:
             raise AssertionError(f"{case.method}: the two versions choose differently")
 
 
-def sort(scores: np.ndarray, n: int) -> np.ndarray:
-    return np.argsort(scores)[::-1][:n]
+def request(made: Pool, n: int, y: Any) -> Request:
+    return Request(
+        made, n, y, None, None, None, 0, THREADS, progress=False, scratch_dir=None,
+        sketched=lambda _name, X: X,
+    )  # fmt: skip
 
 
 def measure(Z: np.ndarray, case: Case, n: int) -> dict[str, Any]:
-    made, method = Pool.of(Z), METHODS[case.method]
-    common = {"seed": 0, "n_threads": THREADS, "progress": False, "scratch_dir": None}
-    constraints = {
-        "y": case.options.get("y"), "per_class": None, "include": None, "exclude": None,
-    }  # fmt: skip
+    method, made = METHODS[case.method], Pool.of(Z)
     own = {name: x for name, x in case.options.items() if name != "y"}
-    memory = case.read.view(np.int64) if case.read.dtype == bool else case.read
-    tensor = torch.from_numpy(memory)
+    with_spectrum = case.method.endswith("leverage")
+
+    def ours() -> Any:
+        of = Pool.of(Z, n_threads=THREADS) if with_spectrum else made
+        return method(request(of, n, case.options.get("y")), **own)
 
     def theirs() -> Any:
         if case.picks:
             return case.theirs(case.picks)
-        return sort(case.theirs(), n) if case.rows == "by score" else case.theirs()
+        return np.argsort(case.theirs())[::-1][:n] if case.rows == "by score" else case.theirs()
 
-    took = in_turns(
-        {
-            "select": lambda: skmm.select(
-                Z, n, case.method, sketch_dim=M, n_threads=THREADS, **case.options
-            ),
-            "method": lambda: method(made, n, dict(common), dict(constraints), **own),
-            "theirs": theirs,
-            "read": tensor.sum,
-        },
-        repeats=3,
-        warm_up=0.0,
-        at_least=1.0,
-    )
-    passes = n if case.picks else 1
+    calls = {
+        "select": partial(
+            skmm.select, Z, n, case.method, sketch_dim=M, n_threads=THREADS, **case.options
+        ),
+        "method": ours,
+        "theirs": theirs,
+    }
+    if case.read is not None:
+        words = case.read.view(np.int64) if case.read.dtype == bool else case.read
+        calls["read"] = torch.from_numpy(words).sum
+    took = in_turns(calls, repeats=3, warm_up=0.0, at_least=1.0)
     beside = took["theirs"] * (n / case.picks if case.picks else 1)
-    return {
+    row = {
         "method": case.method,
         "select, s": took["select"],
         "method alone, s": took["method"],
         "beside": case.beside,
         "its s": beside,
         "picks timed": case.picks or "all",
-        "x method": beside / took["method"],
-        "x select": beside / took["select"],
-        "ns per entry per pick": 1e9 * took["method"] / (passes * case.read.size),
-        "x read": took["method"] / (passes * took["read"]),
+        "its s / method": beside / took["method"],
+        "its s / select": beside / took["select"],
     }
+    if case.read is not None:
+        a_pass = took["method"] / (n if case.picks else 1)
+        row |= {
+            "ns per entry per pick": 1e9 * a_pass / case.read.size,
+            "x read": a_pass / took["read"],
+        }
+    return row
 
 
 def main() -> None:
