@@ -272,21 +272,20 @@ def same(n_rows: int = 500, n: int = 150) -> None:
             raise AssertionError(f"{case.method}: the two versions choose differently")
 
 
-def request(made: Pool, n: int, y: Any) -> Request:
-    return Request(
-        made, n, y, None, None, None, 0, THREADS, progress=False, scratch_dir=None,
-        sketched=lambda _name, X: X,
-    )  # fmt: skip
-
-
 def measure(Z: np.ndarray, case: Case, n: int) -> dict[str, Any]:
-    method, made = METHODS[case.method], Pool.of(Z)
+    made, y = Pool.of(Z), case.options.get("y")
     own = {name: x for name, x in case.options.items() if name != "y"}
-    with_spectrum = case.method.endswith("leverage")
+
+    def pool_of_z() -> Pool:
+        with_spectrum = case.method.endswith("leverage")
+        return Pool.of(Z, n_threads=THREADS) if with_spectrum else made
 
     def ours() -> Any:
-        of = Pool.of(Z, n_threads=THREADS) if with_spectrum else made
-        return method(request(of, n, case.options.get("y")), **own)
+        request = Request(
+            len(Z), n, pool_of_z, y, per_class=None, include=None, exclude=None, seed=0,
+            n_threads=THREADS, progress=False, scratch_dir=None, sketched=lambda _name, X: X,
+        )  # fmt: skip
+        return METHODS[case.method](request, **own)
 
     def theirs() -> Any:
         if case.picks:
