@@ -106,8 +106,8 @@ def k_center(request: Request) -> Found:
 def contextual_diversity(request: Request, probs: Any = None, logits: Any = None) -> Found:
     """k-center, by the symmetric Kullback-Leibler divergence Σ_c (p_c - q_c)(log p_c - log q_c) of
     predicted probabilities (Agarwal et al. 2020)."""
-    blocks = scores.predicted(request.N, "contextual-diversity", probs, logits)
-    rows = np.vstack([np.hstack([p, np.log(np.maximum(p, scores.TINY))]) for _, p in blocks])
+    blocks = scores.predicted(request.N, "contextual-diversity", probs, logits, np.float64)
+    rows = np.vstack([np.hstack([p, scores.log(p)]) for _, p in blocks])
     C = rows.shape[1] // 2
     own = 2 * (rows[:, :C] * rows[:, C:]).sum(axis=1)
     return _picks(request, _core.cover, HostRows(rows), C, own, request.seed)
@@ -127,7 +127,7 @@ def grand(request: Request) -> Found:
     return _largest(request, _squared_norms(request.pool.Z, request.threads))
 
 
-def _of_outputs(method: str, score: Callable[[Floats], Floats]) -> Method:
+def _of_outputs(method: str, score: Callable[[Array], Array]) -> Method:
     def run(request: Request, probs: Any = None, logits: Any = None) -> Found:
         blocks = scores.predicted(request.N, method, probs, logits)
         return _largest(request, np.concatenate([score(p) for _, p in blocks]))

@@ -14,14 +14,14 @@ import numpy as np
 from . import _validate
 from ._validate import Array, Floats, Indices
 
-TINY = np.finfo(np.float64).tiny
+IN_CACHE = 1 << 19  # bytes
 
 
 def predicted(
-    n_rows: int, method: str, probs: Any = None, logits: Any = None
-) -> Iterator[tuple[slice, Floats]]:
+    n_rows: int, method: str, probs: Any = None, logits: Any = None, dtype: Any = None
+) -> Iterator[tuple[slice, Array]]:
     """Blocks of rows and their predicted probabilities (B, C), from these or from logits: exactly
-    one must be given.
+    one must be given. In the type of what is given, or dtype.
 
     Raises TypeError or ValueError naming the argument, before the first block.
     """
@@ -34,7 +34,7 @@ def predicted(
     name, given = ("probs", probs) if logits is None else ("logits", logits)
     x = outputs(name, given, n_rows)
     if logits is None:
-        for rows in _validate.row_blocks(x):
+        for rows in _validate.row_blocks(x, IN_CACHE):
             p = x[rows]
             off = np.flatnonzero((p.min(axis=1) < 0) | (np.abs(p.sum(axis=1) - 1) > 1e-3))
             if len(off):
@@ -43,18 +43,26 @@ def predicted(
                     f"{rows.start + off[0]}"
                 )
     shares = _shares if logits is None else _softmax
-    return ((rows, shares(x[rows].astype(np.float64))) for rows in _validate.row_blocks(x))
+    exact = x.dtype if dtype is None else dtype
+    return (
+        (rows, shares(x[rows].astype(exact, copy=False)))
+        for rows in _validate.row_blocks(x, IN_CACHE)
+    )
 
 
-def _shares(x: Floats) -> Floats:
+def _shares(x: Array) -> Array:
     return np.asarray(x / x.sum(axis=1, keepdims=True))
 
 
-def _softmax(x: Floats) -> Floats:
+def _softmax(x: Array) -> Array:
     return _shares(np.exp(x - x.max(axis=1, keepdims=True)))
 
 
-def _beside(p: Floats, c: Indices) -> Floats:
+def log(p: Array) -> Array:
+    return np.asarray(np.log(np.maximum(p, np.finfo(p.dtype).tiny)))
+
+
+def _beside(p: Array, c: Indices) -> Array:
     """p with 0 for class c_i in row i: 1 - p_c is the sum of what is left, to the last digit."""
     rest = p.copy()
     rest[np.arange(len(p)), c] = 0.0
@@ -70,26 +78,26 @@ def outputs(name: str, x: Any, n_rows: int) -> Array:
     return array
 
 
-def entropy(p: Floats) -> Floats:
+def entropy(p: Array) -> Array:
     """-Σ_c p_c log p_c (Shannon 1948; Settles 2009)."""
     rest = _beside(p, p.argmax(axis=1))
     unsure = rest.sum(axis=1)
-    of_rest = (rest * np.log(np.maximum(rest, TINY))).sum(axis=1)
+    of_rest = (rest * log(rest)).sum(axis=1)
     return np.asarray(-of_rest - (1 - unsure) * np.log1p(-unsure))
 
 
-def margin(p: Floats) -> Floats:
+def margin(p: Array) -> Array:
     """1 less the lead of the most likely class on the second (Scheffer et al. 2001)."""
     rest = _beside(p, p.argmax(axis=1))
     return np.asarray(rest.sum(axis=1) + rest.max(axis=1))
 
 
-def least_confidence(p: Floats) -> Floats:
+def least_confidence(p: Array) -> Array:
     """1 - max_c p_c (Lewis and Gale 1994)."""
     return np.asarray(_beside(p, p.argmax(axis=1)).sum(axis=1))
 
 
-def el2n(p: Floats, y: Indices) -> Floats:
+def el2n(p: Array, y: Indices) -> Array:
     """‖p - e_y‖₂ (Paul, Ganguli and Dziugaite 2021, arXiv 2107.07075)."""
     rest = _beside(p, y)
     return np.asarray(np.sqrt((rest * rest).sum(axis=1) + rest.sum(axis=1) ** 2))
