@@ -73,9 +73,14 @@ def machine() -> dict[str, Any]:
     }
 
 
+def write(path: Path, rows: list[dict[str, Any]], **more: Any) -> None:
+    """A JSON of the machine, `more` and these rows, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"machine": machine(), **more, "rows": rows}, indent=1)
+    write_whole(path, lambda f: f.write(text.encode() + b"\n"))
+
+
 def save(name: str, rows: list[dict[str, Any]]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"machine": machine(), "rows": rows}, indent=1)
-    write_whole(RESULTS / f"{name}.json", lambda f: f.write(text.encode() + b"\n"))
+    write(RESULTS / f"{name}.json", rows)
     for row in rows:
         print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{v}" for k, v in row.items()))

@@ -23,6 +23,7 @@ TITLES = {
     "scale": "Stage 2: a whole `select` from a memory map (2 threads; results/scale.png)",
     "cuda_select": "Stage 2: selection on a GPU",
     "draw": "Stage 2: draws",
+    "baselines": "Baselines (N = 50 000, m = 128, n = 1 000, 100 classes, 20 epochs; 2 threads)",
     "heads": "When gradients mislead: the demo's task, n = 100 of 997",
 }
 

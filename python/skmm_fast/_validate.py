@@ -41,9 +41,9 @@ def like(x: object, result: Array) -> Any:
     return sys.modules["torch"].from_numpy(result) if is_torch(x) else result
 
 
-def row_blocks(x: Any) -> Iterator[slice]:
-    """Consecutive slices of the rows of x, each of about BLOCK_BYTES."""
-    step = max(1, BLOCK_BYTES // max(1, x.shape[1] * x.dtype.itemsize))
+def row_blocks(x: Any, size: int = BLOCK_BYTES) -> Iterator[slice]:
+    """Consecutive slices of the rows of x, each of about `size` bytes."""
+    step = max(1, size // max(1, x.shape[1] * x.dtype.itemsize))
     return (slice(i, min(i + step, len(x))) for i in range(0, len(x), step))
 
 

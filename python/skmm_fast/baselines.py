@@ -16,6 +16,7 @@ from ._progress import bar
 from ._quotas import quotas
 from ._rows import HostRows, Rows
 from ._validate import Array, Floats, Indices
+from .draw import group_seed
 from .pool import Pool
 from .request import Method, Request
 
@@ -105,10 +106,11 @@ def k_center(request: Request) -> Found:
 def contextual_diversity(request: Request, probs: Any = None, logits: Any = None) -> Found:
     """k-center, by the symmetric Kullback-Leibler divergence Σ_c (p_c - q_c)(log p_c - log q_c) of
     predicted probabilities (Agarwal et al. 2020)."""
-    p = scores.probabilities(request.N, "contextual-diversity", probs, logits)
-    rows = np.hstack([p, np.log(np.maximum(p, np.finfo(p.dtype).tiny))])
-    own = 2 * (rows[:, : p.shape[1]].astype(np.float64) * rows[:, p.shape[1] :]).sum(axis=1)
-    return _picks(request, _core.cover, HostRows(rows), p.shape[1], own, request.seed)
+    blocks = scores.predicted(request.N, "contextual-diversity", probs, logits, np.float64)
+    rows = np.vstack([np.hstack([p, scores.log(p)]) for _, p in blocks])
+    C = rows.shape[1] // 2
+    own = 2 * (rows[:, :C] * rows[:, C:]).sum(axis=1)
+    return _picks(request, _core.cover, HostRows(rows), C, own, request.seed)
 
 
 def adaptive(request: Request) -> Found:
@@ -127,7 +129,8 @@ def grand(request: Request) -> Found:
 
 def _of_outputs(method: str, score: Callable[[Array], Array]) -> Method:
     def run(request: Request, probs: Any = None, logits: Any = None) -> Found:
-        return _largest(request, score(scores.probabilities(request.N, method, probs, logits)))
+        blocks = scores.predicted(request.N, method, probs, logits)
+        return _largest(request, np.concatenate([score(p) for _, p in blocks]))
 
     run.__doc__ = score.__doc__
     return run
@@ -135,13 +138,13 @@ def _of_outputs(method: str, score: Callable[[Array], Array]) -> Method:
 
 def el2n(request: Request, probs: Any = None, logits: Any = None) -> Found:
     """The largest errors ‖p - e_y‖₂; labels y count the columns (`scores.el2n`)."""
-    p = scores.probabilities(request.N, "el2n", probs, logits)
+    blocks = scores.predicted(request.N, "el2n", probs, logits)
     if request.y is None:
         raise ValueError("y: expected labels with method 'el2n', got None")
-    y = _validate.vector("y", request.y)
-    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= p.shape[1]:
-        raise ValueError(f"y: expected integers in [0, {p.shape[1] - 1}] with method 'el2n'")
-    return _largest(request, scores.el2n(p, y))
+    y, C = _validate.vector("y", request.y), np.shape(logits if probs is None else probs)[1]
+    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= C:
+        raise ValueError(f"y: expected integers in [0, {C - 1}] with method 'el2n'")
+    return _largest(request, np.concatenate([scores.el2n(p, y[rows]) for rows, p in blocks]))
 
 
 def deepfool(request: Request, logits: Any = None, head: Any = None) -> Found:
@@ -192,6 +195,7 @@ OF_MORE: dict[str, Method] = {  # labels, outputs of a model, a record of its tr
     "deepfool": deepfool,
     "forgetting": forgetting,
 }
+ONE_BY_ONE = ("herding", "k-center", "adaptive", "glister", "contextual-diversity")  # a pass each
 
 
 def _squared_norms(Z: Rows, threads: int) -> Floats:
@@ -243,7 +247,8 @@ def _by_leverage(request: Request, directions: Floats, weights: Floats) -> Found
 
     def choose(rows: Indices, count: int, g: int) -> Indices:
         order = _core.random_order(len(rows), request.seed, SUBSETS + g)
-        return rows[_core.draw_pivotal(inclusion(score[rows], count), count, request.seed, order)]
+        pi = inclusion(score[rows], count)
+        return rows[_core.draw_pivotal(pi, count, group_seed(request.seed, g), order)]
 
     return _each_group(request, choose)
 

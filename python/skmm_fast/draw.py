@@ -48,6 +48,11 @@ def draw(s: Any, n: int, method: str = "pivotal", seed: int = 0, *, order: Any =
     return np.sort(walk(pi, n, seed, order))
 
 
+def group_seed(seed: int, g: int) -> int:
+    """A seed for the draw in group g, so that draws in groups are independent."""
+    return seed ^ (g * 0x9E3779B97F4A7C15 % 2**64)
+
+
 def largest(x: Floats, n: int) -> Indices:
     """The rows of the n largest x, ascending; ties go to the lowest row."""
     least = np.partition(x, len(x) - n)[len(x) - n]

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from . import _core, _validate
+from .baselines import OF_MORE, OF_ROWS, ONE_BY_ONE
 from .design import best_route
 from .relaxation import USUAL, candidates
 
-METHODS = ("v-optimal", "moment-matching")
+METHODS = ("v-optimal", "moment-matching", *OF_ROWS, *OF_MORE)
 PASSES = 24  # over ZV that moment matching takes; 10 to 60 have been seen
 SWAPS = 0.5  # exchanges per row chosen that refinement makes, up to a thousand
 DRAWS = 8  # uniform draws of the diagnosis
@@ -54,7 +55,7 @@ def plan(
     Parameters
     ----------
     n : rows to choose, an int or a share of n_samples
-    method : "v-optimal" or "moment-matching", with their default options
+    method : a name, with its default options
     scratch : whether ZV goes to a file (`scratch_dir`, or Z is a memory map)
 
     Raises
@@ -84,10 +85,12 @@ def plan(
         if n < 20 * m:  # else a draw is as good as the bound asks
             seconds += 2 * 4 * N * moment / speed.flops + N * speed.row
         rows = swaps * 3 * 4 * m * (3 * n + 2048) / (speed.flops / 4)
-    else:
+    elif method == "moment-matching":
         seconds += 2 * N * moment / speed.flops + PASSES * (copy / speed.bytes + N * speed.row / 4)
         seconds += copy / DISK if scratch else 0.0
         memory = max(memory, 8 * 9 * N) + (0 if scratch else copy)
+    elif method in ONE_BY_ONE:
+        seconds += n * (copy / speed.bytes + N * speed.row / 8)
     return Plan(
         seconds=seconds + rows,
         peak_bytes=int(memory + 16 * moment * 32 + 2e7),

@@ -16,10 +16,14 @@ from .pool import Pool
 
 @dataclass(frozen=True)
 class Request:
-    """n rows of a pool, within constraints. The arguments are those of `select`, checked."""
+    """n of N rows, within constraints. The arguments are those of `select`, checked.
 
-    pool: Pool
+    The pool is made when a method first asks for it: one that lacks something says so before.
+    """
+
+    N: int
     n: int
+    make_pool: Callable[[], Pool]
     y: Any
     per_class: str | Mapping[Any, int] | None
     include: Any
@@ -30,9 +34,9 @@ class Request:
     scratch_dir: str | os.PathLike[str] | None
     sketched: Callable[[str, Any], Array]  # (name, rows with the columns of X) -> as those of Z
 
-    @property
-    def N(self) -> int:
-        return len(self.pool.Z)
+    @cached_property
+    def pool(self) -> Pool:
+        return self.make_pool()
 
     @property
     def threads(self) -> int:

@@ -6,18 +6,24 @@ of a new head say nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from . import _validate
-from ._validate import Array, Floats
+from ._validate import Array, Floats, Indices
+
+IN_CACHE = 1 << 19  # bytes
 
 
-def probabilities(n_rows: int, method: str, probs: Any = None, logits: Any = None) -> Array:
-    """(N, C) predicted probabilities, from these or from logits: exactly one must be given.
+def predicted(
+    n_rows: int, method: str, probs: Any = None, logits: Any = None, dtype: Any = None
+) -> Iterator[tuple[slice, Array]]:
+    """Blocks of rows and their predicted probabilities (B, C), from these or from logits: exactly
+    one must be given. In the type of what is given, or dtype.
 
-    Raises TypeError or ValueError naming the argument.
+    Raises TypeError or ValueError naming the argument, before the first block.
     """
     if (probs is None) == (logits is None):
         got = "neither" if probs is None else "both"
@@ -25,18 +31,42 @@ def probabilities(n_rows: int, method: str, probs: Any = None, logits: Any = Non
             f"probs: expected predicted probabilities (N, C), or logits, with method {method!r}, "
             f"got {got}"
         )
-    if logits is not None:
-        x = outputs("logits", logits, n_rows)
-        e = np.exp(x - x.max(axis=1, keepdims=True))
-        return np.asarray(e / e.sum(axis=1, keepdims=True))
-    p = outputs("probs", probs, n_rows)
-    off = np.flatnonzero((p.min(axis=1) < 0) | (np.abs(p.sum(axis=1) - 1) > 1e-3))
-    if len(off):
-        raise ValueError(
-            f"probs: expected rows of probabilities that sum to 1, got {p[off[0]].tolist()} in row "
-            f"{off[0]} ({len(off)} such rows)"
-        )
-    return p
+    name, given = ("probs", probs) if logits is None else ("logits", logits)
+    x = outputs(name, given, n_rows)
+    if logits is None:
+        for rows in _validate.row_blocks(x, IN_CACHE):
+            p = x[rows]
+            off = np.flatnonzero((p.min(axis=1) < 0) | (np.abs(p.sum(axis=1) - 1) > 1e-3))
+            if len(off):
+                raise ValueError(
+                    f"probs: expected rows of probabilities that sum to 1, got {p[off[0]]} in row "
+                    f"{rows.start + off[0]}"
+                )
+    shares = _shares if logits is None else _softmax
+    exact = x.dtype if dtype is None else dtype
+    return (
+        (rows, shares(x[rows].astype(exact, copy=False)))
+        for rows in _validate.row_blocks(x, IN_CACHE)
+    )
+
+
+def _shares(x: Array) -> Array:
+    return np.asarray(x / x.sum(axis=1, keepdims=True))
+
+
+def _softmax(x: Array) -> Array:
+    return _shares(np.exp(x - x.max(axis=1, keepdims=True)))
+
+
+def log(p: Array) -> Array:
+    return np.asarray(np.log(np.maximum(p, np.finfo(p.dtype).tiny)))
+
+
+def _beside(p: Array, c: Indices) -> Array:
+    """p with 0 for class c_i in row i: 1 - p_c is the sum of what is left, to the last digit."""
+    rest = p.copy()
+    rest[np.arange(len(p)), c] = 0.0
+    return rest
 
 
 def outputs(name: str, x: Any, n_rows: int) -> Array:
@@ -50,24 +80,27 @@ def outputs(name: str, x: Any, n_rows: int) -> Array:
 
 def entropy(p: Array) -> Array:
     """-Σ_c p_c log p_c (Shannon 1948; Settles 2009)."""
-    return np.asarray(-(p * np.log(np.maximum(p, np.finfo(p.dtype).tiny))).sum(axis=1))
+    rest = _beside(p, p.argmax(axis=1))
+    unsure = rest.sum(axis=1)
+    of_rest = (rest * log(rest)).sum(axis=1)
+    return np.asarray(-of_rest - (1 - unsure) * np.log1p(-unsure))
 
 
 def margin(p: Array) -> Array:
     """1 less the lead of the most likely class on the second (Scheffer et al. 2001)."""
-    two = np.partition(p, p.shape[1] - 2, axis=1)[:, -2:]
-    return np.asarray(1 - (two[:, 1] - two[:, 0]))
+    rest = _beside(p, p.argmax(axis=1))
+    return np.asarray(rest.sum(axis=1) + rest.max(axis=1))
 
 
 def least_confidence(p: Array) -> Array:
     """1 - max_c p_c (Lewis and Gale 1994)."""
-    return np.asarray(1 - p.max(axis=1))
+    return np.asarray(_beside(p, p.argmax(axis=1)).sum(axis=1))
 
 
-def el2n(p: Array, y: Array) -> Array:
+def el2n(p: Array, y: Indices) -> Array:
     """‖p - e_y‖₂ (Paul, Ganguli and Dziugaite 2021, arXiv 2107.07075)."""
-    of_y = np.take_along_axis(p, y[:, None], axis=1)[:, 0]
-    return np.asarray(np.sqrt((p * p).sum(axis=1) - 2 * of_y + 1))
+    rest = _beside(p, y)
+    return np.asarray(np.sqrt((rest * rest).sum(axis=1) + rest.sum(axis=1) ** 2))
 
 
 def deepfool(logits: Array, head: Array) -> Floats:

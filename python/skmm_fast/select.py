@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from .design import polish, v_optimal
 from .diagnose import diagnose
 from .draw import METHODS as DRAWS
 from .moments import match_moments
-from .plan import METHODS as PLANNED
 from .plan import plan
 from .pool import Pool
 from .relaxation import TOL
@@ -89,12 +87,7 @@ def select(
     """
     if isinstance(X, SketchStore):
         X = X.array()
-    on_device = _validate.on_device(X)
-    A: Any
-    if on_device:
-        A = _validate.tensor("X", X, ("float16", "bfloat16", "float32", "float64"))
-    else:
-        A = _validate.csr("X", X) if sp.issparse(X) else _validate.gradients("X", X)
+    A = _checked("X", X)
     N, r = A.shape
     requested, n = n, _validate.count(n, N)
     if not callable(method):
@@ -114,36 +107,36 @@ def select(
     quotas(N, n, y, per_class, include, exclude)  # raises before anything long begins
 
     S = sketches.make(sketch, r, m, seed) if m < r else None
-    Z: Any
-    if S is not None:
-        in_file = scratch_dir is not None and not on_device
-        room_of_Z = room((N, m), sketches.sum_type(A), scratch_dir) if in_file else None
-        Z = S._apply("X", X, out=room_of_Z, n_threads=n_threads, progress=progress)
-    elif on_device:
-        Z = A.float() if A.dtype.itemsize == 2 else A
-    else:
-        Z = np.ascontiguousarray(_validate.widened(A) if isinstance(A, np.ndarray) else A.toarray())
-    if progress and not on_device and method in PLANNED:
-        scratch = scratch_dir is not None or is_mapped(Z)
-        expected = plan(N, m, n, method, dtype=Z.dtype, scratch=scratch, n_threads=n_threads)
-        print(f"select {n} of {N} rows, m = {m}, {method}: {expected}", file=sys.stderr)
-    pool = Pool.of(Z, "X", n_threads)
+
+    def pool() -> Pool:
+        Z = _sketched("X", X, A, S, n_threads, progress, scratch_dir)
+        if progress and isinstance(method, str) and not _validate.on_device(Z):
+            scratch = scratch_dir is not None or is_mapped(Z)
+            expected = plan(N, m, n, method, dtype=Z.dtype, scratch=scratch, n_threads=n_threads)
+            print(f"select {n} of {N} rows, m = {m}, {method}: {expected}", file=sys.stderr)
+        return Pool.of(Z, "X", n_threads)
+
+    def sketched(name: str, rows: Any) -> Any:
+        B = _checked(name, rows)
+        if B.shape[1] != r:
+            raise ValueError(f"{name}: expected rows of {r} entries, got shape {tuple(B.shape)}")
+        return _sketched(name, rows, B, S, n_threads)
+
     request = Request(
-        pool, n, y, per_class, include, exclude, seed, n_threads, progress, scratch_dir,
-        partial(_like_Z, S, r),
-    )  # fmt: skip
+        N, n, pool, y, per_class, include, exclude, seed, n_threads, progress, scratch_dir, sketched
+    )
     if isinstance(method, str):
         indices, solver = METHODS[method](request, **method_options)
     else:
         indices, solver = _by_function(request, method, method_options), {}
-    diagnosis = diagnose(pool, indices, seed=seed, n_threads=n_threads)
+    diagnosis = diagnose(request.pool, indices, seed=seed, n_threads=n_threads)
     if not solver.get("converged", True):
         said = (
             f"moment matching did not converge: gap {solver['gap']:.3g}; raise max_iter or tol",
         )
         diagnosis = replace(diagnosis, warnings=diagnosis.warnings + said)
     settings = {
-        "method": method if isinstance(method, str) else method.__qualname__,
+        "method": method if isinstance(method, str) else _name_of(method),
         "n": requested,
         "n_samples": N,
         "in_dim": r,
@@ -156,7 +149,7 @@ def select(
         "options": method_options,
         "solver": solver,
     }
-    return Selection(indices, diagnosis, plain(settings), picture_of(pool, indices))
+    return Selection(indices, diagnosis, plain(settings), picture_of(request.pool, indices))
 
 
 def _check_options(method: str, options: dict[str, Any]) -> None:
@@ -167,17 +160,35 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
             raise TypeError(f"{name}: expected an option of method {method!r} ({known})")
 
 
-def _like_Z(S: sketches.Sketch | None, r: int, name: str, X: Any) -> Any:
-    """Rows with the columns of X, sketched as X was."""
-    columns = X.shape[1] if getattr(X, "ndim", 0) == 2 else None
-    if columns != r:
-        raise ValueError(f"{name}: expected rows of {r} columns, got shape {np.shape(X)}")
-    if S is not None:
-        return S._apply(name, X)
+def _checked(name: str, X: Any) -> Any:
     if _validate.on_device(X):
-        return _validate.tensor(name, X)
-    A = _validate.csr(name, X).toarray() if sp.issparse(X) else _validate.gradients(name, X)
-    return np.ascontiguousarray(_validate.widened(A))
+        return _validate.tensor(name, X, ("float16", "bfloat16", "float32", "float64"))
+    return _validate.csr(name, X) if sp.issparse(X) else _validate.gradients(name, X)
+
+
+def _sketched(
+    name: str,
+    X: Any,
+    A: Any,
+    S: sketches.Sketch | None,
+    n_threads: int | None,
+    progress: bool = False,
+    scratch_dir: str | os.PathLike[str] | None = None,
+) -> Any:
+    """Z = XΓ, or X as a matrix of floats where S is None. A: X checked."""
+    on_device = _validate.on_device(A)
+    if S is not None:
+        in_file = scratch_dir is not None and not on_device
+        shape = (A.shape[0], S.out_dim)
+        out = room(shape, sketches.sum_type(A), scratch_dir) if in_file else None
+        return S._apply(name, X, out=out, n_threads=n_threads, progress=progress)
+    if on_device:
+        return A.float() if A.dtype.itemsize == 2 else A
+    return np.ascontiguousarray(_validate.widened(A) if isinstance(A, np.ndarray) else A.toarray())
+
+
+def _name_of(function: Function) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def _by_function(request: Request, function: Function, options: dict[str, Any]) -> Indices:

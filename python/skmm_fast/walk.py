@@ -10,7 +10,7 @@ import numpy as np
 from . import _core
 from ._quotas import Quotas
 from ._validate import Floats, Indices
-from .draw import largest, walk_order
+from .draw import group_seed, largest, walk_order
 from .pool import Pool
 
 DRAWS: dict[str, Callable[[Floats, int, int], Indices]] = {
@@ -35,12 +35,12 @@ def draw_along(
     along = pool.Z.dots(direction, threads).astype(np.float32)
     order, groups = allowed.free()
     drawn, first = [allowed.include], 0
-    for size, count in groups:
+    for g, (size, count) in enumerate(groups):
         rows = order[first : first + size]
         first += size
         if count == 0:
             continue
         rows = rows[walk_order(along[rows], None if classes is None else classes[rows])]
         pi = np.minimum(s[rows] * allowed.n, 1.0)
-        drawn.append(rows[DRAWS[method](pi, count, seed)])
+        drawn.append(rows[DRAWS[method](pi, count, group_seed(seed, g))])
     return np.sort(np.concatenate(drawn))

@@ -8,7 +8,7 @@ import pytest
 
 import skmm_fast as skmm
 
-METHODS = ("v-optimal", "moment-matching")
+METHODS = ("v-optimal", "moment-matching", "herding", "entropy")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -33,7 +33,13 @@ def test_more_samples_take_more(method, n):
     assert all(a.peak_bytes < b.peak_bytes for a, b in pairwise(plans))
 
 
-@pytest.mark.parametrize("method", METHODS)
+def test_one_pass_per_pick_is_counted():
+    few, many = (skmm.plan(10**6, 16, n, "k-center", n_threads=1).seconds for n in (10**3, 10**4))
+    assert many > 5 * few
+    assert many > 10 * skmm.plan(10**6, 16, 10**4, "uniform", n_threads=1).seconds
+
+
+@pytest.mark.parametrize("method", METHODS[:2])
 def test_ten_million_samples_fit(method):
     Z_bytes = 10**7 * 128 * 4
     plan = skmm.plan(10**7, 128, 10**5, method, scratch=True, n_threads=1)
@@ -54,7 +60,7 @@ def test_float64_takes_twice_the_room():
     assert double.scratch_bytes == 2 * single.scratch_bytes == 10**6 * 16 * 8
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS[:3])
 def test_the_route_is_the_one_taken(method):
     Z = np.random.default_rng(0).standard_normal((5000, 8))
     for n in (20, 1000):

@@ -70,6 +70,19 @@ for dtype in (np.float32, np.float64):
     show("draws", *(skmm.draw(fit.s, 90, m) for m in ("pivotal", "systematic", "top")))
     for sampler in ("greedy", "linear", "exp"):
         show(sampler, skmm.v_optimal(Z, 60, sampler, bound=False).indices)
+    logits, record = Z[:, :4].copy(), Z.T > 0
+    y, head = np.arange(4500) % 4, np.eye(4, dtype=dtype)
+    for method, options in {
+        **dict.fromkeys(["uniform", "herding", "k-center", "adaptive", "grand", "glister"], {}),
+        **dict.fromkeys(["t-leverage", "r-leverage"], {}),
+        **dict.fromkeys(["entropy", "margin", "least-confidence"], {"logits": logits}),
+        "contextual-diversity": {"logits": logits},
+        "el2n": {"logits": logits, "y": y},
+        "deepfool": {"logits": logits, "head": head},
+        "forgetting": {"record": record},
+        "class-balanced": {"y": y},
+    }.items():
+        show(method, skmm.select(Z, 60, method, **options).indices)
 """
 
 
@@ -78,7 +91,7 @@ def test_same_bits_on_every_isa_level():
     names = levels()
     assert names[-1] == "baseline"
     outputs = {name: run(EVERYTHING, SKMM_ISA=name) for name in names}
-    assert len(outputs["baseline"].splitlines()) == 86
+    assert len(outputs["baseline"].splitlines()) == 118
     for name in names:
         assert outputs[name] == outputs["baseline"], name
         assert run("from skmm_fast import _core; print(_core.isa)", SKMM_ISA=name) == name
@@ -108,10 +121,10 @@ for name in ('torch', 'matplotlib', 'sklearn', 'tqdm'):
     sys.modules[name] = None
 import skmm_fast
 X = numpy.random.default_rng(0).standard_normal((200, 300))
-for method in ('v-optimal', 'moment-matching'):
+for method in ('v-optimal', 'moment-matching', 'uniform', 'herding', 'k-center', 'adaptive'):
     print(len(skmm_fast.select(X, 20, method).indices))
 """
-    assert run(code) == "20\n20"
+    assert run(code) == "\n".join(["20"] * 6)
 
 
 def test_n_threads_is_obeyed():
@@ -214,6 +227,8 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
         "skmm_fast.v_optimal(Z, 100_000, block=500, route='greedy', bound=False)",
         "skmm_fast.v_optimal(Z, 9000, include=range(8000), route='greedy', bound=False)",
         "skmm_fast.v_optimal(numpy.tile(Z, (20, 1)), 20_000, tol=1e-15, route='relaxation')",
+        "skmm_fast.select(Z, 100_000, 'k-center')",
+        "skmm_fast.select(Z, 100_000, 'adaptive')",
         "skmm_fast.Gaussian(10**6, 4096).apply(csr(5000, 20_000))",
         "skmm_fast.SparseSign(10**6, 4096, 512).apply(csr(20_000, 200_000))",
     ],
@@ -228,6 +243,8 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
         "block",
         "include",
         "relaxation",
+        "k-center",
+        "adaptive",
         "gaussian CSR",
         "sign CSR",
     ],

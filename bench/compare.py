@@ -1,0 +1,220 @@
+"""One comparison loop: selections by several methods, each finetuned on and tested.
+
+A user's own method is a function f(Z, n, seed) -> n distinct rows of Z, the (N, m) sketch:
+
+    # mine.py
+    def largest(Z, n, seed):
+        return (Z**2).sum(1).argsort()[-n:]
+
+    $ python bench/real.py --method mine:largest
+
+or, where it has options or needs what a task knows of its samples, an entry of METHODS:
+
+    METHODS["mine"] = Method(largest, options={}, needs=("y",), sees=("labels",))
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+import skmm_fast as skmm
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pool to select from and what a selection is worth, of one seed: that of the split into pool
+    and test, of new heads and of random targets."""
+
+    name: str
+    metrics: Mapping[str, str]  # name -> the "high" or the "low" ones are good
+    # Representation -> (N, r) dense or CSR: "labels" (gradients, true labels), "random" (gradients,
+    # random targets), "features" (no labels, no head); or others. Methods that look at none of
+    # them are judged by the V-optimality in the first.
+    pool: Mapping[str, Any]
+    # (rows of the pool, seed) -> metrics, after finetuning on these rows
+    score: Callable[[np.ndarray, int], Mapping[str, float]]
+    # What options of methods are made of: y, and of a proxy model probs, logits, head, record;
+    # validation: representation -> rows
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # for the report: classes, r, ...
+
+
+MAIN, LABELS = ("labels", "random", "features"), ("labels",)
+
+
+Options = Mapping[str, Any]
+
+
+class Method(NamedTuple):
+    method: str | Callable[..., Any]  # of skmm.select
+    options: Options | Callable[[int], Options] = MappingProxyType({})  # or n -> options
+    needs: tuple[str, ...] = ()  # inputs of the task that are passed on, as options of their name
+    sees: tuple[str, ...] = MAIN  # representations; (): none matters
+    draws: int = 1  # per seed
+
+
+METHODS: dict[str, Method] = {
+    "uniform": Method("uniform", sees=(), draws=5),
+    "v-optimal": Method("v-optimal"),
+    "moment-matching": Method("moment-matching"),
+    "moment-matching, c_S = .9": Method("moment-matching", {"weighting": "relative", "c_s": 0.9}),
+    "r-leverage": Method("r-leverage"),
+    "k-center": Method("k-center"),
+    "herding": Method("herding"),
+    "adaptive": Method("adaptive", sees=LABELS),
+    "t-leverage": Method("t-leverage", sees=LABELS),
+    "grand": Method("grand", sees=LABELS),
+    "glister": Method("glister", sees=LABELS),
+    "class-balanced": Method("class-balanced", needs=("y",), sees=()),
+    "entropy": Method("entropy", needs=("probs",), sees=()),
+    "margin": Method("margin", needs=("probs",), sees=()),
+    "least-confidence": Method("least-confidence", needs=("probs",), sees=()),
+    "el2n": Method("el2n", needs=("probs", "y"), sees=()),
+    "contextual-diversity": Method("contextual-diversity", needs=("probs",), sees=()),
+    "deepfool": Method("deepfool", needs=("logits", "head"), sees=()),
+    "forgetting": Method("forgetting", needs=("record",), sees=()),
+}
+
+
+def own(where: str) -> tuple[str, Method]:
+    """The function at "module:function", as an entry of METHODS."""
+    module, _, function = where.partition(":")
+    return function, Method(getattr(import_module(module), function))
+
+
+def compare(
+    make_task: Callable[[int], Task],
+    methods: Mapping[str, Method],
+    counts: Sequence[int],
+    seeds: Sequence[int],
+    *,
+    whole: bool = False,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Rows of a JSON: one for each method, representation that it sees, and n, over all seeds.
+
+    Parameters
+    ----------
+    make_task : seed -> Task, of the same names each time
+    methods : name -> Method; one that needs an input which the task has not, or sees none of its
+        representations, is left out
+    counts : values of n
+    seeds : each is that of a task, and of the selections from it
+    whole : finetune on all rows of the pool too
+    progress : show a bar
+
+    Returns
+    -------
+    rows : task, its facts, method, representation (None: none matters), n, N, r of what select
+        saw, and over the seeds
+        metrics : name -> {better, values (a seed; the mean of its draws), mean, std, se}: std is
+            that of the values, se = std / sqrt(seeds), None of one seed
+        v_optimality : {values, bound, uniform}, tr(Σ̃ Σ̃_S⁻¹) a seed (first draw), the certified
+            bound below it and the mean of uniform draws; None where a selection does not span
+        seconds : of one skmm.select (sketch, selection and diagnosis), the mean
+    """
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    with tqdm(disable=not progress, unit=" models") as bar:
+        for seed in seeds:
+            task = make_task(seed)
+            models = sum(m.draws * len(counts) for _, _, m in trials(task, methods)) + whole
+            bar.set_description(task.name)
+            bar.total = models * len(seeds)
+            for key, results in _of_seed(task, methods, counts, seed, whole, bar.update):
+                found.setdefault(key, []).append(results)
+    return [
+        {
+            "task": task.name,
+            **task.facts,
+            **dict(zip(("method", "representation", "n", "N", "r"), key, strict=True)),
+            "metrics": {
+                name: {"better": better, **summary([x["metrics"][name] for x in results])}
+                for name, better in task.metrics.items()
+            },
+            "v_optimality": {
+                name: [x["v_optimality"][name] for x in results]
+                for name in results[0]["v_optimality"]
+            },
+            "seconds": float(np.mean([x["seconds"] for x in results])),
+        }
+        for key, results in found.items()
+    ]
+
+
+def trials(task: Task, methods: Mapping[str, Method]) -> Iterator[tuple[str, str | None, Method]]:
+    """(name, representation, method) of all that this task can do."""
+    for name, method in methods.items():
+        if set(method.needs) <= set(task.inputs):
+            for representation in method.sees or (None,):
+                if representation is None or representation in task.pool:
+                    yield name, representation, method
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {
+        "values": [float(v) for v in values],
+        "mean": float(np.mean(values)),
+        "std": std,
+        "se": None if std is None else std / len(values) ** 0.5,
+    }
+
+
+def _of_seed(
+    task: Task,
+    methods: Mapping[str, Method],
+    counts: Sequence[int],
+    seed: int,
+    whole: bool,
+    done: Callable[[], Any],
+) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    first = next(iter(task.pool))
+    N = task.pool[first].shape[0]
+    for name, representation, method in trials(task, methods):
+        X = task.pool[representation or first]
+        for n in counts:
+            options = dict(method.options(n) if callable(method.options) else method.options)
+            for need in method.needs:
+                given = task.inputs[need]
+                options[need] = given[representation] if isinstance(given, Mapping) else given
+            scores, began = [], time.perf_counter()
+            selections = [
+                skmm.select(X, n, method.method, seed=seed * method.draws + draw, **options)
+                for draw in range(method.draws)
+            ]
+            seconds = (time.perf_counter() - began) / method.draws
+            for selection in selections:
+                scores.append(task.score(selection.indices, seed))
+                done()
+            d = selections[0].diagnosis
+            yield (
+                (name, representation, n, N, X.shape[1]),
+                {
+                    "metrics": {k: np.mean([s[k] for s in scores]) for k in task.metrics},
+                    "v_optimality": {
+                        "values": _finite(d.v_optimality),
+                        "bound": _finite(d.lower_bound),
+                        "uniform": _finite(d.random_v_optimality.mean()),
+                    },
+                    "seconds": seconds,
+                },
+            )
+    if whole:
+        scored = task.score(np.arange(N), seed)
+        yield (
+            ("whole pool", None, N, N, task.pool[first].shape[1]),
+            {"metrics": scored, "v_optimality": {}, "seconds": 0.0},
+        )
+        done()
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
