@@ -44,6 +44,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_draw.py
 	$(BIN)/python bench/bench_baselines.py
 	$(BIN)/python bench/bench_heads.py
+	$(BIN)/python bench/paper/gmm.py
 	$(BIN)/python bench/table.py
 
 # The core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer: baseline, AVX2, best.

@@ -24,6 +24,9 @@ TITLES = {
     "cuda_select": "Stage 2: selection on a GPU",
     "draw": "Stage 2: draws",
     "baselines": "Baselines (N = 50 000, m = 128, n = 1 000, 100 classes, 20 epochs; 2 threads)",
+    "table1": "Table 1 of the paper: mean risk (bench/paper/gmm.py; results/gmm.png)",
+    "table1_orders": "Table 1 of the paper: order of its methods, there and here",
+    "table1_claims": "Table 1 of the paper: V-optimal selection beside others, ratio of mean risks",
     "heads": "When gradients mislead: the demo's task, n = 100 of 997",
 }
 

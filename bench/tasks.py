@@ -19,6 +19,7 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
+import mixture
 import skmm_fast as skmm
 from skmm_fast import demo
 from skmm_fast.gradients import GradientSketcher
@@ -38,20 +39,9 @@ class Task(NamedTuple):
 
 
 def gmm(m: int = 40, seed: int = 0) -> Task:
-    """Table 1 of the paper: 8 clusters of random sizes around μ_k e_k."""
-    n_rows, r, std_max = 2000, 2400, 0.1
-    rng = np.random.default_rng(seed)
-    cuts = np.sort(rng.integers(1, n_rows - 1, 7))
-    sizes = np.diff(np.concatenate([[0], cuts, [n_rows]]))
-    G = np.empty((n_rows, r))
-    first = 0
-    for k, size in enumerate(sizes):
-        rows = slice(first, first + size)
-        mu, std = 8.0 * rng.integers(1, 9), std_max * rng.random()
-        G[rows] = std * rng.standard_normal((size, r))
-        G[rows, k] += mu
-        first += size
-    Z = skmm.SparseSign(r, m, seed=seed).apply(G.astype(np.float32))
+    """Sketched gradients of the paper's synthetic data, with more noise."""
+    G = mixture.gmm(seed, std_max=0.1).G
+    Z = skmm.SparseSign(G.shape[1], m, seed=seed).apply(G.astype(np.float32))
     return Task(f"GMM, m = {m}", Z, None)
 
 
