@@ -12,6 +12,10 @@ from ._validate import Floats
 from .pool import Moments, Pool
 from .relaxation import lower_bound
 
+# Beyond, on real tasks (bench/README.md), selections were worse than uniform draws, but for norms
+# that labels have no part in; those better than uniform stayed below 1.8.
+LARGE_NORMS = 2.0
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -122,7 +126,9 @@ def diagnose(
         intrinsic_dim=mom.intrinsic_dim,
         n=n,
         n_samples=n_rows,
-        warnings=tuple(_warnings(n, mom, v_optimality, random)),
+        warnings=tuple(
+            _warnings(n, mom, v_optimality, random, float(np.trace(sigma_S) / sigma.sum()))
+        ),
     )
 
 
@@ -131,7 +137,7 @@ def _spectral(sigma: Floats, sigma_S: Floats) -> float:
     return float(np.linalg.norm(sigma[:, None] * np.linalg.inv(sigma_S), 2))
 
 
-def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list[str]:
+def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats, norms: float) -> list[str]:
     found = []
     m = len(mom.eigenvalues)
     if n < mom.rank:
@@ -144,4 +150,11 @@ def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list
         )
     if len(random) and n < mom.n_samples and not v_optimality < random.mean():
         found.append("no better than uniform draws in V-optimality")
+    if norms > LARGE_NORMS:
+        found.append(
+            f"the rows chosen have {norms:.3g} x the mean squared norm of all: where norms are "
+            "those of errors (labels with a squared loss, a head that is fitted already, "
+            "outliers), such rows mislead a finetune; targets='random' with a squared loss, a new "
+            "head, or rows of unit norm avoid this"
+        )
     return found
