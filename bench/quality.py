@@ -80,7 +80,7 @@ def report(real: list[Row], default: list[Row] | None) -> list[str]:
     if default:
         parts += [
             "### Settings of V-optimal selection",
-            "m = n/2 and sparse signs unless said; *unit rows*: scaled to norm 1.",
+            "m = n/2 and sparse signs unless said; *unit rows*: scaled to norm 1 (`unit_rows`).",
             gain_table(default),
             "\n".join([*settings(default), "", *safe(default)]),
         ]
@@ -148,10 +148,10 @@ def settings(rows: list[Row]) -> list[str]:
                 f"{marks.count(ABOVE)} of {len(marks)} columns and representations, worse in "
                 f"{marks.count(BELOW)}, by more than one standard error."
             )
-    for seen in ("labels", "features"):
+    for seen in ("labels", "random", "features"):
         for k in columns:
             plain = _together(found, ("v-optimal", seen), *k)
-            unit = _together(found, ("v-optimal", f"{seen}, unit rows"), *k)
+            unit = _together(found, ("unit rows", seen), *k)
             if unit.size and beyond(unit - plain):
                 word = "helps" if unit.mean() > plain.mean() else "harms"
                 lines.append(

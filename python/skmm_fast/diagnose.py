@@ -161,6 +161,6 @@ def _of_norms(pool: Pool, S: Indices, n_threads: int | None) -> list[str]:
     return [
         f"the rows chosen have {chosen:.3g} x the mean squared norm of all: where norms are those "
         "of errors (labels with a squared loss, a head that is fitted already, outliers), such "
-        "rows mislead a finetune; targets='random' with a squared loss, a new head, or rows of "
-        "unit norm avoid this"
+        "rows mislead a finetune; select's unit_rows, a new head, or targets='random' with "
+        "a squared loss avoid this"
     ]
