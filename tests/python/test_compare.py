@@ -7,7 +7,7 @@ import pytest
 
 import skmm_fast as skmm
 from compare import METHODS, Method, Task, compare, own
-from quality import ABOVE, BELOW, WITHIN, beyond, cases, statements
+from quality import ABOVE, BELOW, WITHIN, beyond, cases, gain_table, safe, statements, tables
 
 N, COUNTS, SEEDS = 60, (10, 20), (3, 4, 5)
 X = np.random.default_rng(0).standard_normal((N, 8)).astype(np.float32)
@@ -130,6 +130,11 @@ def test_gains_are_paired_and_their_report_is_that_of_the_figures():
     text = "\n".join(statements(rows))
     assert "better than uniform in 4 of 4 cases (toy: gain at n = 10, 20; toy: loss" in text
     assert "worse in 0." in text
+    assert "| v-optimal, labels | **+" in (table := gain_table(rows))
+    assert table.count(ABOVE) == 2  # columns: all n of a metric
+    assert "v-optimal, labels (better in 2)" in safe(rows)[0]
+    best = next(line for line in tables(rows)[1].splitlines() if line.startswith("| v-opt"))
+    assert best.startswith(f"| v-optimal, labels | **58.500 ± 0.577**{ABOVE} | **53.500 ± 0.577**")
 
 
 def test_verdicts():
