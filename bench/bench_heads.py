@@ -1,7 +1,8 @@
 """When gradients mislead: the demo's task with another head and other targets.
 
 The head is new (as in the demo) or the one that five of the ten classes were learnt with; targets
-are labels or drawn from the model. Test accuracy after finetuning on n = 100 rows, 5 seeds.
+are labels or drawn from the model; rows are as they are or scaled to norm 1. Test accuracy after
+finetuning on n = 100 rows, 5 seeds.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def main() -> None:
                 for method, options in demo.METHODS.items():
                     selection = skmm.select(Z, N_ROWS, method, seed=seed, **options)
                     chosen[f"{method}, targets = {targets}"] = [pool[selection.indices]]
+                unit = skmm.select(Z, N_ROWS, seed=seed, unit_rows=True)
+                chosen[f"v-optimal, targets = {targets}, unit rows"] = [pool[unit.indices]]
             rng = np.random.default_rng(seed)
             uniform = [rng.choice(pool, N_ROWS, replace=False) for _ in range(UNIFORM_DRAWS)]
             for who, selections in (chosen | {"uniform": uniform}).items():

@@ -74,10 +74,12 @@ def machine() -> dict[str, Any]:
 
 
 def write(path: Path, rows: list[dict[str, Any]], **more: Any) -> None:
-    """A JSON of the machine, `more` and these rows, whole or not at all."""
+    """A JSON of the machine, `more` and these rows, a line each, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"machine": machine(), **more, "rows": rows}, indent=1)
-    write_whole(path, lambda f: f.write(text.encode() + b"\n"))
+    head = json.dumps({"machine": machine(), **more}, indent=1).removesuffix("\n}")
+    lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+    text = f'{head},\n "rows": [\n{lines}\n ]\n}}\n'
+    write_whole(path, lambda f: f.write(text.encode()))
 
 
 def save(name: str, rows: list[dict[str, Any]]) -> None:

@@ -97,6 +97,7 @@ def compare(
     seeds: Sequence[int],
     *,
     whole: bool = False,
+    n_threads: int | None = None,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """Rows of a JSON: one for each method, representation that it sees, and n, over all seeds.
@@ -109,6 +110,7 @@ def compare(
     counts : values of n
     seeds : each is that of a task, and of the selections from it
     whole : finetune on all rows of the pool too
+    n_threads : of the selections
     progress : show a bar
 
     Returns
@@ -128,8 +130,10 @@ def compare(
             models = sum(m.draws * len(counts) for _, _, m in trials(task, methods)) + whole
             bar.set_description(task.name)
             bar.total = models * len(seeds)
-            for key, results in _of_seed(task, methods, counts, seed, whole, bar.update):
+            for key, results in _of_seed(task, methods, counts, seed, whole, n_threads, bar.update):
                 found.setdefault(key, []).append(results)
+    if any(len(results) != len(seeds) for results in found.values()):
+        raise ValueError("make_task: expected pools of one shape for all seeds, got several")
     return [
         {
             "task": task.name,
@@ -143,7 +147,7 @@ def compare(
                 name: [x["v_optimality"][name] for x in results]
                 for name in results[0]["v_optimality"]
             },
-            "seconds": float(np.mean([x["seconds"] for x in results])),
+            "seconds": _figure(np.mean([x["seconds"] for x in results])),
         }
         for key, results in found.items()
     ]
@@ -159,12 +163,12 @@ def trials(task: Task, methods: Mapping[str, Method]) -> Iterator[tuple[str, str
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    std = np.std(values, ddof=1) if len(values) > 1 else np.inf
     return {
-        "values": [float(v) for v in values],
-        "mean": float(np.mean(values)),
-        "std": std,
-        "se": None if std is None else std / len(values) ** 0.5,
+        "values": [_figure(v) for v in values],
+        "mean": _figure(np.mean(values)),
+        "std": _figure(std),
+        "se": _figure(std / len(values) ** 0.5),
     }
 
 
@@ -174,6 +178,7 @@ def _of_seed(
     counts: Sequence[int],
     seed: int,
     whole: bool,
+    n_threads: int | None,
     done: Callable[[], Any],
 ) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     first = next(iter(task.pool))
@@ -181,7 +186,8 @@ def _of_seed(
     for name, representation, method in trials(task, methods):
         X = task.pool[representation or first]
         for n in counts:
-            options = dict(method.options(n) if callable(method.options) else method.options)
+            options: dict[str, Any] = {"n_threads": n_threads}
+            options |= method.options(n) if callable(method.options) else method.options
             for need in method.needs:
                 given = task.inputs[need]
                 options[need] = given[representation] if isinstance(given, Mapping) else given
@@ -200,9 +206,9 @@ def _of_seed(
                 {
                     "metrics": {k: np.mean([s[k] for s in scores]) for k in task.metrics},
                     "v_optimality": {
-                        "values": _finite(d.v_optimality),
-                        "bound": _finite(d.lower_bound),
-                        "uniform": _finite(d.random_v_optimality.mean()),
+                        "values": _figure(d.v_optimality),
+                        "bound": _figure(d.lower_bound),
+                        "uniform": _figure(d.random_v_optimality.mean()),
                     },
                     "seconds": seconds,
                 },
@@ -216,5 +222,6 @@ def _of_seed(
         done()
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _figure(value: Any) -> float | None:
+    """Six digits of what is finite."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None

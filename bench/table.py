@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from quality import report
+
 HERE = Path(__file__).parent
 TITLES = {
     "sketch": "Stage 1: sketching (m = 512, float32 unless said; x: beside a read of G, sgemm)",
@@ -42,6 +44,16 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def rows_of(name: str) -> list[dict[str, Any]] | None:
+    path = HERE / "results" / f"{name}.json"
+    return json.loads(path.read_text())["rows"] if path.exists() else None
+
+
+def real_tasks() -> list[str]:
+    real = rows_of("real")
+    return ["## Every method on real tasks", *report(real, rows_of("default"))] if real else []
+
+
 def main() -> None:
     parts = [
         "# Benchmarks",
@@ -59,6 +71,7 @@ def main() -> None:
             f"{m['cpu']}, {m['cores']} cores, {m['isa']}, NumPy {m['numpy']}, {m['date']}.",
             table(result["rows"]),
         ]
+    parts += real_tasks()
     (HERE / "README.md").write_text("\n\n".join(parts) + "\n")
 
 

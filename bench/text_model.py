@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.utils.data import DataLoader
@@ -38,6 +39,23 @@ class Classifier(torch.nn.Module):
         h = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask[..., None].to(h.dtype)
         return self.head((h * mask).sum(1) / mask.sum(1))
+
+
+@torch.no_grad()
+def encode(texts: list[str]) -> np.ndarray:
+    """The encoder's mean token vectors, of unit norm: (len(texts), 384) float32."""
+    tokenizer = AutoTokenizer.from_pretrained(folder())
+    encoder = AutoModel.from_pretrained(folder(), add_pooling_layer=False).eval()
+    model = Classifier(encoder, 1)
+    model.head = torch.nn.Identity()
+    ids = tokenizer(texts, truncation=True, max_length=MOST_TOKENS)["input_ids"]
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    X = np.empty((len(ids), encoder.config.hidden_size), np.float32)
+    for i in range(0, len(order), BATCH):
+        rows = order[i : i + BATCH]
+        batch = tokenizer.pad({"input_ids": [ids[j] for j in rows]}, return_tensors="pt")
+        X[rows] = torch.nn.functional.normalize(model(**batch)).numpy()
+    return X
 
 
 def folder() -> Path:

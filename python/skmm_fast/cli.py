@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     choose.add_argument("--method", choices=OF_MOMENTS | OF_ROWS)
     choose.add_argument("--sketch-dim", type=int, help="sketch the sketches to so many dimensions")
     choose.add_argument("--seed", type=int)
+    choose.add_argument("--unit-rows", action="store_const", const=True, help="scaled to norm 1")
     return parser
 
 

@@ -17,7 +17,7 @@ from . import sketch as sketches
 from ._quotas import labels, quotas
 from ._scratch import room
 from ._stream import is_mapped
-from ._validate import Indices
+from ._validate import Array, Indices
 from .baselines import OF_MORE, OF_ROWS
 from .design import polish, v_optimal
 from .diagnose import diagnose
@@ -50,6 +50,7 @@ def select(
     n_threads: int | None = None,
     progress: bool = False,
     scratch_dir: str | os.PathLike[str] | None = None,
+    unit_rows: bool = False,
     **method_options: Any,
 ) -> Selection:
     """Choose n of the N rows of X: sketch where X is wide, select, diagnose.
@@ -77,6 +78,8 @@ def select(
     scratch_dir : a folder for what may not fit in memory: the sketch of X, and a rotated copy of it
         for "moment-matching" (there also where X is a memory map and not sketched); what is on a
         device stays there
+    unit_rows : scale the rows of Z to norm 1, so that the choice does not depend on how long
+        gradients are. For gradients with labels it is the safer way (bench/README.md)
 
     Returns
     -------
@@ -94,7 +97,7 @@ def select(
         _validate.choice("method", method, tuple(METHODS))
         _check_options(method, method_options)
     _validate.choice("sketch", sketch, tuple(sketches.KINDS))
-    seed = _validate.seed(seed)
+    seed, unit_rows = _validate.seed(seed), _validate.boolean("unit_rows", unit_rows)
     least = sketches.KINDS[sketch].least_out_dim
     if sketch_dim is None:
         m = min(r, MAX_SKETCH_DIM, max(least, n // 2))
@@ -109,7 +112,7 @@ def select(
     S = sketches.make(sketch, r, m, seed) if m < r else None
 
     def pool() -> Pool:
-        Z = _sketched("X", X, A, S, n_threads, progress, scratch_dir)
+        Z = _sketched("X", X, A, S, unit_rows, n_threads, progress, scratch_dir)
         if progress and isinstance(method, str) and not _validate.on_device(Z):
             scratch = scratch_dir is not None or is_mapped(Z)
             expected = plan(N, m, n, method, dtype=Z.dtype, scratch=scratch, n_threads=n_threads)
@@ -120,7 +123,7 @@ def select(
         B = _checked(name, rows)
         if B.shape[1] != r:
             raise ValueError(f"{name}: expected rows of {r} entries, got shape {tuple(B.shape)}")
-        return _sketched(name, rows, B, S, n_threads)
+        return _sketched(name, rows, B, S, unit_rows, n_threads)
 
     request = Request(
         N, n, pool, y, per_class, include, exclude, seed, n_threads, progress, scratch_dir, sketched
@@ -142,6 +145,7 @@ def select(
         "in_dim": r,
         "sketch": sketch if m < r else None,
         "sketch_dim": m,
+        "unit_rows": unit_rows,
         "per_class": list(per_class.items()) if isinstance(per_class, Mapping) else per_class,
         "n_include": len(_validate.rows("include", include, N)),
         "n_exclude": len(_validate.rows("exclude", exclude, N)),
@@ -171,20 +175,40 @@ def _sketched(
     X: Any,
     A: Any,
     S: sketches.Sketch | None,
+    unit_rows: bool,
     n_threads: int | None,
     progress: bool = False,
     scratch_dir: str | os.PathLike[str] | None = None,
 ) -> Any:
     """Z = XΓ, or X as a matrix of floats where S is None. A: X checked."""
     on_device = _validate.on_device(A)
+    Z: Any
     if S is not None:
         in_file = scratch_dir is not None and not on_device
         shape = (A.shape[0], S.out_dim)
         out = room(shape, sketches.sum_type(A), scratch_dir) if in_file else None
-        return S._apply(name, X, out=out, n_threads=n_threads, progress=progress)
+        Z = S._apply(name, X, out=out, n_threads=n_threads, progress=progress)
+    elif on_device:
+        Z = A.float() if A.dtype.itemsize == 2 else A
+    else:
+        Z = np.ascontiguousarray(_validate.widened(A) if isinstance(A, np.ndarray) else A.toarray())
+    if not unit_rows:
+        return Z
     if on_device:
-        return A.float() if A.dtype.itemsize == 2 else A
-    return np.ascontiguousarray(_validate.widened(A) if isinstance(A, np.ndarray) else A.toarray())
+        return Z / Z.norm(dim=1, keepdim=True).clamp(min=np.finfo(np.float32).tiny)
+    Z = _validate.numpy_view(name, Z)
+    return _of_unit_norm(name, Z, room(Z.shape, Z.dtype, scratch_dir) if S is None else Z)
+
+
+def _of_unit_norm(name: str, Z: Array, out: Array) -> Array:
+    """The rows of Z scaled to norm 1, in `out`; those of norm 0 as they are."""
+    blocks = list(_validate.row_blocks(Z))
+    norms = np.concatenate([np.linalg.norm(Z[rows].astype(np.float64), axis=1) for rows in blocks])
+    _validate.raise_not_finite(name, np.isfinite(norms))
+    norms[norms == 0] = 1.0
+    for rows in blocks:
+        out[rows] = Z[rows] / norms[rows, None]
+    return out
 
 
 def _name_of(function: Function) -> str:

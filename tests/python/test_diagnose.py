@@ -53,6 +53,20 @@ def test_warnings():
     assert any("11 r̄" in w for w in skmm.diagnose(Z, best).warnings)
 
 
+def test_rows_of_large_norm_are_pointed_out():
+    """An error as the factor of each row, as with a squared loss and labels."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 4))
+    Z = X * rng.standard_t(3, (400, 1))
+    large = np.sort(np.argsort((Z**2).sum(axis=1))[-30:])
+    share = (Z[large] ** 2).sum(axis=1).mean() / (Z**2).sum(axis=1).mean()
+    said = [w for w in skmm.diagnose(Z, large).warnings if "mean squared norm" in w]
+    assert len(said) == 1
+    assert f"have {share:.3g} x" in said[0]
+    chosen = skmm.v_optimal(X, 30).indices
+    assert not any("squared norm" in w for w in skmm.diagnose(X, chosen).warnings)
+
+
 def test_all_rows():
     Z = np.random.default_rng(0).standard_normal((30, 4))
     d = skmm.diagnose(Z, np.arange(30))

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 
 import skmm_fast as skmm
 
@@ -208,3 +209,34 @@ def test_sixteen_bit_rows(sketch_dim):
 def test_narrow_rows_need_no_sketch_of_eight():
     X = np.random.default_rng(0).standard_normal((30, 5))
     assert len(skmm.select(X, 10, sketch="grouped-sign", sketch_dim=5).indices) == 10
+
+
+@pytest.mark.parametrize("sketch_dim", [None, 6])
+@pytest.mark.parametrize("kind", [np.array, sp.csr_array, torch.from_numpy])
+def test_unit_rows(kind, sketch_dim, tmp_path):
+    """As if the rows of Z had been divided by their norms; X stays."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((120, 10)) * rng.exponential(1, (120, 1)) ** 3
+    X[7] = 0
+    Z = X if sketch_dim is None else skmm.SparseSign(10, 6, seed=4).apply(X)
+    norms = np.linalg.norm(Z, axis=1, keepdims=True)
+    expected = skmm.select(Z / np.where(norms > 0, norms, 1), 20, seed=4)
+    given = kind(X.copy())
+    options = {"sketch_dim": sketch_dim, "seed": 4, "unit_rows": True}
+    for scratch in (None, tmp_path):
+        selection = skmm.select(given, 20, scratch_dir=scratch, **options)
+        assert np.array_equal(selection.indices, expected.indices)
+        assert selection.diagnosis.v_optimality == pytest.approx(expected.diagnosis.v_optimality)
+        assert selection.settings["unit_rows"]
+    as_it_was = given.toarray() if sp.issparse(given) else np.asarray(given)
+    assert np.array_equal(as_it_was, X)
+    assert not np.array_equal(skmm.select(given, 20, seed=4).indices, expected.indices)
+
+
+def test_unit_rows_of_bad_numbers():
+    X = np.ones((9, 2))
+    X[4, 1] = np.nan
+    with pytest.raises(ValueError, match="X: expected finite values, got NaN or Inf in 1 of 9"):
+        skmm.select(X, 3, unit_rows=True)
+    with pytest.raises(TypeError, match="unit_rows: expected True or False, got 1"):
+        skmm.select(np.eye(5), 3, unit_rows=1)

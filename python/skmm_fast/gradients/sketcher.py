@@ -43,7 +43,8 @@ class GradientSketcher:
         outputs of a sample; "causal-lm", the mean over the tokens of a sample whose label is not
         -100; or a function (model's output, labels) -> (B,) losses
     targets : "label"; "random", drawn from the model's own predictive distribution; or "uniform"
-        classes. Draws are keyed by (seed, sample id)
+        classes. Draws are keyed by (seed, sample id). With "mse" choose "random": gradients with
+        labels are as long as the errors, and rows of large errors are chosen (bench/README.md)
     sketch_dim, sketch, nnz_per_row, seed : Γ, as in `SparseSign`, `GroupedSign` and `Gaussian`
     device : where the parameters are expected to be, and the sketch is made; "auto": where they are
     method : "hooks" (formulas alone), "vmap", "loop", or "auto": for each parameter the first of

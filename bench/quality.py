@@ -1,0 +1,300 @@
+"""The report of real.json and default.json: tables, and what they say, computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import t as student
+
+Row = dict[str, Any]
+Who = tuple[str, str | None]  # method, representation
+ABOVE, WITHIN, BELOW = "▲", "", "▽"
+WHOLE = "whole pool"
+UNCERTAIN = (
+    *("entropy", "margin", "least-confidence", "el2n", "deepfool", "forgetting"),
+    "contextual-diversity",
+)
+
+
+def label(method: str, representation: str | None) -> str:
+    return method if representation is None else f"{method}, {representation}"
+
+
+class Case(NamedTuple):
+    """One method beside uniform draws, in one metric of one task."""
+
+    who: Who
+    task: str
+    metric: str
+    n: int
+    gains: np.ndarray  # (seeds,), how much better than uniform draws from the same pool
+
+    @property
+    def verdict(self) -> str:
+        return beyond(self.gains)
+
+
+def beyond(gains: np.ndarray) -> str:
+    """Is the mean gain further from 0 than its standard error over the seeds?"""
+    if len(gains) < 2:
+        return WITHIN
+    mean, se = gains.mean(), gains.std(ddof=1) / len(gains) ** 0.5
+    return ABOVE if mean > se else BELOW if mean < -se else WITHIN
+
+
+def cases(rows: list[Row]) -> list[Case]:
+    """All methods but uniform, in all tasks, metrics and counts."""
+    uniform = {(row["task"], row["n"]): row for row in rows if row["method"] == "uniform"}
+    found = []
+    for row in rows:
+        if row["method"] not in ("uniform", WHOLE):
+            for metric, mine in row["metrics"].items():
+                other = uniform[row["task"], row["n"]]["metrics"][metric]
+                gains = np.subtract(mine["values"], other["values"])
+                if mine["better"] == "low":
+                    gains = -gains
+                who = row["method"], row["representation"]
+                found.append(Case(who, row["task"], metric, row["n"], gains))
+    return found
+
+
+def report(real: list[Row], default: list[Row] | None) -> list[str]:
+    """The parts of a section of README.md."""
+    parts = [
+        "![Metrics against n](results/real.png)",
+        "Seeds change the split, the new head, random targets and what is random in a selection. "
+        "Gains are those over uniform draws (several a seed) from the same pool, seed by seed, "
+        f"± is their standard error over the seeds; {ABOVE} and {BELOW} mark gains and losses of "
+        "more than one standard error. *labels*, *random*: selected by gradients with true labels, "
+        "with random targets; *features*: by what goes into the head. Methods of uncertainty see a "
+        "proxy that was trained on all labels of the pool, which others do not have. Herding is "
+        "the published one, nearest to the mean; GLISTER validates on the pool.",
+        "\n".join(_about(real)),
+        "### Gains over uniform draws, all n together",
+        gain_table(real),
+        "### When it helps, when it does not",
+        "\n".join(statements(real)),
+    ]
+    if default:
+        parts += [
+            "### Settings of V-optimal selection",
+            "m = n/2 and sparse signs unless said; *unit rows*: scaled to norm 1 (`unit_rows`).",
+            gain_table(default),
+            "\n".join([*settings(default), "", *safe(default)]),
+        ]
+    return [*parts, "### Figures", *tables(real)]
+
+
+def _about(rows: list[Row]) -> Iterable[str]:
+    for task in _unique(row["task"] for row in rows):
+        row = next(row for row in rows if row["task"] == task)
+        classes = f", {row['classes']} classes" if row["classes"] else ""
+        seeds = len(next(iter(row["metrics"].values()))["values"])
+        yield f"- {task}: N = {row['N']}{classes}, {row['parameters']} parameters, {seeds} seeds"
+
+
+def statements(rows: list[Row]) -> list[str]:
+    """What the figures say."""
+    found, seeds = cases(rows), len(next(iter(rows[0]["metrics"].values()))["values"])
+    n_cases = len({(c.task, c.metric, c.n) for c in found})
+    chance = float(student.sf(1, max(seeds - 1, 1)))
+    lines = [
+        f"A case is a task, a metric and an n: {n_cases} in all. Without any difference, some "
+        f"{chance:.0%} would be {ABOVE} and as many {BELOW}.\n"
+    ]
+    for method in ("v-optimal", "moment-matching", "class-balanced"):
+        for who in _unique(c.who for c in found if c.who[0] == method):
+            lines.append(f"- {_tally(label(*who), [c for c in found if c.who == who])}")
+            ratio = _v_ratio(rows, who)
+            if ratio is not None:
+                lines[-1] += (
+                    f" Its V-optimality is {ratio:.2f} times that of uniform draws (median)."
+                )
+    uncertain = [c for c in found if c.who[0] in UNCERTAIN]
+    if uncertain:
+        lost = sum(c.verdict == BELOW for c in uncertain)
+        lines.append(f"- Methods of uncertainty: worse in {lost} of {len(uncertain)} cases.")
+    matched = [c for c in found if c.who == ("moment-matching", "labels")]
+    near, far = (_v_ratio(rows, (who, "labels")) for who in ("moment-matching", "v-optimal"))
+    if near and far and near > far and 2 * sum(c.verdict == ABOVE for c in matched) < len(matched):
+        lines.append(
+            "\nWhy moment matching gives little: with c_S near 1 it asks only that no direction be "
+            "much weaker in S than in the pool, which uniform draws nearly fulfil. Its median "
+            f"V-optimality is {near:.2f} times theirs, that of V-optimal selection {far:.2f} times."
+        )
+    return [*lines, "", *safe(rows)]
+
+
+def settings(rows: list[Row]) -> list[str]:
+    """Each setting beside plain V-optimal selection of the same rows; rows scaled or not."""
+    found = cases(rows)
+    columns = _unique((c.task, c.metric) for c in found)
+    whos = _unique(c.who for c in found)
+    lines = []
+    for method in _unique(method for method, _ in whos if method != "v-optimal"):
+        marks = [
+            beyond(mine - plain)
+            for who in whos
+            for k in columns
+            if who[0] == method and who[1] is not None
+            and (mine := _together(found, who, *k)).size
+            and (plain := _together(found, ("v-optimal", who[1]), *k)).size
+        ]  # fmt: skip
+        if marks:
+            lines.append(
+                f"- **{method}** beside plain V-optimal selection: better in "
+                f"{marks.count(ABOVE)} of {len(marks)} columns and representations, worse in "
+                f"{marks.count(BELOW)}, by more than one standard error."
+            )
+    for seen in ("labels", "random", "features"):
+        for k in columns:
+            plain = _together(found, ("v-optimal", seen), *k)
+            unit = _together(found, ("unit rows", seen), *k)
+            if unit.size and beyond(unit - plain):
+                word = "helps" if unit.mean() > plain.mean() else "harms"
+                lines.append(
+                    f"- Scaling rows to norm 1 {word} with *{seen}* in {k[0]}, {k[1]}: a gain of "
+                    f"{unit.mean():+.3f}, unscaled {plain.mean():+.3f}."
+                )
+    return lines
+
+
+def _tally(name: str, found: list[Case]) -> str:
+    several = {mark: [c for c in found if c.verdict == mark] for mark in (ABOVE, WITHIN, BELOW)}
+    text = f"**{name}**: better than uniform in {len(several[ABOVE])} of {len(found)} cases"
+    text += f"{_places(several[ABOVE])}, within one standard error in {len(several[WITHIN])}, "
+    return f"{text}worse in {len(several[BELOW])}{_places(several[BELOW])}."
+
+
+def _places(found: list[Case]) -> str:
+    """(task: metric at n, n; ...), or nothing."""
+    named = _unique((c.task, c.metric) for c in found)
+    places = [
+        f"{task}: {metric} at n = "
+        + ", ".join(str(c.n) for c in found if (c.task, c.metric) == (task, metric))
+        for task, metric in named
+    ]
+    return f" ({'; '.join(places)})" if places else ""
+
+
+def safe(rows: list[Row]) -> list[str]:
+    """Who is never worse than uniform draws, all n of a task and metric together."""
+    found = cases(rows)
+    columns = _unique((c.task, c.metric) for c in found)
+    sure = []
+    for who in _unique(c.who for c in found):
+        verdicts = [beyond(g) for k in columns if (g := _together(found, who, *k)).size]
+        if BELOW not in verdicts:
+            where = "" if len(verdicts) == len(columns) else f" (of {len(verdicts)})"
+            sure.append(f"{label(*who)} (better in {verdicts.count(ABOVE)}{where})")
+    named = "; ".join(sure) if sure else "none"
+    return [
+        f"Not worse than uniform draws by more than one standard error in any of the "
+        f"{len(columns)} columns above: {named}."
+    ]
+
+
+def _together(found: list[Case], who: Who, task: str, metric: str) -> np.ndarray:
+    """(seeds,) gains, the mean over n; empty where the task has not this method."""
+    several = [c.gains for c in found if (c.who, c.task, c.metric) == (who, task, metric)]
+    return np.mean(several, axis=0) if several else np.empty(0)
+
+
+def _v_ratio(rows: list[Row], who: Who) -> float | None:
+    """The median of tr(Σ̃ Σ̃_S⁻¹) beside its mean for uniform draws, where both span."""
+    ratios = [
+        mine / uniform
+        for row in rows
+        if (row["method"], row["representation"]) == who and who[1] is not None
+        for mine, uniform in zip(
+            row["v_optimality"]["values"], row["v_optimality"]["uniform"], strict=True
+        )
+        if mine is not None and uniform is not None
+    ]
+    return float(np.median(ratios)) if ratios else None
+
+
+def gain_table(rows: list[Row]) -> str:
+    """Mean gains over all n; the largest of a column in bold; best methods first."""
+    found = cases(rows)
+    columns = _unique((c.task, c.metric) for c in found)
+    whos = _unique(c.who for c in found)
+    gains = {(who, k): _together(found, who, *k) for who in whos for k in columns}
+    mean = np.array(
+        [[gains[who, k].mean() if gains[who, k].size else np.nan for k in columns] for who in whos]
+    )
+    lines = [
+        "| | " + " | ".join(f"{task}: {metric}" for task, metric in columns) + " |",
+        "|---|" + "---|" * len(columns),
+    ]
+    ranks = np.array([(np.nan_to_num(mean, nan=-np.inf) > x).sum(0) for x in mean], float)
+    ranks[np.isnan(mean)] = np.nan
+    for i in np.nanmean(ranks, 1).argsort(kind="stable"):
+        cells = []
+        for j, k in enumerate(columns):
+            g = gains[whos[i], k]
+            if not g.size:
+                cells.append("")
+                continue
+            text = f"{g.mean():+.3f}"
+            if len(g) > 1:
+                text += f" ± {g.std(ddof=1) / len(g) ** 0.5:.3f}"
+            cells.append((f"**{text}**" if ranks[i, j] == 0 else text) + beyond(g))
+        lines.append(f"| {label(*whos[i])} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def tables(rows: list[Row]) -> list[str]:
+    """A table for each task: methods in order of their mean rank, and what they cost."""
+    return [
+        part
+        for task in _unique(row["task"] for row in rows)
+        for part in (f"**{task}**", _table([row for row in rows if row["task"] == task]))
+    ]
+
+
+def _table(rows: list[Row]) -> str:
+    whole = [row for row in rows if row["method"] == WHOLE]
+    selected = [row for row in rows if row["method"] != WHOLE]
+    by_name = {(label(row["method"], row["representation"]), row["n"]): row for row in selected}
+    names, counts = _unique(name for name, _ in by_name), sorted({n for _, n in by_name})
+    columns = [(metric, n) for metric in rows[0]["metrics"] for n in counts]
+    marks = {
+        (label(*c.who), c.metric, c.n): c.verdict
+        for c in (cases(selected) if any(r["method"] == "uniform" for r in selected) else [])
+    }
+    good = {metric: x["better"] == "high" for metric, x in rows[0]["metrics"].items()}
+    mean = np.array(
+        [
+            [(1 if good[k] else -1) * by_name[name, n]["metrics"][k]["mean"] for k, n in columns]
+            for name in names
+        ]
+    )
+    ranks = np.array([(mean > x).sum(0) for x in mean])
+    lines = [
+        "| | " + " | ".join(f"{metric}, n = {n}" for metric, n in columns) + " | seconds |",
+        "|---|" + "---|" * (len(columns) + 1),
+    ]
+    for i in ranks.mean(1).argsort(kind="stable"):
+        name, cells = names[i], []
+        for j, (metric, n) in enumerate(columns):
+            text = _figure(by_name[name, n]["metrics"][metric])
+            best = f"**{text}**" if ranks[i, j] == 0 else text
+            cells.append(best + marks.get((name, metric, n), WITHIN))
+        seconds = np.mean([by_name[name, n]["seconds"] for n in counts])
+        shown = f"*{name}*" if name == "uniform" else name
+        lines.append(f"| {shown} | " + " | ".join(cells) + f" | {seconds:.2g} |")
+    for row in whole:
+        cells = [_figure(row["metrics"][k]) if n == counts[0] else "" for k, n in columns]
+        lines.append(f"| whole pool, {row['N']} rows | " + " | ".join(cells) + " | |")
+    return "\n".join(lines)
+
+
+def _figure(metric: dict[str, Any]) -> str:
+    return f"{metric['mean']:.3f}" + (f" ± {metric['se']:.3f}" if metric["se"] else "")
+
+
+def _unique(values: Iterable[Any]) -> Sequence[Any]:
+    return list(dict.fromkeys(values))
