@@ -44,7 +44,6 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_draw.py
 	$(BIN)/python bench/bench_baselines.py
 	$(BIN)/python bench/bench_heads.py
-	$(BIN)/python bench/paper/gmm.py
 	$(BIN)/python bench/table.py
 
 # What selections are worth: the paper's synthetic table, real tasks, settings. Under an hour.

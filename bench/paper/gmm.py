@@ -94,6 +94,7 @@ ON_SKETCH = {
     "Adaptive": of("adaptive"),
     "T-leverage": of("t-leverage"),
     "R-leverage": of("r-leverage"),
+    "R-leverage, ridge 1e4": of("r-leverage", ridge=1e4),
     "moment matching": of("moment-matching", c_s=C_S),
     "moment matching, c_S = .9": of("moment-matching", c_s=0.9),
     "SkMMv2, linear": of("v-optimal", sampler="linear", refine=False, route="greedy"),
@@ -133,7 +134,7 @@ def on_gradients() -> dict[str, Method]:
         "K-center, on G": of_G("k-center"),
         "Adaptive, on G": of_G("adaptive"),
         "T-leverage, on G": of_G("t-leverage", rank=M),
-        "R-leverage, on G": of_G("r-leverage", ridge=1e4),
+        "R-leverage, on G": of_G("r-leverage", ridge=1e4),  # as the authors have it
     }
 
 

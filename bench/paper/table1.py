@@ -87,6 +87,7 @@ def claims(rows: Rows) -> Rows:
                 ("Uniform", COUNTS, 1.0),
                 ("Uniform", (48, 64), 0.2),
                 ("R-leverage", (48, 64), 1.0),
+                ("R-leverage, ridge 1e4", (48, 64), 1.0),
                 ("R-leverage, on G", (48, 64), 1.0),
             ):
                 if other in methods:
