@@ -7,7 +7,18 @@ import pytest
 
 import skmm_fast as skmm
 from compare import METHODS, Method, Task, compare, own
-from quality import ABOVE, BELOW, WITHIN, beyond, cases, gain_table, safe, statements, tables
+from quality import (
+    ABOVE,
+    BELOW,
+    WITHIN,
+    beyond,
+    cases,
+    gain_table,
+    of_default,
+    safe,
+    statements,
+    tables,
+)
 
 N, COUNTS, SEEDS = 60, (10, 20), (3, 4, 5)
 X = np.random.default_rng(0).standard_normal((N, 8)).astype(np.float32)
@@ -130,6 +141,10 @@ def test_gains_are_paired_and_their_report_is_that_of_the_figures():
     text = "\n".join(statements(rows))
     assert "better than uniform in 4 of 4 cases (toy: gain at n = 10, 20; toy: loss" in text
     assert "worse in 0." in text
+    assert of_default(rows) == []  # classes are not said: a squared loss, and no "random" pool
+    classes = [row | {"classes": 2} for row in rows]
+    assert [c.verdict for c in of_default(classes)] == [ABOVE] * 4
+    assert "draws in 4 of 4 cases, within one standard error in 0, worse" in statements(classes)[1]
     assert "| v-optimal, labels | **+" in (table := gain_table(rows))
     assert table.count(ABOVE) == 2  # columns: all n of a metric
     assert "v-optimal, labels (better in 2)" in safe(rows)[0]
