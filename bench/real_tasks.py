@@ -1,7 +1,7 @@
 """Tasks for `compare.py` on real data that need no download: images, photographs and text.
 
 Each function makes the Task of one seed. Finetuning is deterministic, its regularisation is fixed
-(chosen with uniform rows of a split that no seed has) and the same for all methods.
+and the same for all methods; it was chosen on other splits, with uniform rows.
 
 The methods of uncertainty get a proxy that saw all labels of the pool for EPOCHS epochs, as in
 DeepCore: more than others know.
