@@ -31,7 +31,7 @@ public:
     template <class See, class Next>
     Rows choose(i64 n, const Rows& include, const See& see, const Next& next) {
         Rows chosen = include;
-        for (const i64 i : include) see(i);
+        if (set_.size() < n) std::for_each(include.begin(), include.end(), see);
         while (set_.size() < n) {
             tick_(set_.size());
             const i64 i = next();
@@ -135,7 +135,7 @@ Rows cover(const Passes<T>& z, i64 n, i64 turn, const double* own, const Constra
 template <class T>
 Rows pivot(const Passes<T>& z, i64 n, const double* norm, const Constraints& constraints,
            std::uint64_t seed, int n_threads, const Tick& tick) {
-    constexpr double kRounding = 1e-10;  // of ‖z_i‖²
+    constexpr double kRounding = 1e-12;  // of ‖z_i‖²
     Picks<T> picks(z, constraints, n_threads, tick);
     Vector t(at(picks.rows())), residual(norm, norm + picks.rows());
     std::vector<Vector> basis;  // orthonormal

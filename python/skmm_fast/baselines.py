@@ -46,6 +46,8 @@ def t_leverage(request: Request, rank: int | None = None) -> Found:
     """Draws with probability proportional (up to 1) to the truncated leverage scores
     Σ_{j <= rank} ⟨z_i, v_j⟩² / (N λ_j) (Drineas, Mahoney and Muthukrishnan 2008; SkMM, arXiv
     2407.06120, section 5). rank: 1 to that of Z, which is the default."""
+    if rank is not None:
+        _validate.integer("rank", rank, 1)
     mom = request.pool.moments
     k = mom.rank if rank is None else _validate.integer("rank", rank, 1, mom.rank)
     return _by_leverage(request, mom.eigenvectors[:, :k], request.N * mom.eigenvalues[:k])
@@ -57,12 +59,12 @@ def r_leverage(request: Request, ridge: float | None = None) -> Found:
     ridge > 0, in units of eigenvalues of ZᵀZ. Default: the mean over half of the rank(Z)
     directions of what the others hold (Cohen, Musco and Musco 2017).
     """
+    if ridge is not None:
+        ridge = _validate.real("ridge", ridge, above=0.0)
     mom = request.pool.moments
     if ridge is None:
         k = (mom.rank + 1) // 2
         ridge = request.N * float(mom.eigenvalues[k : mom.rank].sum()) / k
-    else:
-        ridge = _validate.real("ridge", ridge, above=0.0)
     kept = mom.eigenvectors[:, : mom.rank]
     return _by_leverage(request, kept, request.N * mom.eigenvalues[: mom.rank] + ridge)
 
@@ -70,9 +72,9 @@ def r_leverage(request: Request, ridge: float | None = None) -> Found:
 def herding(request: Request) -> Found:
     """Each row brings the mean of those chosen nearest to the mean of all: it minimises
     ‖(t+1)μ - Σ_S z - z_i‖ (Welling 2009; Rebuffi et al. 2017, algorithm 4)."""
-    Z = request.pool.Z
-    mean, norms = Z.mean(), _squared_norms(Z, request.threads)
-    return _picks(request, _core.pursue, Z, mean, mean, None, norms)
+    pool = request.pool
+    mean, norms = pool.Z.mean(), pool.squared_norms(request.threads)
+    return _picks(request, _core.pursue, pool.Z, mean, mean, None, norms)
 
 
 def glister(request: Request, validation: Any = None, eta: float | None = None) -> Found:
@@ -83,11 +85,14 @@ def glister(request: Request, validation: Any = None, eta: float | None = None) 
     validation: (N_V, r), rows with the columns of X; default: X itself. Σ_V, the second moment of
     their gradients, stands for the Hessian. eta: default 1/λ_1(Σ_V).
     """
-    pool = request.pool
-    if validation is not None:
+    if eta is not None:
+        eta = _validate.real("eta", eta, above=0.0)
+    if validation is None:
+        pool = request.pool
+    else:
         pool = Pool.of(request.sketched("validation", validation), "validation", request.threads)
     mom, m = pool.moments, pool.Z.shape[1]
-    step = 1 / mom.eigenvalues[0] if eta is None else _validate.real("eta", eta, above=0.0)
+    step = 1 / mom.eigenvalues[0] if eta is None else eta
     response = (mom.eigenvectors * (step / request.n * mom.eigenvalues)) @ mom.eigenvectors.T
     no_penalty = np.zeros(request.N)
     return _picks(
@@ -99,32 +104,36 @@ def glister(request: Request, validation: Any = None, eta: float | None = None) 
 def k_center(request: Request) -> Found:
     """Each row is farthest from its nearest one chosen; the first is random (Gonzalez 1985; Sener
     and Savarese 2018)."""
-    Z = request.pool.Z
-    return _picks(request, _core.cover, Z, 0, _squared_norms(Z, request.threads), request.seed)
+    pool = request.pool
+    norms = pool.squared_norms(request.threads)
+    return _picks(request, _core.cover, pool.Z, 0, norms, request.seed)
 
 
 def contextual_diversity(request: Request, probs: Any = None, logits: Any = None) -> Found:
     """k-center, by the symmetric Kullback-Leibler divergence Σ_c (p_c - q_c)(log p_c - log q_c) of
     predicted probabilities (Agarwal et al. 2020)."""
     blocks = scores.predicted(request.N, "contextual-diversity", probs, logits, np.float64)
-    rows = np.vstack([np.hstack([p, scores.log(p)]) for _, p in blocks])
-    C = rows.shape[1] // 2
-    own = 2 * (rows[:, :C] * rows[:, C:]).sum(axis=1)
-    return _picks(request, _core.cover, HostRows(rows), C, own, request.seed)
+    C = np.shape(logits if probs is None else probs)[1]
+    both, own = np.empty((request.N, 2 * C)), np.empty(request.N)
+    for rows, p in blocks:
+        both[rows, :C], both[rows, C:] = p, scores.log(p)
+        own[rows] = 2 * (both[rows, :C] * both[rows, C:]).sum(axis=1)
+    return _picks(request, _core.cover, HostRows(both), C, own, request.seed)
 
 
 def adaptive(request: Request) -> Found:
     """Random pivoting: each row is drawn with probability proportional to the squared norm of its
     residual beside the span of those chosen; begun anew where residuals are rounding (Deshpande
     and Vempala 2006; Chen, Epperly, Tropp and Webber 2022)."""
-    Z = request.pool.Z
-    return _picks(request, _core.pivot, Z, _squared_norms(Z, request.threads), request.seed)
+    pool = request.pool
+    norms = pool.squared_norms(request.threads)
+    return _picks(request, _core.pivot, pool.Z, norms, request.seed)
 
 
 def grand(request: Request) -> Found:
     """The largest gradients ‖z_i‖ (Paul, Ganguli and Dziugaite 2021, arXiv 2107.07075), at the
     weights at hand, in the sketch."""
-    return _largest(request, _squared_norms(request.pool.Z, request.threads))
+    return _largest(request, request.pool.squared_norms(request.threads))
 
 
 def _of_outputs(method: str, score: Callable[[Array], Array]) -> Method:
@@ -143,7 +152,10 @@ def el2n(request: Request, probs: Any = None, logits: Any = None) -> Found:
         raise ValueError("y: expected labels with method 'el2n', got None")
     y, C = _validate.vector("y", request.y), np.shape(logits if probs is None else probs)[1]
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= C:
-        raise ValueError(f"y: expected integers in [0, {C - 1}] with method 'el2n'")
+        raise ValueError(
+            f"y: expected integers in [0, {C - 1}] with method 'el2n', got {y.dtype} from "
+            f"{y.min()!r} to {y.max()!r}"
+        )
     return _largest(request, np.concatenate([scores.el2n(p, y[rows]) for rows, p in blocks]))
 
 
@@ -154,7 +166,7 @@ def deepfool(request: Request, logits: Any = None, head: Any = None) -> Found:
         if value is None:
             raise ValueError(f"{name}: expected an array with method 'deepfool', got None")
     f = scores.outputs("logits", logits, request.N)
-    W = _validate.dense("head", head.cpu() if _validate.on_device(head) else head)
+    W = scores.host_matrix("head", head)
     if len(W) != f.shape[1]:
         raise ValueError(f"head: expected {f.shape[1]} rows, one per logit, got shape {W.shape}")
     _validate.raise_not_finite("head", _validate.finite_rows(W))
@@ -166,7 +178,7 @@ def forgetting(request: Request, record: Any = None) -> Found:
     `ForgettingRecord` makes it."""
     if record is None:
         raise ValueError("record: expected (T, N) bool with method 'forgetting', got None")
-    array = np.asarray(record)
+    array = scores.correctness(record)
     if array.dtype != np.bool_ or array.ndim != 2 or array.shape[1] != request.N or len(array) < 2:
         raise ValueError(
             f"record: expected bool of shape (T, {request.N}), T > 1, got {array.dtype} of shape "
@@ -195,11 +207,7 @@ OF_MORE: dict[str, Method] = {  # labels, outputs of a model, a record of its tr
     "deepfool": deepfool,
     "forgetting": forgetting,
 }
-ONE_BY_ONE = ("herding", "k-center", "adaptive", "glister", "contextual-diversity")  # a pass each
-
-
-def _squared_norms(Z: Rows, threads: int) -> Floats:
-    return Z.square_dots(np.ones(Z.shape[1]), threads)
+ONE_BY_ONE = ("herding", "k-center", "adaptive", "glister")  # a pass over Z for each pick
 
 
 def _picks(request: Request, pick: Callable[..., Indices], rows: Rows, *arguments: Any) -> Found:
@@ -260,6 +268,7 @@ def inclusion(score: Floats, n: int) -> Floats:
     if positive <= n:
         rest = (n - positive) / (len(score) - positive) if positive < len(score) else 1.0
         return np.where(score > 0, 1.0, rest)
+    score = score / score.max()
     pi: Floats = score * (n / score.sum())
     while (over := pi > 1).any():
         pi[over] = 1.0

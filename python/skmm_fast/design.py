@@ -95,12 +95,8 @@ def v_optimal(
     pool = Pool.of(Z, n_threads=threads)
     n_rows, rank = len(pool.Z), pool.moments.rank
     n = _validate.count(n, n_rows)
-    _validate.choice("sampler", sampler, SAMPLERS)
-    block = min(_validate.integer("block", block, 1), n)
-    refine = _validate.boolean("refine", refine)
-    temperature = _validate.real("temperature", temperature, above=0.0)
-    tol = _validate.real("tol", tol, above=0.0)
-    _validate.choice("route", route, ROUTES)
+    check_options(sampler, block, refine, temperature, tol, route)
+    block, temperature, tol = min(int(block), n), float(temperature), float(tol)
     seed = _validate.seed(seed)
     allowed = quotas(n_rows, n, y, per_class, include, exclude)
     classes = None if y is None else labels(y, n_rows)[1]
@@ -135,6 +131,18 @@ def v_optimal(
         route=route,
         n_swaps=n_swaps,
     )
+
+
+def check_options(
+    sampler: str, block: int, refine: bool, temperature: float, tol: float, route: str
+) -> None:
+    """Raises TypeError or ValueError as `v_optimal` says."""
+    _validate.choice("sampler", sampler, SAMPLERS)
+    _validate.integer("block", block, 1)
+    _validate.boolean("refine", refine)
+    _validate.real("temperature", temperature, above=0.0)
+    _validate.real("tol", tol, above=0.0)
+    _validate.choice("route", route, ROUTES)
 
 
 def best_route(

@@ -153,8 +153,8 @@ def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list
 
 
 def _of_norms(pool: Pool, S: Indices, n_threads: int | None) -> list[str]:
-    norms = pool.Z.square_dots(np.ones(pool.Z.shape[1]), _validate.threads(n_threads))
-    norms /= norms.mean()
+    norms = pool.squared_norms(_validate.threads(n_threads))
+    norms = norms / norms.mean()
     chosen, spread = norms[S].mean(), np.square(norms).mean()
     if chosen < LARGE_NORMS or spread < LARGE_NORMS:
         return []

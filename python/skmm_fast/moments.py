@@ -93,12 +93,8 @@ def match_moments(
     pool = Pool.of(Z, n_threads=threads)
     mom, n_rows = pool.moments, len(pool.Z)
     n = _validate.count(n, n_rows)
-    c_s = _validate.real("c_s", c_s, above=0.0)
-    if c_s < n / n_rows and n < n_rows:
-        raise ValueError(f"c_s: expected at least n/N = {n / n_rows:.6g}, got {c_s}")
-    _validate.choice("weighting", weighting, WEIGHTINGS)
-    tol = _validate.real("tol", tol, above=0.0)
-    _validate.integer("max_iter", max_iter, 0, 2**31 - 1)
+    check_options(n, n_rows, c_s, weighting, tol, max_iter)
+    c_s, tol = float(c_s), float(tol)
     allowed = quotas(n_rows, n, y, per_class, include, exclude)
     s = _start(init, allowed, n_rows, _validate.seed(seed))
     if c_s >= 1 and not allowed.constrained:
@@ -155,6 +151,18 @@ def match_moments(
         converged=converged,
         history={"objective": objectives * to_z, "gap": gaps * to_z, "seconds": seconds},
     )
+
+
+def check_options(
+    n: int, n_rows: int, c_s: float, weighting: str, tol: float, max_iter: int
+) -> None:
+    """Raises TypeError or ValueError as `match_moments` says."""
+    _validate.real("c_s", c_s, above=0.0)
+    if c_s < n / n_rows and n < n_rows:
+        raise ValueError(f"c_s: expected at least n/N = {n / n_rows:.6g}, got {c_s}")
+    _validate.choice("weighting", weighting, WEIGHTINGS)
+    _validate.real("tol", tol, above=0.0)
+    _validate.integer("max_iter", max_iter, 0, 2**31 - 1)
 
 
 def _start(init: Any, allowed: Quotas, n_rows: int, seed: int) -> Floats:

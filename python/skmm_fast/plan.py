@@ -15,7 +15,8 @@ from .baselines import OF_MORE, OF_ROWS, ONE_BY_ONE
 from .design import best_route
 from .relaxation import USUAL, candidates
 
-METHODS = ("v-optimal", "moment-matching", *OF_ROWS, *OF_MORE)
+# Not contextual diversity, whose passes are over what it makes of N x C probabilities.
+METHODS = ("v-optimal", "moment-matching", *OF_ROWS, *(OF_MORE.keys() - {"contextual-diversity"}))
 PASSES = 24  # over ZV that moment matching takes; 10 to 60 have been seen
 SWAPS = 0.5  # exchanges per row chosen that refinement makes, up to a thousand
 DRAWS = 8  # uniform draws of the diagnosis

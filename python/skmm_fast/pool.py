@@ -110,6 +110,13 @@ class Pool:
         A = self.Z.times(np.linalg.solve(L, B.T).T, None, 1)
         return Whitened(A, np.eye(k), float(np.finfo(A.dtype).eps))
 
+    def squared_norms(self, threads: int) -> Floats:
+        """(N,) ‖z_i‖²."""
+        if "norms" not in self.memo:
+            self.memo["norms"] = self.Z.square_dots(np.ones(self.Z.shape[1]), threads)
+        norms: Floats = self.memo["norms"]
+        return norms
+
     def trace_and_largest(self, S: Indices, ridge: float = 0.0) -> tuple[float, float]:
         """Trace and largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are those of
         Σ̃ Σ̃_S⁻¹; infinite where that does not exist to float64 rounding."""

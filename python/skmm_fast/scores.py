@@ -71,11 +71,28 @@ def _beside(p: Array, c: Indices) -> Array:
 
 def outputs(name: str, x: Any, n_rows: int) -> Array:
     """(N, C) finite numbers, C > 1, from an array or a torch tensor on any device."""
-    array = _validate.dense(name, _host(x))
+    array = host_matrix(name, x)
     if len(array) != n_rows or array.shape[1] < 2:
         raise ValueError(f"{name}: expected shape ({n_rows}, C), C > 1, got {array.shape}")
     _validate.raise_not_finite(name, _validate.finite_rows(array))
     return array
+
+
+def host_matrix(name: str, x: Any) -> Array:
+    """An array or torch tensor, on any device, of floats; those of 16 bits as float32."""
+    return _validate.widened(_validate.gradients(name, _host(x)))
+
+
+def correctness(record: Any) -> Array:
+    """The array of a `ForgettingRecord`, or of what can be made one."""
+    if isinstance(record, ForgettingRecord):
+        return record.array()
+    try:
+        return np.asarray(_host(record))
+    except ValueError as error:
+        raise ValueError(
+            f"record: expected (T, N) bool, got {type(record).__name__}: {error}"
+        ) from None
 
 
 def entropy(p: Array) -> Array:
@@ -107,11 +124,11 @@ def deepfool(logits: Array, head: Array) -> Floats:
     """Minus the distance of the features to where the class changes: min_k (f_c - f_k)/‖w_c - w_k‖
     for the predicted class c, exact for a linear head f = Wx + b (Moosavi-Dezfooli et al. 2016;
     Ducoffe and Precioso 2018). logits (N, C), head W (C, d)."""
-    f, W = logits.astype(np.float64), head.astype(np.float64)
-    predicted = f.argmax(axis=1)
-    nearest = np.empty(len(f))
+    W = head.astype(np.float64)
+    predicted = logits.argmax(axis=1)
+    nearest = np.empty(len(logits))
     for c in range(len(W)):
-        of_c = f[predicted == c]
+        of_c = logits[predicted == c].astype(np.float64)
         lead, apart = of_c[:, c : c + 1] - of_c, np.linalg.norm(W[c] - W, axis=1)
         reached = np.full(lead.shape, np.inf)
         np.divide(lead, apart, out=reached, where=apart > 0)  # equal rows are never told apart
@@ -147,6 +164,7 @@ class ForgettingRecord:
         time that a sample comes is its epoch t."""
         rows = _validate.vector("ids", _host(ids))
         _validate.rows("ids", rows, self.n_samples)
+        rows = rows.astype(np.int64)
         right = _validate.vector("correct", _host(correct))
         if right.dtype != np.bool_ or right.shape != rows.shape:
             raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,12 +18,16 @@ from . import sketch as sketches
 from ._quotas import labels, quotas
 from ._scratch import room
 from ._stream import is_mapped
-from ._validate import Array, Indices
+from ._unit import of_unit_norm, of_unit_norm_on_device
+from ._validate import Indices
 from .baselines import OF_MORE, OF_ROWS
+from .design import check_options as check_design
 from .design import polish, v_optimal
 from .diagnose import diagnose
 from .draw import METHODS as DRAWS
+from .moments import check_options as check_matching
 from .moments import match_moments
+from .plan import METHODS as PLANNED
 from .plan import plan
 from .pool import Pool
 from .relaxation import TOL
@@ -64,7 +69,8 @@ def select(
     method : "v-optimal" (options of `v_optimal`); "moment-matching" (options of `match_moments`;
         `draw` = "systematic", "pivotal" or "top"; `refine` = True: exchanges after the draw, as
         `v_optimal` makes them); a name of `METHODS`, which `baselines` describes; or a function
-        (Z, n, seed, **method_options) -> n distinct rows of the (N, m) array Z, yours
+        (Z, n, seed, **method_options) -> n distinct rows of the (N, m) array Z, yours; it gets y
+        where it has a parameter of this name
     sketch_dim : m; X is sketched where r > m. Default: min(r, 512, n // 2), so that the
         rows chosen can span the sketch with some to spare (at least 1; 8 for "grouped-sign")
     sketch : "sparse-sign", "grouped-sign" (dense rows faster; at least 8 dimensions) or "gaussian"
@@ -79,7 +85,9 @@ def select(
         for "moment-matching" (there also where X is a memory map and not sketched); what is on a
         device stays there
     unit_rows : scale the rows of Z to norm 1, so that the choice does not depend on how long
-        gradients are. For gradients with labels it is the safer way (bench/README.md)
+        gradients are. For gradients with labels it is the safer way (bench/README.md). What is not
+        sketched is copied, from a memory map to scratch_dir or the system's folder for temporary
+        files; the diagnosis is that of the scaled rows
 
     Returns
     -------
@@ -88,9 +96,7 @@ def select(
     Source: SkMM, arXiv 2407.06120, algorithm 1.
     Raises TypeError or ValueError naming the argument, what was expected and what came.
     """
-    if isinstance(X, SketchStore):
-        X = X.array()
-    A = _checked("X", X)
+    X, A = _checked("X", X)
     N, r = A.shape
     requested, n = n, _validate.count(n, N)
     if not callable(method):
@@ -113,14 +119,14 @@ def select(
 
     def pool() -> Pool:
         Z = _sketched("X", X, A, S, unit_rows, n_threads, progress, scratch_dir)
-        if progress and isinstance(method, str) and not _validate.on_device(Z):
+        if progress and method in PLANNED and not _validate.on_device(Z):
             scratch = scratch_dir is not None or is_mapped(Z)
             expected = plan(N, m, n, method, dtype=Z.dtype, scratch=scratch, n_threads=n_threads)
             print(f"select {n} of {N} rows, m = {m}, {method}: {expected}", file=sys.stderr)
         return Pool.of(Z, "X", n_threads)
 
     def sketched(name: str, rows: Any) -> Any:
-        B = _checked(name, rows)
+        rows, B = _checked(name, rows)
         if B.shape[1] != r:
             raise ValueError(f"{name}: expected rows of {r} entries, got shape {tuple(B.shape)}")
         return _sketched(name, rows, B, S, unit_rows, n_threads)
@@ -164,10 +170,13 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
             raise TypeError(f"{name}: expected an option of method {method!r} ({known})")
 
 
-def _checked(name: str, X: Any) -> Any:
+def _checked(name: str, X: Any) -> tuple[Any, Any]:
+    """X, or the array of a store, and the same checked."""
+    if isinstance(X, SketchStore):
+        X = X.array()
     if _validate.on_device(X):
-        return _validate.tensor(name, X, ("float16", "bfloat16", "float32", "float64"))
-    return _validate.csr(name, X) if sp.issparse(X) else _validate.gradients(name, X)
+        return X, _validate.tensor(name, X, ("float16", "bfloat16", "float32", "float64"))
+    return X, _validate.csr(name, X) if sp.issparse(X) else _validate.gradients(name, X)
 
 
 def _sketched(
@@ -195,20 +204,12 @@ def _sketched(
     if not unit_rows:
         return Z
     if on_device:
-        return Z / Z.norm(dim=1, keepdim=True).clamp(min=np.finfo(np.float32).tiny)
+        return of_unit_norm_on_device(Z, Z.new_empty(Z.shape) if Z is A else Z)
     Z = _validate.numpy_view(name, Z)
-    return _of_unit_norm(name, Z, room(Z.shape, Z.dtype, scratch_dir) if S is None else Z)
-
-
-def _of_unit_norm(name: str, Z: Array, out: Array) -> Array:
-    """The rows of Z scaled to norm 1, in `out`; those of norm 0 as they are."""
-    blocks = list(_validate.row_blocks(Z))
-    norms = np.concatenate([np.linalg.norm(Z[rows].astype(np.float64), axis=1) for rows in blocks])
-    _validate.raise_not_finite(name, np.isfinite(norms))
-    norms[norms == 0] = 1.0
-    for rows in blocks:
-        out[rows] = Z[rows] / norms[rows, None]
-    return out
+    if scratch_dir is None and is_mapped(Z):
+        scratch_dir = tempfile.gettempdir()
+    ours = S is not None or not np.may_share_memory(Z, A)
+    return of_unit_norm(name, Z, Z if ours else room(Z.shape, Z.dtype, scratch_dir))
 
 
 def _name_of(function: Function) -> str:
@@ -216,7 +217,11 @@ def _name_of(function: Function) -> str:
 
 
 def _by_function(request: Request, function: Function, options: dict[str, Any]) -> Indices:
-    rows = function(request.pool.Z.array(slice(None)), request.n, request.seed, **options)
+    Z = request.pool.Z.array(slice(None)).view()
+    Z.flags.writeable = False
+    if "y" in inspect.signature(function).parameters:
+        options = {"y": request.y, **options}
+    rows = function(Z, request.n, request.seed, **options)
     chosen = _validate.rows("method", rows, request.N)
     if len(chosen) != request.n:
         raise ValueError(f"method: expected {request.n} rows, got {len(chosen)}")
@@ -240,6 +245,7 @@ def _v_optimal(
     tol: float = TOL,
     route: str = "auto",
 ) -> tuple[Indices, dict[str, Any]]:
+    check_design(sampler, block, refine, temperature, tol, route)
     found = v_optimal(
         request.pool, request.n, sampler, block, refine, request.seed, temperature=temperature,
         tol=tol, route=route, n_threads=request.n_threads, progress=request.progress,
@@ -265,6 +271,7 @@ def _moment_matching(
 ) -> tuple[Indices, dict[str, Any]]:
     _validate.choice("draw", draw, DRAWS)
     refine = _validate.boolean("refine", refine)
+    check_matching(request.n, request.N, c_s, weighting, tol, max_iter)
     fit = match_moments(
         request.pool, request.n, c_s, weighting, init, tol, max_iter, request.seed,
         request.n_threads, progress=request.progress, scratch_dir=request.scratch_dir,

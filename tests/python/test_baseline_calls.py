@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from test_constraints import check, problems
 
 import skmm_fast as skmm
+from skmm_fast import _core
+from skmm_fast.baselines import inclusion
 
 pytestmark = pytest.mark.filterwarnings("ignore:n = .* < rank")
 C = 4
@@ -303,8 +305,87 @@ def test_probs_and_logits_are_not_both_given():
         skmm.select(sample(), 20, "entropy", probs=P, logits=LOGITS)
 
 
-def test_an_error_comes_before_anything_long(monkeypatch):
+@pytest.mark.parametrize(
+    ("method", "options", "name"),
+    [
+        ("entropy", {}, "probs"),
+        ("v-optimal", {"sampler": "bogus"}, "sampler"),
+        ("v-optimal", {"tol": -1}, "tol"),
+        ("moment-matching", {"c_s": -1}, "c_s"),
+        ("r-leverage", {"ridge": -1}, "ridge"),
+        ("t-leverage", {"rank": 0}, "rank"),
+        ("glister", {"eta": -1}, "eta"),
+        ("glister", {"validation": np.ones((5, 7))}, "validation"),
+    ],
+)
+def test_an_error_comes_before_anything_long(monkeypatch, method, options, name):
     """The sketch is not begun."""
     monkeypatch.setattr(skmm.SparseSign, "_apply", lambda *_a, **_k: pytest.fail("sketched"))
-    with pytest.raises(ValueError, match="probs: "):
-        skmm.select(sample(60, 300), 20, "entropy")
+    with pytest.raises((TypeError, ValueError), match=f"{name}: "):
+        skmm.select(sample(60, 300), 20, method, **options)
+
+
+def test_outputs_of_sixteen_bits_and_records():
+    torch = pytest.importorskip("torch")
+    X, logits = sample(), torch.from_numpy(LOGITS).float()
+    head = torch.eye(logits.shape[1])
+    for narrow in (torch.float16, torch.bfloat16):
+        for method in ("entropy", "deepfool"):
+            options = {"head": head} if method == "deepfool" else {}
+            wide = {"logits": logits.to(narrow).float(), **options}
+            expected = skmm.select(X, 9, method, **wide).indices
+            found = skmm.select(X, 9, method, **{**wide, "logits": logits.to(narrow)}).indices
+            assert np.array_equal(found, expected)
+    record = skmm.ForgettingRecord(len(X))
+    for _ in range(3):
+        record(np.arange(len(X)), np.arange(len(X)) % 2 == 0)
+    by_array = skmm.select(X, 9, "forgetting", record=record.array()).indices
+    assert np.array_equal(skmm.select(X, 9, "forgetting", record=record).indices, by_array)
+    with pytest.raises(ValueError, match="record: expected"):
+        skmm.select(X, 9, "forgetting", record=[[True], [True, False]])
+
+
+def test_a_function_may_not_write_and_may_see_labels():
+    X = sample()
+    seen = {}
+
+    def mine(Z, n, seed, y):
+        seen["y"] = y
+        with pytest.raises(ValueError, match="read-only"):
+            Z -= 1
+        return range(n)
+
+    y = np.arange(len(X)) % 3
+    skmm.select(X, 5, mine, y=y)
+    assert seen["y"] is y
+
+
+def test_inclusion_of_tiny_scores():
+    np.testing.assert_allclose(inclusion(np.array([1e-319, 1e-318]), 1), [1 / 11, 10 / 11], 1e-3)
+
+
+def test_the_core_checks_memory():
+    Z, own, group = np.ones((4, 2)), np.ones(4), np.zeros(4, np.int32)
+    rest = (group, [4], [], 1)
+    for pick, arguments, message in (
+        (_core.pursue, (np.ones(3), np.ones(2), None, own), "q: expected"),
+        (_core.pursue, (np.ones(2), np.ones(2), np.ones((2, 1)), own), "response: expected"),
+        (_core.pursue, (np.ones(2), np.ones(2), None, own[:3]), "penalty: expected"),
+        (_core.cover, (3, own, 0), "turn: expected"),
+        (_core.cover, (0, own[::2], 0), "own: expected"),
+        (_core.pivot, (own[:2], 0), "norm: expected"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pick(Z, 2, *arguments, *rest)
+    for of_rows, quota, include in (
+        (np.full(4, 1, np.int32), [4], []),
+        (group, [4], [7]),
+        (group, [4], [1, 1]),
+        (group, [1], []),
+    ):
+        with pytest.raises(ValueError, match=r"^(group|include, start|n): "):
+            _core.pivot(Z, 2, own, 0, of_rows, quota, include, 1)
+    with pytest.raises(TypeError):
+        _core.cover(Z[:, ::2], 2, 0, own.astype(np.float32), 0, *rest)
+    with pytest.raises(ValueError, match="n_rows"):
+        _core.random_order(-1, 0)

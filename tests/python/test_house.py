@@ -16,7 +16,7 @@ PACKAGE = ROOT / "python" / "skmm_fast"
 LAYERS = [
     {"_core"},
     {"_validate", "_extras", "_files"},
-    {"_progress", "_quotas", "_scratch", "_stream", "_tensor_rows", "_triton"},
+    {"_progress", "_quotas", "_scratch", "_stream", "_tensor_rows", "_triton", "_unit"},
     {"_rows", "_cuda"},
     {"sketch", "store", "pool", "draw"},
     {"relaxation", "walk", "request", "scores"},

@@ -6,6 +6,7 @@ import pytest
 import skmm_fast as skmm
 from skmm_fast import _core, _validate
 from skmm_fast._rows import HostRows
+from skmm_fast.baselines import OF_ROWS
 
 torch = pytest.importorskip("torch")
 
@@ -45,6 +46,24 @@ CONSTRAINTS = {
     "include": [5, 4000],
     "exclude": np.arange(100, 900),
 }
+
+
+@pytest.mark.parametrize("method", list(OF_ROWS))
+def test_methods_choose_the_same_rows(device, method):
+    """With rows of norm 1 and constraints too; random ones have the same keys."""
+    Z = pool(np.float64)
+    for options in ({}, {"unit_rows": method != "grand", **CONSTRAINTS}):  # its scores are norms
+        expected = skmm.select(Z, 40, method, **options)
+        found = skmm.select(there(Z, device), 40, method, **options)
+        assert np.array_equal(found.indices, expected.indices)
+
+
+def test_unit_rows_of_any_range(device):
+    Z = pool(n_rows=200)
+    scales = np.float32(10.0) ** np.linspace(-37, 18, 200, dtype=np.float32)
+    expected = skmm.select(Z, 40, unit_rows=True).indices
+    for given in (Z * scales[:, None], there(Z * scales[:, None], device)):
+        assert np.array_equal(skmm.select(given, 40, unit_rows=True).indices, expected)
 
 
 def check_constraints(indices):

@@ -16,8 +16,8 @@ enum Stream : std::uint32_t {
     kDraw = 4,           // i = place in the walk along the rows
     kVOptimal = 5,       // i = pick
     kRandomTargets = 6,  // i = sample id, j = which of its numbers
-    kPicks = 8,          // i = pick
     kGroupedSign = 7,    // i = chunk of rows of Γ, j = step and use; the width m above the stream
+    kPicks = 8,          // i = pick
 };
 
 // One counter, or one in each lane of a vector V of 64-bit words; mul(a, b) multiplies the low
