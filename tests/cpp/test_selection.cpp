@@ -10,6 +10,7 @@
 #include "skmm/draw.hpp"
 #include "skmm/moments.hpp"
 #include "skmm/philox.hpp"
+#include "skmm/picks.hpp"
 #include "skmm/products.hpp"
 #include "skmm/simplex.hpp"
 
@@ -293,5 +294,37 @@ TEST(solvers_need_nothing_but_passes) {
         const Design far =
             v_optimal(Whitened<float>{elsewhere(rows), b}, options, constraints, {11}, 2, kQuiet);
         CHECK(near.rows == far.rows && near.swaps == far.swaps);
+    }
+}
+
+TEST(picks_are_n_distinct_rows_within_quotas) {
+    const int64_t n_rows = 5000, k = 8, n = 40;
+    const std::vector<float> z = check::normals<float>(n_rows * k, 9);
+    const MatrixView<float> rows{z.data(), n_rows, k, k};
+    const std::vector<double> ones(k, 1.0), zeros(k, 0.0);
+    std::vector<double> norm(n_rows);
+    square_dots(rows, ones.data(), 1, kQuiet, norm.data());
+    std::vector<std::int32_t> group(n_rows);
+    for (int64_t i = 0; i < n_rows; ++i) group[i] = static_cast<std::int32_t>(i % 4) - 1;
+    const Constraints constraints{group.data(), {5, 15, 20}, {1, 2}};
+    std::vector<std::vector<int64_t>> near;
+    for (const bool here : {true, false}) {
+        const Passes<float> p = here ? passes(rows, 2) : elsewhere(rows);
+        const std::vector<std::vector<int64_t>> found{
+            pursue(p, n, {zeros, zeros, nullptr}, norm.data(), constraints, 2, kQuiet),
+            cover(p, n, 0, norm.data(), constraints, 7, 2, kQuiet),
+            pivot(p, n, norm.data(), constraints, 7, 2, kQuiet)};
+        for (const auto& chosen : found) {
+            const std::set<int64_t> distinct(chosen.begin(), chosen.end());
+            int64_t counts[3] = {};
+            for (const int64_t i : distinct) {
+                CHECK(group[i] >= 0);
+                ++counts[group[i]];
+            }
+            CHECK(counts[0] == 5 && counts[1] == 15 && counts[2] == 20);
+            CHECK(chosen[0] == 1 && chosen[1] == 2);
+        }
+        if (here) near = found;
+        CHECK(found == near);
     }
 }
