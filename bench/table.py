@@ -22,15 +22,16 @@ TITLES = {
     "matching": "Stage 2: moment matching (float32, 2 threads; a read: torch's sum of Y)",
     "authors": "Stage 2: moment matching beside the authors' algorithm (N = 50 000, m = 128)",
     "select": "Stage 2: V-optimal selection (float32, 2 threads; x the certified lower bound)",
-    "scale": "Stage 2: a whole `select` from a memory map (2 threads; results/scale.png)",
+    "scale": "Stage 2: a whole `select` from a memory map (2 threads)",
     "cuda_select": "Stage 2: selection on a GPU",
     "draw": "Stage 2: draws",
     "baselines": "Baselines (N = 50 000, m = 128, n = 1 000, 100 classes, 20 epochs; 2 threads)",
-    "table1": "Table 1 of the paper: mean risk (bench/paper/gmm.py; results/gmm.png)",
+    "table1": "Table 1 of the paper: mean risk (bench/paper/gmm.py)",
     "table1_orders": "Table 1 of the paper: order of its methods, there and here",
     "table1_claims": "Table 1 of the paper: V-optimal selection beside others, ratio of mean risks",
     "heads": "When gradients mislead: the demo's task, n = 100 of 997",
 }
+PICTURES = {"scale": "scale.png", "table1": "gmm.png"}
 
 
 def cell(value: Any) -> str:
@@ -71,6 +72,8 @@ def main() -> None:
             f"{m['cpu']}, {m['cores']} cores, {m['isa']}, NumPy {m['numpy']}, {m['date']}.",
             table(result["rows"]),
         ]
+        if name in PICTURES:
+            parts.append(f"![{title}](results/{PICTURES[name]})")
     parts += real_tasks()
     (HERE / "README.md").write_text("\n\n".join(parts) + "\n")
 
