@@ -58,8 +58,8 @@ def real_tasks() -> list[str]:
 def main() -> None:
     parts = [
         "# Benchmarks",
-        "Made by `make bench` from `results/*.json`; medians, ratios within one run. "
-        "Notes on limits and what was tried: [NOTES.md](NOTES.md).",
+        "Made by `make bench` and `make bench-quality` from `results/*.json`; medians, ratios "
+        "within one run. Notes on limits and what was tried: [NOTES.md](NOTES.md).",
     ]
     for name, title in TITLES.items():
         path = HERE / "results" / f"{name}.json"
