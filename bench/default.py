@@ -1,7 +1,7 @@
 """Which settings of `select` are safe to have by default? Writes results/default.json.
 
 V-optimal selection on the tasks of real.py: what it sees, rows as they are or of unit norm, the
-width and the kind of the sketch, with and without counts per class. Under ten minutes on two cores.
+width and the kind of the sketch, with and without counts per class.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     python bench/real.py --method my_module:my_function
 
 compare.py says what my_function(Z, n, seed) returns. Results are saved for tasks that were run in
-full: without the other arguments. About half an hour on two cores.
+full: without the other arguments.
 """
 
 from __future__ import annotations

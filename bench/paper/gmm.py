@@ -19,7 +19,7 @@ draws missed a small cluster.
 All select in one sketch of m = 32, four dimensions a cluster, below n = 48. The baselines of the
 paper saw G itself, as do those named "on G" here, which are judged in the same sketch. "SkMM, Adam"
 is the authors' algorithm with all of its 30 000 steps at 1e-7 (bench_authors.py) and a weighted
-draw, where methods differ. Some eight minutes on two idle cores; table1.py has the report.
+draw, where methods differ. Some seven minutes on two idle cores; table1.py has the report.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ constraints; ties of scores are drawn, others go to the lowest row.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from . import _core, _validate, scores
 from ._progress import bar
-from ._quotas import quotas
 from ._rows import HostRows, Rows
 from ._validate import Array, Floats, Indices
 from .draw import group_seed
@@ -36,10 +36,7 @@ def class_balanced(request: Request) -> Found:
         raise ValueError("y: expected labels with method 'class-balanced', got None")
     if request.per_class is not None:
         raise ValueError("per_class: expected None with method 'class-balanced', which sets it")
-    allowed = quotas(request.N, request.n, request.y, "balanced", request.include, request.exclude)
-    return _each_group(
-        request, lambda rows, count, g: _drawn(rows, count, request.seed, g), allowed
-    )
+    return uniform(replace(request, per_class="balanced"))
 
 
 def t_leverage(request: Request, rank: int | None = None) -> Found:
@@ -221,13 +218,10 @@ def _picks(request: Request, pick: Callable[..., Indices], rows: Rows, *argument
     return np.sort(chosen), {}
 
 
-def _each_group(
-    request: Request, choose: Callable[[Indices, int, int], Indices], allowed: Any = None
-) -> Found:
+def _each_group(request: Request, choose: Callable[[Indices, int, int], Indices]) -> Found:
     """Those of include, and `count` of the rows of each group g by choose(rows, count, g)."""
-    allowed = request.allowed if allowed is None else allowed
-    order, groups = allowed.free()
-    chosen, first = [allowed.include], 0
+    order, groups = request.allowed.free()
+    chosen, first = [request.allowed.include], 0
     for g, (size, count) in enumerate(groups):
         if count:
             chosen.append(choose(order[first : first + size], count, g))

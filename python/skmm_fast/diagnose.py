@@ -13,8 +13,8 @@ from .pool import Moments, Pool
 from .relaxation import lower_bound
 
 # Of squared norms x_i = ‖z_i‖² / mean: where the mean over S and that of x_i² were both beyond, on
-# real tasks (bench/README.md), selections were worse than uniform draws, unless labels had no part
-# in the norms; where selections were better, both stayed below 1.8.
+# real tasks (bench/NOTES.md), selections were worse than uniform draws, but for a regression with
+# random targets; where others were better, both stayed below 1.8.
 LARGE_NORMS = 2.0
 
 
