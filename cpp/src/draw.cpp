@@ -63,8 +63,9 @@ std::vector<i64> draw_pivotal(const double* pi, i64 n_rows, i64 n, u64 seed, con
         if (both < 1.0) {  // one of the two is out
             if (u * both < pi[i]) active = i;
             p = both;
-        } else {  // one of the two is in
-            if (u * (2.0 - both) < 1.0 - pi[i]) {
+        } else {  // One of the two is in. Where both = 1, the same u favours the same row as above,
+                  // so that a draw does not hang on the last bit of the sum.
+            if ((1.0 - u) * (2.0 - both) < 1.0 - pi[i]) {
                 drawn.push_back(active);
                 active = i;
             } else {

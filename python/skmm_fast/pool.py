@@ -66,6 +66,12 @@ def _spectrum(Z: Rows, name: str, n_threads: int) -> Moments:
     )
 
 
+def rounding_of_moments(k: int) -> float:
+    """A bound on the error of a (k, k) second moment that was summed in float64, relative to its
+    largest eigenvalue: below it, an eigenvalue may as well be zero."""
+    return 16 * k * float(np.finfo(np.float64).eps)
+
+
 @dataclass(frozen=True)
 class Whitened:
     """W = A B = Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I. W is not stored."""
@@ -123,6 +129,6 @@ class Pool:
         k = self.moments.rank
         M = self.W.A.gram(self.W.B, S)
         eigenvalues = (np.linalg.eigvalsh(M) + ridge) / len(S)
-        if eigenvalues[0] <= k * np.finfo(np.float64).eps * eigenvalues[-1]:
+        if eigenvalues[0] <= rounding_of_moments(k) * eigenvalues[-1]:
             return np.inf, np.inf
         return float((1 / eigenvalues).sum()), float(1 / eigenvalues[0])

@@ -14,7 +14,7 @@ import numpy as np
 from . import _core, _validate
 from ._quotas import Quotas, quotas
 from ._validate import Floats, Indices
-from .pool import Pool, Whitened
+from .pool import Pool, Whitened, rounding_of_moments
 
 TOL = 5e-3
 MAX_ROUNDS = 30  # of all rows
@@ -148,11 +148,15 @@ def _active(s: Floats, q: Floats, groups: list[tuple[int, int]], edges: Indices)
 
 
 def _inverse(M: Floats) -> Floats | None:
+    """M⁻¹, or None where M is singular to rounding. Whether the Cholesky factorisation of a singular
+    matrix raises is luck, so the condition number decides."""
     try:
         L = np.linalg.inv(np.linalg.cholesky(M))
     except np.linalg.LinAlgError:
         return None
-    return L.T @ L if np.isfinite(L).all() else None
+    C = L.T @ L
+    regular = np.linalg.norm(M) * np.linalg.norm(C) * rounding_of_moments(len(M)) < 1
+    return C if regular else None  # NaN is not regular
 
 
 def _descend(

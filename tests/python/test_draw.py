@@ -99,6 +99,16 @@ def test_an_order_renames_the_rows(method):
         assert np.array_equal(names[rows], WALKS[method](renamed, n, seed, names))
 
 
+@pytest.mark.parametrize("method", WALKS)
+def test_draws_do_not_hang_on_the_last_bit(method):
+    """Probabilities of 1/4 meet 1 at every fourth row, to rounding: either side gives one draw."""
+    rng = np.random.default_rng(3)
+    pi = np.concatenate([np.full(200, 0.25), rng.permutation(np.repeat([0.1, 0.4], 100))])
+    for seed in range(200):
+        off = pi * (1 + 1e-15 * rng.uniform(-1, 1, 400))
+        assert np.array_equal(WALKS[method](pi, 100, seed), WALKS[method](off, 100, seed))
+
+
 def test_seeds_differ():
     s = np.full(100, 0.01)
     for method in ("pivotal", "systematic"):
