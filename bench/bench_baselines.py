@@ -26,9 +26,9 @@ import torch
 import skmm_fast as skmm
 from bench_select import pool
 from common import in_turns, save
-from skmm_fast.pool import Pool
-from skmm_fast.request import Request
-from skmm_fast.select import METHODS
+from skmm_fast._select import METHODS
+from skmm_fast.methods.problem import Request
+from skmm_fast.pool.pool import Pool
 
 N, M, COUNT, CLASSES, EPOCHS = 50_000, 128, 1000, 100, 20
 BATCH = 256

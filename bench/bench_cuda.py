@@ -10,7 +10,7 @@ import torch
 
 import skmm_fast as skmm
 from common import save
-from skmm_fast import _cuda
+from skmm_fast.device import gamma
 
 M, ZETA = 512, 8
 DIMS = (2_400_000, 11_700_000, 134_000_000)
@@ -42,7 +42,7 @@ def compare(r: int, dtype: torch.dtype) -> list[dict[str, Any]]:
     if r == DIMS[0]:  # in plain torch
         kinds += [skmm.GroupedSign(r, M), skmm.Gaussian(r, M)]
     for S in kinds:
-        calls[type(S).__name__] = lambda S=S: _cuda.add_dense(S, G, Z, 0)
+        calls[type(S).__name__] = lambda S=S: gamma.add_dense(S, G, Z, 0)
     times = {who: milliseconds(call) for who, call in calls.items()}
     return [
         {

@@ -17,7 +17,7 @@ import numpy as np
 
 import skmm_fast as skmm
 from common import peak_rss, save
-from skmm_fast._stream import batches
+from skmm_fast.sketch.memmap import batches
 
 R, M = 2_400_000, 512
 

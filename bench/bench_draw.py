@@ -12,7 +12,7 @@ import skmm_fast as skmm
 from bench_select import pool
 from common import save, seconds
 from skmm_fast import _core
-from skmm_fast.draw import METHODS, walk_order
+from skmm_fast.methods.sampling import METHODS, walk_order
 from tasks import Task, digits, text
 
 N, CHOSEN, SUBSET = 10**7, 10**6, 10**5

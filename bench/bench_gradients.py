@@ -22,7 +22,7 @@ from common import peak_rss, save
 from models import probe, resnet18
 from skmm_fast import SparseSign
 from skmm_fast.gradients import GradientSketcher
-from skmm_fast.gradients.sums import Sums
+from skmm_fast.gradients.sketch_accumulator import Sums
 
 M = 512
 RESNET, PROBE = "ResNet18, last two layers", "linear probe"

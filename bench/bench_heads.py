@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 
 import skmm_fast as skmm
 from common import save
-from skmm_fast import demo
+from skmm_fast.cli import demo
 from skmm_fast.gradients import GradientSketcher
 
 N_ROWS, SEEDS, UNIFORM_DRAWS = 100, 5, 3

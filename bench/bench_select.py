@@ -11,7 +11,7 @@ import torch
 
 import skmm_fast as skmm
 from common import peak_rss, save, seconds
-from skmm_fast.pool import Pool
+from skmm_fast.pool.pool import Pool
 from tasks import Task, digits, gmm, text
 
 N, M = 50_000, 128

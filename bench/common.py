@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from skmm_fast import __version__, _core
-from skmm_fast._files import write_whole
+from skmm_fast._support.files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
 

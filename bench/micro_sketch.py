@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 import skmm_fast as skmm
-from skmm_fast.sketch import KINDS
+from skmm_fast.sketch.operators import KINDS
 
 R, M = 8192, 512
 

@@ -26,7 +26,7 @@ from sklearn.metrics import f1_score
 
 import tasks
 from compare import Task
-from skmm_fast import demo
+from skmm_fast.cli import demo
 from skmm_fast.gradients import GradientSketcher
 
 CLASSIFICATION = {"accuracy": "high", "macro-F1": "high"}

@@ -21,7 +21,7 @@ from sklearn.preprocessing import Normalizer
 
 import mixture
 import skmm_fast as skmm
-from skmm_fast import demo
+from skmm_fast.cli import demo
 from skmm_fast.gradients import GradientSketcher
 
 # Of text.

@@ -44,9 +44,9 @@ from compare import Method, Task, compare
 from mixture import gmm
 from paper.ridge import Ridge, cross_validated, least
 from paper.table1 import COUNTS, DATA, EXACT, STOPPED, report
-from skmm_fast.pool import Pool
-from skmm_fast.request import Request
-from skmm_fast.select import METHODS
+from skmm_fast._select import METHODS
+from skmm_fast.methods.problem import Request
+from skmm_fast.pool.pool import Pool
 
 SEEDS = range(8)
 M, C_S = 32, 0.999

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from paper.backbones import Backbone
-from skmm_fast._files import write_whole
+from skmm_fast._support.files import write_whole
 from skmm_fast.gradients.fingerprint import architecture_of, digest
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}

@@ -3,17 +3,18 @@
 import sys
 
 from . import _core
-from .design import VOptimal, v_optimal
-from .diagnose import Diagnosis, diagnose
-from .draw import draw
-from .moments import MomentMatch, match_moments
-from .plan import Plan, plan
-from .pool import Moments, moments
-from .scores import ForgettingRecord
-from .select import select
-from .selection import Selection
-from .sketch import Gaussian, GroupedSign, Sketch, SparseSign
-from .store import SketchStore
+from ._diagnose import Diagnosis, diagnose
+from ._plan import Plan, plan
+from ._select import select
+from ._selection import Selection
+from ._version import __version__
+from .methods.model_scores import ForgettingRecord
+from .methods.moment_matching import MomentMatch, match_moments
+from .methods.sampling import draw
+from .methods.v_optimality import VOptimal, v_optimal
+from .pool.pool import Moments, moments
+from .sketch.operators import Gaussian, GroupedSign, Sketch, SparseSign
+from .sketch.store import SketchStore
 
 # A worker forked by multiprocessing (a DataLoader's, say) inherits OpenMP without its threads.
 _multiprocessing = sys.modules.get("multiprocessing")
@@ -23,8 +24,6 @@ if (
     and _multiprocessing.get_start_method() == "fork"
 ):
     _core.run_serially()
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Diagnosis",
@@ -39,6 +38,7 @@ __all__ = [
     "SketchStore",
     "SparseSign",
     "VOptimal",
+    "__version__",
     "diagnose",
     "draw",
     "match_moments",

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skmm_fast as skmm
-from skmm_fast import _cuda, _triton
+from skmm_fast.device import gamma, kernel
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 FAR = 2**62
@@ -14,7 +14,7 @@ FAR = 2**62
 
 def by_kernel(S, X, E, starts):
     given = (None if t is None else t.to(DEVICE) for t in (X, E, starts))
-    return _cuda._by_kernel(S, *given).cpu()
+    return gamma._by_kernel(S, *given).cpu()
 
 
 def check(S, X, E, starts):
@@ -22,7 +22,7 @@ def check(S, X, E, starts):
     if E is not None:
         G = torch.einsum("nc,nd->ncd", E.double(), G).flatten(1)
     run = G.shape[1] // len(starts)
-    Gamma = torch.cat([_cuda.rows(S, int(j), int(j) + run, "cpu") for j in starts]).double()
+    Gamma = torch.cat([gamma.rows(S, int(j), int(j) + run, "cpu") for j in starts]).double()
     Z = by_kernel(S, X, E, starts)
     assert Z.dtype == torch.float32
     size = G.abs() @ Gamma.abs()
@@ -74,7 +74,7 @@ def test_a_number_keeps_its_bits(numbers):
     """One column: an entry of Z is an element of G, its sign, and nothing that was rounded."""
     G = torch.tensor([x if abs(x) > 1e-30 else 0.0 for x in numbers])[:, None]
     Z = by_kernel(skmm.SparseSign(9, 1, 1), G, None, torch.tensor([5]))
-    sign = _cuda.rows(skmm.SparseSign(9, 1, 1), 5, 6, "cpu")[0, 0]
+    sign = gamma.rows(skmm.SparseSign(9, 1, 1), 5, 6, "cpu")[0, 0]
     finite = G.isfinite()
     assert torch.equal(Z[finite], (sign * G)[finite])
     assert not Z[~finite].isfinite().any()
@@ -82,24 +82,24 @@ def test_a_number_keeps_its_bits(numbers):
 
 def test_the_operator_is_a_good_one():
     args = torch.randn(3, 70, device=DEVICE), None, torch.tensor([5], device=DEVICE), 16, 4, 2, -1
-    torch.library.opcheck(_triton.sparse_sign, args)
+    torch.library.opcheck(kernel.sparse_sign, args)
     outer = (args[0], torch.randn(3, 2, device=DEVICE), *args[2:])
-    torch.library.opcheck(_triton.sparse_sign, outer)
+    torch.library.opcheck(kernel.sparse_sign, outer)
 
 
 def test_the_ways_in_agree_with_plain_torch():
     S = skmm.SparseSign(FAR, 50, 6, 2**64 - 1)
     tensors = (
-        (_cuda.add_dense, torch.randn(5, 90)),
-        (_cuda.add_dense, torch.randn(5, 0)),
-        (_cuda.add_outer, torch.randn(5, 3), torch.randn(5, 40)),
-        (_cuda.add_rows, torch.randint(0, 9, (5, 6)), torch.randn(5, 6, 20)),
+        (gamma.add_dense, torch.randn(5, 90)),
+        (gamma.add_dense, torch.randn(5, 0)),
+        (gamma.add_outer, torch.randn(5, 3), torch.randn(5, 40)),
+        (gamma.add_rows, torch.randint(0, 9, (5, 6)), torch.randn(5, 6, 20)),
     )
     for add, *arguments in tensors:
         found = []
         for way in (True, False):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(_cuda, "_has_kernel", lambda *_, way=way: way)
+                patch.setattr(gamma, "_has_kernel", lambda *_, way=way: way)
                 Z = torch.ones(5, 50, device=DEVICE)
                 add(S, *(t.to(DEVICE) for t in arguments), Z, 2**40)
                 found.append(Z)

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")
 
-from per_sample import (  # noqa: E402
+from per_sample import (
     LOSSES,
     assert_equals_the_loop,
     gradients,
@@ -17,7 +17,7 @@ from per_sample import (  # noqa: E402
     relative_error,
 )
 
-from skmm_fast.gradients import GradientSketcher  # noqa: E402
+from skmm_fast.gradients import GradientSketcher
 
 nn, F = torch.nn, torch.nn.functional
 B, T, V, C = 5, 7, 40, 3

@@ -12,7 +12,7 @@ from test_constraints import check, problems
 
 import skmm_fast as skmm
 from skmm_fast import _core
-from skmm_fast.baselines import inclusion
+from skmm_fast.methods.baselines import inclusion
 
 pytestmark = pytest.mark.filterwarnings("ignore:n = .* < rank")
 C = 4

@@ -5,10 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from per_sample import gradients  # noqa: E402
+from per_sample import gradients
 
-from skmm_fast import SketchStore, SparseSign, _validate  # noqa: E402
-from skmm_fast.gradients import GradientSketcher, sketch_dataset  # noqa: E402
+from skmm_fast import SketchStore, SparseSign
+from skmm_fast._support import checks
+from skmm_fast.gradients import GradientSketcher, sketch_dataset
 
 nn, F = torch.nn, torch.nn.functional
 
@@ -177,7 +178,7 @@ def test_apply_where_the_tensor_is(kind, monkeypatch):
     """What `apply` does with a CUDA tensor, here on the CPU."""
     G, S = torch.randn(9, 40).to(getattr(torch, kind)), SparseSign(40, 16)
     expected = S.apply(G)
-    monkeypatch.setattr(_validate, "on_device", _validate.is_torch)
+    monkeypatch.setattr(checks, "on_device", checks.is_torch)
     np.testing.assert_allclose(S.apply(G).numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
     out = torch.ones(9, 16)
     assert S.apply(G[:, :30], out, accumulate=True) is out

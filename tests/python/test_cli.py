@@ -11,9 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("tqdm")
 
-import skmm_fast as skmm  # noqa: E402
-from skmm_fast import cli  # noqa: E402
-from skmm_fast.gradients import GradientSketcher  # noqa: E402
+import skmm_fast as skmm
+from skmm_fast import cli
+from skmm_fast.gradients import GradientSketcher
 
 PROJECT = """
 import torch

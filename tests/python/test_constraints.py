@@ -8,7 +8,7 @@ from reference import moment_terms
 from scipy.optimize import minimize
 
 import skmm_fast as skmm
-from skmm_fast._quotas import class_counts
+from skmm_fast.methods.constraints import class_counts
 
 METHODS = ("v-optimal", "moment-matching")
 FEW_ROWS = "ignore:n = .* < rank"

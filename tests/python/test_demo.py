@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from skmm_fast import cli
-
 pytest.importorskip("torch")
+
+from skmm_fast import cli
 
 
 def test_demo(tmp_path, capsys):
@@ -36,7 +36,7 @@ def test_help_and_version(capsys):
 def test_missing_extra_is_named(monkeypatch):
     import sys
 
-    from skmm_fast._extras import need
+    from skmm_fast._support.optional import need
 
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(ImportError, match=r"tqdm is needed here: pip install 'skmm-fast\[cli\]'"):

@@ -10,8 +10,8 @@ from reference import gmm, v_optimality, whitened
 from scipy.optimize import minimize
 
 import skmm_fast as skmm
-from skmm_fast.pool import Pool
-from skmm_fast.relaxation import lower_bound
+from skmm_fast.methods.relaxation import lower_bound
+from skmm_fast.pool.pool import Pool
 
 
 def trace_with_ridge(W, rows, ridge):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-import skmm_fast as skmm  # noqa: E402
-from skmm_fast import _cuda  # noqa: E402
-from skmm_fast.sketch import KINDS, make  # noqa: E402
+import skmm_fast as skmm
+from skmm_fast.device import gamma
+from skmm_fast.sketch.operators import KINDS, make
 
 FAR = 2**62
 FLOATS = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
@@ -47,14 +47,14 @@ offsets = st.one_of(
 )
 def test_philox_known_answers(counter, key, words):
     i = torch.from_numpy(np.array([counter[1] << 32 | counter[0]], np.uint64).view(np.int64))
-    found = _cuda.philox(key[1] << 32 | key[0], i, torch.tensor([counter[2]]), counter[3])
+    found = gamma.philox(key[1] << 32 | key[0], i, torch.tensor([counter[2]]), counter[3])
     assert " ".join(f"{int(w):08x}" for w in found) == words
 
 
 @settings(max_examples=80, deadline=None)
 @given(sketches(), offsets, st.integers(0, 300))
 def test_gamma_is_that_of_the_core(S, start, count):
-    Gamma = _cuda.rows(S, start, start + count, "cpu").numpy()
+    Gamma = gamma.rows(S, start, start + count, "cpu").numpy()
     assert Gamma.dtype == np.float32
     expected = S.toarray(start, start + count)
     if isinstance(S, skmm.Gaussian):
@@ -77,7 +77,7 @@ def test_gamma_is_that_of_the_core(S, start, count):
 )
 def test_gamma_at_the_edges(S):
     start = FAR - 20
-    assert np.array_equal(_cuda.rows(S, start, FAR, "cpu").numpy(), S.toarray(start, FAR))
+    assert np.array_equal(gamma.rows(S, start, FAR, "cpu").numpy(), S.toarray(start, FAR))
 
 
 def sums(Gamma, G, like):
@@ -95,10 +95,10 @@ def test_dense_rows(S, offset, n, cols, data):
     G = torch.randn(n, cols + 3).to(dtype)[:, :cols]  # a row stride of its own
     before = Z.clone()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_cuda, "TILE", data.draw(st.sampled_from([1, 10_000, _cuda.TILE])))
-        _cuda.add_dense(S, G, Z, offset)
+        patch.setattr(gamma, "TILE", data.draw(st.sampled_from([1, 10_000, gamma.TILE])))
+        gamma.add_dense(S, G, Z, offset)
         again = before.clone()
-        _cuda.add_dense(S, G, again, offset)
+        gamma.add_dense(S, G, again, offset)
     expected, tolerance = sums(S.toarray(offset, offset + cols), G, Z)
     assert ((Z - before - expected).abs() <= tolerance + 1e-6 * before.abs()).all()
     assert torch.equal(Z, again)
@@ -110,8 +110,8 @@ def test_outer_products(S, offset, n, classes, d):
     E, X = torch.randn(n, classes), torch.randn(n, d, requires_grad=True)
     Z = torch.zeros(n, S.out_dim)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_cuda, "TILE", 1000)
-        _cuda.add_outer(S, E, X, Z, offset)
+        patch.setattr(gamma, "TILE", 1000)
+        gamma.add_outer(S, E, X, Z, offset)
     assert not Z.requires_grad
     G = torch.einsum("nc,nd->ncd", E.double(), X.detach().double()).flatten(1)
     expected, tolerance = sums(S.toarray(offset, offset + classes * d), G, Z)
@@ -124,8 +124,8 @@ def test_rows_of_an_embedding(S, offset, n, length, width):
     tokens, values = torch.randint(0, 5, (n, length)), torch.randn(n, length, width)
     Z = torch.zeros(n, S.out_dim, dtype=torch.float64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_cuda, "TILE", 10)
-        _cuda.add_rows(S, tokens, values, Z, offset)
+        patch.setattr(gamma, "TILE", 10)
+        gamma.add_rows(S, tokens, values, Z, offset)
     G = torch.zeros(n, 5, width, dtype=torch.float64)
     for i in range(n):
         G[i].index_add_(0, tokens[i], values[i].double())
@@ -140,7 +140,7 @@ def test_agrees_with_apply():
         S = make(kind, G.shape[1], 96, 3)
         Z = torch.zeros(7, 96)
         for part in (slice(0, 4000), slice(4000, 9000)):
-            _cuda.add_dense(S, G[:, part], Z, part.start)
+            gamma.add_dense(S, G[:, part], Z, part.start)
         assert (Z - S.apply(G)).abs().max() < 1e-4 * Z.abs().max()
 
 
@@ -164,14 +164,14 @@ def test_a_device_agrees_with_the_core(kind, dtype):
     torch.manual_seed(0)
     G = torch.randn(n, r).to(dtype)
     S = make(kind, r, m, 2**64 - 1)
-    Gamma = _cuda.rows(S, r - 3000, r, "cuda").cpu().numpy()
+    Gamma = gamma.rows(S, r - 3000, r, "cuda").cpu().numpy()
     assert np.allclose(Gamma, S.toarray(r - 3000), rtol=1e-6, atol=1e-9)
     device = G.cuda()
     twice = []
     for _ in range(2):
         Z = torch.zeros(n, m, device="cuda")
-        _cuda.add_dense(S, device[:, :70_000], Z, 0)
-        _cuda.add_dense(S, device[:, 70_000:], Z, 70_000)
+        gamma.add_dense(S, device[:, :70_000], Z, 0)
+        gamma.add_dense(S, device[:, 70_000:], Z, 70_000)
         twice.append(Z.cpu())
     assert torch.equal(*twice)
     exact = S.apply(G.double())

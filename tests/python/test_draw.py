@@ -8,7 +8,7 @@ from scipy.stats import chi2
 
 import skmm_fast as skmm
 from skmm_fast import _core
-from skmm_fast.draw import walk_order
+from skmm_fast.methods.sampling import walk_order
 
 WALKS = {"pivotal": _core.draw_pivotal, "systematic": _core.draw_systematic}
 

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
 
-from skmm_fast.gradients import GradientSketcher  # noqa: E402
+from skmm_fast.gradients import GradientSketcher
 
 nn, F = torch.nn, torch.nn.functional
 

@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from per_sample import assert_equals_the_loop  # noqa: E402
+from per_sample import assert_equals_the_loop
 
-from skmm_fast.gradients import GradientSketcher  # noqa: E402
+from skmm_fast.gradients import GradientSketcher
 
 nn, F = torch.nn, torch.nn.functional
 B, D, C = 5, 4, 3

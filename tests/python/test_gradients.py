@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 
-from skmm_fast import _validate  # noqa: E402
-from skmm_fast.gradients import GradientSketcher, losses  # noqa: E402
+from skmm_fast._support import checks
+from skmm_fast.gradients import GradientSketcher, losses
 
 nn = torch.nn
 
@@ -74,7 +74,7 @@ def test_sketches_where_the_gradients_are(sketch, monkeypatch):
     """What runs on a GPU, here on the CPU: the same sketches in plain torch."""
     tokens = torch.randint(0, 9, (37, 7))
     here = GradientSketcher(Everything().eval(), "all", sketch_dim=24, sketch=sketch)((tokens, Y))
-    monkeypatch.setattr(_validate, "on_device", lambda x: True)
+    monkeypatch.setattr(checks, "on_device", lambda x: True)
     there = GradientSketcher(Everything().eval(), "all", sketch_dim=24, sketch=sketch)
     np.testing.assert_allclose(there((tokens, Y)).numpy(), here.numpy(), rtol=1e-4, atol=1e-6)
 

@@ -4,45 +4,39 @@ import ast
 import shutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import skmm_fast
+import skmm_fast.gradients
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python" / "skmm_fast"
 
-LAYERS = [
-    {"_core"},
-    {"_validate", "_extras", "_files"},
-    {"_progress", "_quotas", "_scratch", "_stream", "_tensor_rows", "_triton", "_unit"},
-    {"_rows", "_cuda"},
-    {"sketch", "store", "pool", "draw"},
-    {"relaxation", "walk", "request", "scores"},
-    {"moments", "design", "baselines"},
-    {"gradients.parameters", "gradients.batch", "gradients.losses", "gradients.fingerprint"},
-    {"gradients.sums", "gradients.hooks", "gradients.dataset"},
-    {"gradients.rules", "gradients.functional"},
-    {"gradients.passes"},
-    {"gradients.choice"},
-    {"gradients.sketcher"},
-    {"gradients"},
-    {"diagnose", "plan"},
-    {"plot"},
-    {"selection"},
-    {"select"},
-    {"demo"},
+RANKS = [  # a package imports from those of lower ranks only
+    {"_support"},
+    {"device"},
+    {"sketch"},
+    {"pool", "gradients"},
+    {"methods"},
+    {""},  # the one call and its records, at the top level
     {"cli"},
 ]
-LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
+BELOW = {"_core", "_version"}  # everything stands on these
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-OF_TORCH = {"demo", "_cuda", "_triton", "_tensor_rows"} | {
-    name for name in MODULES if name.startswith("gradients")
+OF_TORCH = {
+    name for name in MODULES if name.startswith(("gradients", "device.")) or name == "cli.demo"
 }
+
+
+def package_of(module):
+    return module.partition(".")[0] if "." in module or module in RANK else ""
 
 
 def imported(name, path):
@@ -52,14 +46,30 @@ def imported(name, path):
         if isinstance(node, ast.ImportFrom) and node.level:
             inside = package[: len(package) + 1 - node.level]
             names = [node.module] if node.module else [a.name for a in node.names]
-            yield from (".".join([*inside, n]) for n in names if n != "__version__")
+            yield from (".".join([*inside, n]) for n in names)
 
 
-def test_imports_point_downward():
-    for name, path in MODULES.items():
-        if name != "__init__":
-            for other in imported(name, path):
-                assert LEVEL[other] < LEVEL[name], f"{name} imports {other}"
+IMPORTS = {
+    name: set(imported(name, path)) - BELOW for name, path in MODULES.items() if name != "__init__"
+}
+
+
+def test_packages_import_downward():
+    for name, others in IMPORTS.items():
+        for other in others:
+            here, there = package_of(name), package_of(other)
+            assert here == there or RANK[there] < RANK[here], f"{name} imports {other}"
+
+
+def test_modules_of_a_package_do_not_import_in_a_circle():
+    TopologicalSorter(IMPORTS).prepare()  # raises CycleError
+
+
+def test_no_module_has_the_name_of_a_public_function():
+    public = {name for name in skmm_fast.__all__ if callable(getattr(skmm_fast, name))}
+    public |= set(skmm_fast.gradients.__all__)
+    modules = {part for name in MODULES for part in name.split(".")}
+    assert not modules & public
 
 
 def test_only_optional_packages_are_imported_late():
@@ -90,6 +100,8 @@ def test_one_file_owns_openmp_one_the_isa():
 def test_public_names_have_docstrings():
     for name in skmm_fast.__all__:
         public = getattr(skmm_fast, name)
+        if name == "__version__":
+            continue
         methods = [m for k, m in vars(public).items() if callable(m) and not k.startswith("_")]
         for item in (public, *methods):
             assert item.__doc__, item

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from per_sample import assert_equals_the_loop, gradients, relative_error  # noqa: E402
-from torch.nn.utils import prune  # noqa: E402
+from per_sample import assert_equals_the_loop, gradients, relative_error
+from torch.nn.utils import prune
 
-from skmm_fast.gradients import GradientSketcher  # noqa: E402
+from skmm_fast.gradients import GradientSketcher
 
 nn, F = torch.nn, torch.nn.functional
 B, T, D, V = 5, 6, 4, 7  # samples, positions, channels, rows of embeddings
@@ -297,7 +297,7 @@ def test_convolutions(data):
 )
 @pytest.mark.parametrize("chunk", [1, 100, 400, 1500])
 def test_gradients_in_chunks(layer, chunk, monkeypatch):
-    monkeypatch.setattr("skmm_fast.gradients.sums.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("skmm_fast.gradients.sketch_accumulator.CHUNK_BYTES", chunk)
     assert_equals_the_loop(*net_of(BY_HOOKS[layer]))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skmm_fast as skmm
-from skmm_fast.sketch import KINDS
+from skmm_fast.sketch.operators import KINDS
 
 
 def factors(n, C, d, dtype=np.float32):

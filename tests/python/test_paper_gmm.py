@@ -8,10 +8,10 @@ linear_model = pytest.importorskip("sklearn.linear_model")
 model_selection = pytest.importorskip("sklearn.model_selection")
 pytest.importorskip("matplotlib")
 
-from mixture import gmm  # noqa: E402
-from paper.gmm import farthest  # noqa: E402
-from paper.ridge import ALPHAS, TOL, Ridge, cross_validated, least  # noqa: E402
-from paper.table1 import PUBLISHED  # noqa: E402
+from mixture import gmm
+from paper.gmm import farthest
+from paper.ridge import ALPHAS, TOL, Ridge, cross_validated, least
+from paper.table1 import PUBLISHED
 
 
 def small():

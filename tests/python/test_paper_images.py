@@ -9,8 +9,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from PIL import Image  # noqa: E402
-from transformers import (  # noqa: E402
+from PIL import Image
+from transformers import (
     CLIPConfig,
     CLIPModel,
     ResNetConfig,
@@ -18,10 +18,10 @@ from transformers import (  # noqa: E402
     ResNetModel,
 )
 
-from paper import images, stanford_cars, utkface  # noqa: E402
-from paper.backbones import LastTwo, clip, resnet  # noqa: E402
-from paper.heads import Training, predict, proxy, train  # noqa: E402
-from skmm_fast.gradients import GradientSketcher  # noqa: E402
+from paper import images, stanford_cars, utkface
+from paper.backbones import LastTwo, clip, resnet
+from paper.heads import Training, predict, proxy, train
+from skmm_fast.gradients import GradientSketcher
 
 CLASSES, POOL, TEST = 5, 8, 3  # images of each class
 COLOURS = np.random.default_rng(0).integers(0, 256, (CLASSES, 3))

@@ -9,10 +9,10 @@ from reference import gmm, v_optimality, whitened
 from scipy.optimize import minimize
 
 import skmm_fast as skmm
-from skmm_fast import relaxation
-from skmm_fast._quotas import quotas
-from skmm_fast.pool import Pool
-from skmm_fast.relaxation import TOL, relax
+from skmm_fast.methods import relaxation
+from skmm_fast.methods.constraints import quotas
+from skmm_fast.methods.relaxation import TOL, relax
+from skmm_fast.pool.pool import Pool
 
 
 def heavy(seed, N=40, m=3):

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 import skmm_fast as skmm
-from skmm_fast import _core, _validate
-from skmm_fast._rows import HostRows
-from skmm_fast.baselines import OF_ROWS
+from skmm_fast import _core
+from skmm_fast._support import checks
+from skmm_fast.methods.baselines import OF_ROWS
+from skmm_fast.pool.row_matrix import HostRows
 
 torch = pytest.importorskip("torch")
 
-from skmm_fast import _tensor_rows  # noqa: E402
-from skmm_fast._tensor_rows import TensorRows  # noqa: E402
+from skmm_fast.device import row_matrix
+from skmm_fast.device.row_matrix import TensorRows
 
 N, M = 6000, 12
 
@@ -20,10 +21,10 @@ N, M = 6000, 12
 def device(request, monkeypatch):
     """Where tensors lie; passes over them are of several blocks."""
     if request.param == "cpu":
-        monkeypatch.setattr(_validate, "on_device", _validate.is_torch)
+        monkeypatch.setattr(checks, "on_device", checks.is_torch)
     elif not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    monkeypatch.setattr(_tensor_rows, "BLOCK_BYTES", 8 * M * 1000)
+    monkeypatch.setattr(row_matrix, "BLOCK_BYTES", 8 * M * 1000)
     return request.param
 
 
@@ -182,8 +183,8 @@ def test_diagnose_and_moments(device):
 )
 def test_select_leaves_the_pool_where_it_is(device, options, monkeypatch):
     Z, copied = pool(n_rows=4 * N), []
-    here = _tensor_rows._here
-    monkeypatch.setattr(_tensor_rows, "_here", lambda x: copied.append(x.numel()) or here(x))
+    here = row_matrix._here
+    monkeypatch.setattr(row_matrix, "_here", lambda x: copied.append(x.numel()) or here(x))
     expected = skmm.select(Z, 120, **options)
     found = skmm.select(there(Z, device), 120, **options)
     assert max(copied) < Z.size / 2  # vectors of N, and the rows of a round of exchanges
@@ -199,7 +200,7 @@ def test_select_leaves_the_pool_where_it_is(device, options, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["sparse-sign", "grouped-sign", "gaussian"])
 def test_select_sketches_where_the_gradients_are(device, kind):
-    pytest.importorskip("skmm_fast._cuda")
+    pytest.importorskip("skmm_fast.device.gamma")
     G = np.random.default_rng(3).standard_normal((400, 3 * M)).astype(np.float32)
     found = skmm.select(there(G, device), 50, sketch_dim=M, sketch=kind)
     expected = skmm.select(G, 50, sketch_dim=M, sketch=kind)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import skmm_fast as skmm
 from skmm_fast import _core
-from skmm_fast.sketch import KINDS
+from skmm_fast.sketch.operators import KINDS
 
 
 @st.composite

@@ -16,12 +16,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset  # noqa: E402
+from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
-import skmm_fast as skmm  # noqa: E402
-from skmm_fast import _files  # noqa: E402
-from skmm_fast.gradients import sketch_dataset  # noqa: E402
-from skmm_fast.store import writing  # noqa: E402
+import skmm_fast as skmm
+from skmm_fast._support import files
+from skmm_fast.gradients import sketch_dataset
+from skmm_fast.sketch.store import writing
 
 N, M = 53, 4
 torch.manual_seed(0)
@@ -178,7 +178,7 @@ import torch
 sys.path.insert(0, sys.argv[1])
 from test_store import Linear
 from skmm_fast.gradients import sketch_dataset
-from skmm_fast.store import SketchStore
+from skmm_fast.sketch.store import SketchStore
 
 torch.set_num_threads(1)
 data = [(x,) for x in torch.randn(600, 6, generator=torch.Generator().manual_seed(1))]
@@ -255,7 +255,7 @@ def test_a_run_killed_before_its_manifest(tmp_path, store):
 LOCKED = """
 import os, sys, time
 from pathlib import Path
-from skmm_fast.store import writing
+from skmm_fast.sketch.store import writing
 with writing(Path(sys.argv[2])):
     worker = os.fork()
     if worker == 0:
@@ -312,7 +312,7 @@ FULL = """
 import errno, sys
 from pathlib import Path
 import numpy as np
-from skmm_fast.store import Manifest, SketchStore, create
+from skmm_fast.sketch.store import Manifest, SketchStore, create
 folder = Path(sys.argv[2])
 store = create(folder, Manifest(10_000, 16, "float32", 8, 100, {}))
 try:
@@ -340,7 +340,7 @@ def test_no_room_for_the_whole(store, monkeypatch):
         file.write(b"x" * 100)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("skmm_fast.store._write_npy", full)
+    monkeypatch.setattr("skmm_fast.sketch.store._write_npy", full)
     before = stored(store.path)
     with pytest.raises(OSError, match=r"No space left on device: .*array.npy"):
         store.array()
@@ -579,5 +579,5 @@ def test_bad_arguments(tmp_path):
 
 def test_writing_leaves_no_descriptor_behind(tmp_path):
     with writing(tmp_path):
-        assert len(_files._locks) == 1
-    assert not _files._locks
+        assert len(files._locks) == 1
+    assert not files._locks

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import skmm_fast as skmm
-from skmm_fast import _stream
-from skmm_fast.sketch import KINDS
+from skmm_fast.sketch import memmap
+from skmm_fast.sketch.operators import KINDS
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def stored(tmp_path):
 @pytest.mark.parametrize("batch_bytes", [1, 50_000, 1 << 28])
 def test_a_memory_map_gives_the_same_bits(stored, monkeypatch, mode, batch_bytes):
     G, path = stored
-    monkeypatch.setattr(_stream, "BATCH_BYTES", batch_bytes)
-    monkeypatch.setattr(_stream, "BATCH_ROWS", 16)
+    monkeypatch.setattr(memmap, "BATCH_BYTES", batch_bytes)
+    monkeypatch.setattr(memmap, "BATCH_ROWS", 16)
     S = skmm.SparseSign(900, 16)
     mapped = np.load(path, mmap_mode=mode)
     assert np.array_equal(S.apply(mapped), S.apply(G))
@@ -35,10 +35,10 @@ def test_a_memory_map_gives_the_same_bits(stored, monkeypatch, mode, batch_bytes
 def test_batches_of_columns_give_the_same_bits(tmp_path, monkeypatch, kind):
     G = np.random.default_rng(0).standard_normal((9, 70_000)).astype(np.float16)
     np.save(tmp_path / "g.npy", G)
-    monkeypatch.setattr(_stream, "BATCH_BYTES", 100_000)
-    monkeypatch.setattr(_stream, "BATCH_ROWS", 4)
+    monkeypatch.setattr(memmap, "BATCH_BYTES", 100_000)
+    monkeypatch.setattr(memmap, "BATCH_ROWS", 4)
     mapped = np.load(tmp_path / "g.npy", mmap_mode="r")
-    assert len(list(_stream.batches(mapped))) == 9
+    assert len(list(memmap.batches(mapped))) == 9
     S = KINDS[kind](80_000, 24)
     for start in (0, 5, 10_000):
         expected, out = np.ones((2, 9, 24), np.float32)
@@ -49,7 +49,7 @@ def test_batches_of_columns_give_the_same_bits(tmp_path, monkeypatch, kind):
 
 def test_views_of_memory_maps(stored, monkeypatch):
     G, path = stored
-    monkeypatch.setattr(_stream, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(memmap, "BATCH_BYTES", 50_000)
     S = skmm.GroupedSign(900, 16)
     mapped = np.load(path, mmap_mode="r")
     raw = np.memmap(path, np.float32, "r", offset=path.stat().st_size - G.nbytes, shape=G.shape)
@@ -76,20 +76,20 @@ def test_locked_pages_are_no_error(stored):
 
 def test_batches_cover_everything_in_order(stored, monkeypatch):
     G, path = stored
-    monkeypatch.setattr(_stream, "BATCH_BYTES", 50_000)
-    monkeypatch.setattr(_stream, "BATCH_ROWS", 16)
-    batches = list(_stream.batches(np.load(path, mmap_mode="r")))
+    monkeypatch.setattr(memmap, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(memmap, "BATCH_ROWS", 16)
+    batches = list(memmap.batches(np.load(path, mmap_mode="r")))
     assert len(batches) == 19
     assert np.array_equal(np.concatenate([np.arange(301)[b] for b, _ in batches]), np.arange(301))
     assert all(c == slice(0, 900) for _, c in batches)
-    assert list(_stream.batches(G)) == [(slice(0, 301), slice(0, 900))]
-    assert len(list(_stream.batches(np.load(path, mmap_mode="c")))) == 1
+    assert list(memmap.batches(G)) == [(slice(0, 301), slice(0, 900))]
+    assert len(list(memmap.batches(np.load(path, mmap_mode="c")))) == 1
 
 
 @pytest.mark.parametrize("mode", ["r+", "c"])
 def test_changes_to_a_memory_map_are_kept(stored, monkeypatch, mode):
     _, path = stored
-    monkeypatch.setattr(_stream, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(memmap, "BATCH_BYTES", 50_000)
     mapped = np.load(path, mmap_mode=mode)
     mapped[:, 3] = 5.0
     skmm.SparseSign(900, 16).apply(mapped)
@@ -101,9 +101,9 @@ def test_memory_stays_bounded(tmp_path):
     """A map of 2 GB (a hole on disk), of which 64 MB at a time may stay."""
     code = f"""
 import resource, numpy, skmm_fast
-from skmm_fast import _stream
-from skmm_fast.sketch import KINDS
-_stream.BATCH_BYTES = 1 << 26
+from skmm_fast.sketch import memmap
+from skmm_fast.sketch.operators import KINDS
+memmap.BATCH_BYTES = 1 << 26
 G = numpy.memmap({str(tmp_path / "hole")!r}, numpy.float32, "w+", shape=(512, 1 << 20))
 G = numpy.memmap({str(tmp_path / "hole")!r}, numpy.float32, "r", shape=(512, 1 << 20))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,6 +1,6 @@
 """Sketched per-sample gradients of torch models (needs torch)."""
 
-from .._extras import need
+from .._support.optional import need
 
 need("torch", "torch")
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
 
-from .. import _validate
-from .._progress import bar
-from .._validate import Array
-from ..sketch import Sketch
-from ..store import Manifest, SketchStore, create, writing
+from .._support import checks
+from .._support.checks import Array
+from .._support.progress import bar
+from ..sketch.operators import Sketch
+from ..sketch.store import Manifest, SketchStore, create, writing
 from .fingerprint import digest
 
 READS = 4  # of a sample, which must all be equal
@@ -77,9 +77,9 @@ def sketch_dataset(
     loader = _in_order(dataset, batch_size)
     samples: Any = loader.dataset
     sampler: Any = loader.batch_sampler
-    resume = _validate.boolean("resume", resume)
-    progress = _validate.boolean("progress", progress)
-    shard_rows = _validate.integer("shard_rows", shard_rows, 1)
+    resume = checks.boolean("resume", resume)
+    progress = checks.boolean("progress", progress)
+    shard_rows = checks.integer("shard_rows", shard_rows, 1)
     known = _fingerprint(loader)
     folder = Path(path)
     with writing(folder) as there:
@@ -136,7 +136,7 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
             f"sketcher: expected shape {(len(rows), sketcher.sketch.out_dim)} for rows {rows[0]} "
             f"to {rows[-1]}, got {tuple(Z.shape)}"
         )
-    return _validate.dense("sketcher", Z.detach().cpu().contiguous())
+    return checks.dense("sketcher", Z.detach().cpu().contiguous())
 
 
 def _in_order(dataset: Any, batch_size: int) -> DataLoader[Any]:
@@ -155,7 +155,7 @@ def _in_order(dataset: Any, batch_size: int) -> DataLoader[Any]:
     if len(samples) == 0:
         raise ValueError("dataset: expected at least one sample, got none")
     if loader is None:
-        return DataLoader(samples, _validate.integer("batch_size", batch_size, 1))
+        return DataLoader(samples, checks.integer("batch_size", batch_size, 1))
     batches: Any = loader.batch_sampler
     if type(batches) is not BatchSampler or type(batches.sampler) is not SequentialSampler:
         rows = getattr(batches, "sampler", loader.sampler)

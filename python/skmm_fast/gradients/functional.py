@@ -10,7 +10,7 @@ from torch.func import functional_call, grad, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from .batch import Batch
-from .hooks import frozen
+from .captured_gradients import frozen
 from .losses import Loss
 
 VMAP_BYTES = 1 << 28  # of gradients, held at a time

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .. import _core, _validate
+from .. import _core
+from .._support import checks
 
 TARGETS = ("label", "random", "uniform")
 IGNORED = -100  # the label of a token without a loss
@@ -40,7 +41,7 @@ class Loss(ABC):
         """(B,) of the model's output and targets that fit it."""
 
     @abstractmethod
-    def targets(self, output: Any, labels: Any, how: str, ids: _validate.Indices, seed: int) -> Any:
+    def targets(self, output: Any, labels: Any, how: str, ids: checks.Indices, seed: int) -> Any:
         """The labels, or draws for samples of these ids: from the distribution that the model
         predicts ("random") or uniform over the classes ("uniform"). Raises TypeError or ValueError
         for labels that do not fit the output."""
@@ -49,7 +50,7 @@ class Loss(ABC):
 class KnownLoss(Loss):
     """One whose labels can be checked and drawn."""
 
-    def targets(self, output: Any, labels: Any, how: str, ids: _validate.Indices, seed: int) -> Any:
+    def targets(self, output: Any, labels: Any, how: str, ids: checks.Indices, seed: int) -> Any:
         if how == "label":
             self.check(output, labels)
             return labels
@@ -173,7 +174,7 @@ class Own(Loss):
             raise ValueError(f"loss: expected one loss per sample, shape (B,), got {got}")
         return losses
 
-    def targets(self, output: Any, labels: Any, how: str, ids: _validate.Indices, seed: int) -> Any:
+    def targets(self, output: Any, labels: Any, how: str, ids: checks.Indices, seed: int) -> Any:
         return labels
 
 
@@ -186,12 +187,12 @@ LOSSES: dict[str, type[Loss]] = {
 
 def make(loss: Any, targets: str) -> Loss:
     """A loss by its name or function, for targets of one of TARGETS."""
-    _validate.choice("targets", targets, TARGETS)
+    checks.choice("targets", targets, TARGETS)
     if callable(loss):
         if targets != "label":
             raise ValueError(f"targets: expected 'label' with a loss of your own, got {targets!r}")
         return Own(loss)
-    _validate.choice("loss", loss, tuple(LOSSES))
+    checks.choice("loss", loss, tuple(LOSSES))
     if loss == "mse" and targets == "uniform":
         raise ValueError("targets: expected 'label' or 'random' with loss='mse', got 'uniform'")
     return LOSSES[loss]()

@@ -11,15 +11,16 @@ from typing import Any
 
 import torch
 
-from .. import __version__, _validate
-from ..sketch import KINDS, Sketch, make
+from .._support import checks
+from .._version import __version__
+from ..sketch.operators import KINDS, Sketch, make
 from . import losses
+from .backward_pass import Pass
 from .batch import Batch
-from .choice import METHODS, choose, require_independence
+from .calibration import METHODS, choose, require_independence
 from .fingerprint import adapters_of, architecture_of, autocast_on, digest, name_of
 from .parameters import Params, slots
-from .passes import Pass
-from .sums import Sums
+from .sketch_accumulator import Sums
 
 INPUT_BYTES = 1 << 23  # of a micro-batch on the CPU
 
@@ -84,17 +85,17 @@ class GradientSketcher:
         self._check_eval_mode()
         self.loss, self.targets = loss, targets
         one_each = losses.make(loss, targets)
-        self.method = _validate.choice("method", method, METHODS)
-        self.check = _validate.integer("check", check, 0)
+        self.method = checks.choice("method", method, METHODS)
+        self.check = checks.integer("check", check, 0)
         self.micro_batch = (
-            None if micro_batch is None else _validate.integer("micro_batch", micro_batch, 1)
+            None if micro_batch is None else checks.integer("micro_batch", micro_batch, 1)
         )
-        self.n_threads = None if n_threads is None else _validate.threads(n_threads)
+        self.n_threads = None if n_threads is None else checks.threads(n_threads)
         self._slots = slots(model, params)
         self.device = self._device_of_parameters(device)
         r = sum(slot.size for slot in self._slots.values())
-        least = KINDS[_validate.choice("sketch", sketch, tuple(KINDS))].least_out_dim
-        if _validate.integer("sketch_dim", sketch_dim, least) > r:
+        least = KINDS[checks.choice("sketch", sketch, tuple(KINDS))].least_out_dim
+        if checks.integer("sketch_dim", sketch_dim, least) > r:
             raise ValueError(
                 f"sketch_dim: expected at most the number of chosen parameters, {r}, "
                 f"got {sketch_dim}"
@@ -151,7 +152,7 @@ class GradientSketcher:
         """
         self._check_eval_mode()
         samples = self._samples(batch)
-        ids = _validate.vector_of_ids(sample_ids, samples.size, needed=self.targets != "label")
+        ids = checks.vector_of_ids(sample_ids, samples.size, needed=self.targets != "label")
         methods, alone = self._methods, None
         if methods is None or self._seen < min(samples.size, 2):  # one shows little of a batch
             methods, alone, tolerance = choose(self._pass, samples, ids, self.method, self.check)

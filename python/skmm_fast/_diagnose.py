@@ -1,0 +1,167 @@
+"""How good a selection is, beside random draws and beside what is possible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._support import checks
+from ._support.checks import Floats, Indices
+from .methods.relaxation import lower_bound
+from .pool.pool import Moments, Pool
+
+# Of squared norms x_i = ‖z_i‖² / mean: where the mean over S and that of x_i² were both beyond, on
+# real tasks (bench/NOTES.md), selections were worse than uniform draws, but for a regression with
+# random targets; where others were better, both stayed below 1.8.
+LARGE_NORMS = 2.0
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Figures of a selection S of n rows; lower is better. Those marked * are infinite where S does
+    not span the numerical range of Z."""
+
+    v_optimality: float  # * tr(Σ̃ Σ̃_S⁻¹): the variance part of the risk, times n/σ²
+    lower_bound: float  # no n rows have a lower v_optimality; -inf where not asked for
+    random_v_optimality: Floats  # (n_random,) * of uniform draws of n rows
+    c_s: float  # * smallest c with Σ̃ ⪯ c Σ̃_S
+    spectral: float  # * ‖Σ̃ Σ̃_S⁻¹‖₂
+    moment_error: float  # ‖Σ̃_S - Σ̃‖_F / ‖Σ̃‖_F
+    rank: int
+    intrinsic_dim: int
+    n: int
+    n_samples: int
+    warnings: tuple[str, ...]
+
+    @property
+    def suggested_sketch_dim(self) -> int:
+        """11 r̄: the m that the theorem asks for. r̄ is that of Z: where it is near m, the true one
+        may be larger."""
+        return 11 * self.intrinsic_dim
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> Diagnosis:
+        """From what JSON gives back: infinite figures are strings there."""
+        figures = ("v_optimality", "lower_bound", "c_s", "spectral", "moment_error")
+        return cls(
+            **{
+                **values,
+                **{name: float(values[name]) for name in figures},
+                "random_v_optimality": np.array(values["random_v_optimality"], np.float64),
+                "warnings": tuple(values["warnings"]),
+            }
+        )
+
+    def __str__(self) -> str:
+        random = self.random_v_optimality
+        lines = [
+            f"{self.n} of {self.n_samples} rows, rank {self.rank}, intrinsic dimension "
+            f"{self.intrinsic_dim} (suggests m >= {self.suggested_sketch_dim})",
+            f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}",
+        ]
+        if len(random):
+            spans = np.isfinite(random)
+            figures = (
+                f"{random[spans].mean():.4g} ± {random[spans].std():.2g}" if spans.any() else ""
+            )
+            missed = "" if spans.all() else f" ({(~spans).sum()} of {len(random)} do not span Z)"
+            lines.append(f"  uniform draws           {figures}{missed}")
+        if np.isfinite(self.lower_bound):
+            lines.append(f"  certified lower bound   {self.lower_bound:.4g}")
+        lines += [
+            f"attained c_S               {self.c_s:.4g}",
+            f"spectral norm ‖Σ̃ Σ̃_S⁻¹‖    {self.spectral:.4g}",
+            f"moment error               {self.moment_error:.4g}",
+        ]
+        return "\n".join(lines + [f"warning: {w}" for w in self.warnings])
+
+
+def diagnose(
+    Z: Any,
+    indices: Any,
+    n_random: int = 8,
+    seed: int = 0,
+    *,
+    bound: bool = True,
+    n_threads: int | None = None,
+) -> Diagnosis:
+    """Compare the selection `indices` of Z with n_random uniform draws and a certified bound.
+
+    Parameters
+    ----------
+    Z : (N, m) float32 or float64, NumPy or a torch tensor, on the CPU or a CUDA device
+    indices : distinct rows of Z
+    n_random : number of uniform draws of as many rows
+    seed : of these draws
+    bound : compute the lower bound (some dozens of passes over Z)
+    n_threads : of the core
+
+    Source: SkMM, arXiv 2407.06120, equations 3 to 5.
+    Raises TypeError or ValueError naming the argument, what was expected and what came.
+    """
+    pool = Pool.of(Z, n_threads=n_threads)
+    mom, n_rows = pool.moments, len(pool.Z)
+    S = checks.rows("indices", indices, n_rows)
+    if len(S) == 0:
+        raise ValueError("indices: expected at least one row, got none")
+    checks.integer("n_random", n_random, 0)
+    seed = checks.seed(seed)
+    n = len(S)
+    draws = (_core.draw_subset(n_rows, n, seed, 1 + i) for i in range(n_random))
+    random = np.array([pool.trace_and_largest(R)[0] for R in draws])
+    v_optimality, c_s = pool.trace_and_largest(S)
+    unit = np.sqrt(mom.eigenvalues[0])
+    sigma_S = pool.Z.gram(mom.eigenvectors / unit, S) / n  # in the eigenbasis, in units of λ_1
+    sigma = mom.eigenvalues / unit**2
+    spans = np.isfinite(c_s)
+    return Diagnosis(
+        v_optimality=v_optimality,
+        lower_bound=lower_bound(pool, n, n_threads) if bound else -np.inf,
+        random_v_optimality=random,
+        c_s=c_s,
+        spectral=_spectral(sigma[: mom.rank], sigma_S[: mom.rank, : mom.rank]) if spans else np.inf,
+        moment_error=float(np.linalg.norm(sigma_S - np.diag(sigma)) / np.linalg.norm(sigma)),
+        rank=mom.rank,
+        intrinsic_dim=mom.intrinsic_dim,
+        n=n,
+        n_samples=n_rows,
+        warnings=tuple(_warnings(n, mom, v_optimality, random) + _of_norms(pool, S, n_threads)),
+    )
+
+
+def _spectral(sigma: Floats, sigma_S: Floats) -> float:
+    """‖Σ̃ Σ̃_S⁻¹‖₂ of a diagonal Σ̃."""
+    return float(np.linalg.norm(sigma[:, None] * np.linalg.inv(sigma_S), 2))
+
+
+def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list[str]:
+    found = []
+    m = len(mom.eigenvalues)
+    if n < mom.rank:
+        found.append(f"n = {n} < rank = {mom.rank}: directions of Z stay unseen; sketch to <= n/2")
+    elif not np.isfinite(v_optimality):
+        found.append(f"the rows chosen do not span Z (rank {mom.rank})")
+    if m < 11 * mom.intrinsic_dim and mom.rank == m:
+        found.append(
+            f"m = {m} < 11 r̄ = {11 * mom.intrinsic_dim}: the theorem asks for a larger sketch"
+        )
+    if len(random) and n < mom.n_samples and not v_optimality < random.mean():
+        found.append("no better than uniform draws in V-optimality")
+    return found
+
+
+def _of_norms(pool: Pool, S: Indices, n_threads: int | None) -> list[str]:
+    norms = pool.squared_norms(checks.threads(n_threads))
+    norms = norms / norms.mean()
+    chosen, spread = norms[S].mean(), np.square(norms).mean()
+    if chosen < LARGE_NORMS or spread < LARGE_NORMS:
+        return []
+    return [
+        f"the rows chosen have {chosen:.3g} x the mean squared norm of all: where norms are those "
+        "of errors (labels with a squared loss, a head that is fitted already, outliers), such "
+        "rows mislead a finetune; select's unit_rows, a new head, or targets='random' with "
+        "a squared loss avoid this"
+    ]

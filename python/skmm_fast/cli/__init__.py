@@ -1,0 +1,5 @@
+"""The command `skmm-fast`."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,0 +1,157 @@
+"""The command `skmm-fast`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .._select import OF_MOMENTS, select
+from .._support.optional import need
+from .._version import __version__
+from ..methods.baselines import OF_ROWS
+from ..sketch.store import SketchStore
+
+OMITTED: Any = argparse.SUPPRESS  # an option not given is not passed on: defaults live in one place
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0; 1 for an error that the user can mend, said in one line; 2 for a wrong command line."""
+    args = vars(_parser().parse_args(argv))
+    run = args.pop("run")
+    try:
+        run(**args)
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        print(f"skmm-fast: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("skmm-fast: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="skmm-fast", description="Choose finetuning data.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+
+    def command(run: Any, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            run.__name__.strip("_"), help=help, description=run.__doc__, argument_default=OMITTED
+        )
+        added.set_defaults(run=run)
+        return added
+
+    demo = command(_demo, "choose finetuning data for a small network on real images, check it")
+    demo.add_argument("--out", type=Path, default=Path("demo_out"), help="folder for the results")
+    demo.add_argument("--seeds", type=_positive, default=5, help="repetitions")
+
+    sketch = command(_sketch, "sketch the per-sample gradients of a model over a dataset")
+    sketch.add_argument("build", metavar="module:function", help="returns (model, dataset)")
+    sketch.add_argument("--out", required=True, type=Path, help="folder of the sketch store")
+    sketch.add_argument(
+        "--params", type=_patterns, help='"last-2", "all", patterns: "a.*,b.weight"'
+    )
+    sketch.add_argument("--loss")
+    sketch.add_argument("--targets", help='"label", "random" or "uniform"')
+    sketch.add_argument("--sketch-dim", type=int, help="m")
+    sketch.add_argument("--sketch", help='"sparse-sign", "grouped-sign" or "gaussian"')
+    sketch.add_argument("--nnz-per-row", type=int)
+    sketch.add_argument("--seed", type=int)
+    sketch.add_argument("--device")
+    sketch.add_argument("--method", help="how gradients are found")
+    sketch.add_argument("--batch-size", type=int, help="(a DataLoader has its own)")
+    sketch.add_argument("--shard-rows", type=int, help="rows of a file, held in memory")
+
+    choose = command(_select, "choose rows of a sketch store")
+    choose.add_argument("store", type=Path, help="folder of the sketch store")
+    choose.add_argument("-n", required=True, type=_count, help="rows, or a share of them in (0, 1)")
+    choose.add_argument(
+        "--out", required=True, type=Path, help=".json (with .indices.npy beside it) or .npz"
+    )
+    choose.add_argument("--plot", type=Path, help="picture; default: .png beside, with matplotlib")
+    choose.add_argument("--method", choices=OF_MOMENTS | OF_ROWS)
+    choose.add_argument("--sketch-dim", type=int, help="sketch the sketches to so many dimensions")
+    choose.add_argument("--seed", type=int)
+    choose.add_argument("--unit-rows", action="store_const", const=True, help="scaled to norm 1")
+    return parser
+
+
+def _demo(out: Path, seeds: int) -> None:
+    """Choose finetuning data for a small network on real images; check the choice."""
+    for module in ("torch", "sklearn", "matplotlib", "tqdm"):
+        need(module, {"matplotlib": "plot", "tqdm": "cli"}.get(module, module))
+    from . import demo
+
+    demo.run(out, seeds=seeds)
+
+
+def _sketch(build: str, out: Path, **options: Any) -> None:
+    """Sketch the per-sample gradients of a model over a dataset into a folder. The same command
+    goes on where it was stopped. The function is looked up from the current directory on."""
+    from ..gradients import GradientSketcher, sketch_dataset
+
+    of_store = {k: options.pop(k) for k in ("batch_size", "shard_rows") if k in options}
+    model, dataset = _built(build)
+    sketcher: Any = GradientSketcher(model, **options)
+    print(f"done: {sketch_dataset(sketcher, dataset, out, **of_store)}")
+
+
+def _select(
+    store: Path, n: int | float, out: Path, plot: Path | None = None, **options: Any
+) -> None:
+    """Choose n rows of a sketch store; write them and say how good they are."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    selection = select(SketchStore(store), n, progress=True, **options)
+    print(selection.diagnosis)
+    written = selection.save(out)
+    print(f"written: {written}")
+    if plot is None and importlib.util.find_spec("matplotlib"):
+        plot = written.with_suffix(".png")
+    if plot is not None:
+        selection.plot(plot)
+        print(f"written: {plot}")
+
+
+def _built(target: str) -> tuple[Any, Any]:
+    """(model, dataset) of the user's function."""
+    module, _, function = target.partition(":")
+    if not module or not function:
+        raise ValueError(f"build: expected module:function, got {target!r}")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        built = getattr(importlib.import_module(module), function)()
+    except Exception as error:  # in one line, with the last place in the user's own files
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f" ({f.filename}, line {f.lineno})" for f in frames if f.filename.startswith(here)]
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{target}: {what}{''.join(own[-1:])}") from error
+    if not isinstance(built, tuple) or len(built) != 2:
+        raise TypeError(
+            f"{target}: expected it to return (model, dataset), got {type(built).__name__}"
+        )
+    return built
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number >= 1, got {text}")
+    return number
+
+
+def _patterns(text: str) -> str | list[str]:
+    return text.split(",") if "," in text else text
+
+
+def _count(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

@@ -1,0 +1,119 @@
+"""Rows that are a torch tensor, on a CUDA device: passes in torch, and no copy of Z on the host.
+
+Products and sums are float64, block by block: results are those of the core to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from .._support.checks import Array, Floats, Indices
+
+BLOCK_BYTES = 1 << 25  # of rows in float64; up to four such blocks exist at a time
+
+
+@dataclass(frozen=True)
+class TensorRows:
+    """As `_rows.Rows` says. The solvers of the core call `array`, `row_norms`, `column_squares`,
+    `square_dots` and `dots`."""
+
+    x: torch.Tensor
+
+    least_block: ClassVar[int] = 256
+
+    @property
+    def core(self) -> TensorRows:
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.x.shape[0], self.x.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(str(self.x.dtype).removeprefix("torch."))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def array(self, rows: Indices | slice) -> Array:
+        return _here(self.x[rows] if isinstance(rows, slice) else self.take(rows).x)
+
+    def take(self, rows: Indices) -> TensorRows:
+        return TensorRows(self.x[self._there(rows)])
+
+    def second_moment(self, s: Floats | None, threads: int) -> Floats:
+        root = None if s is None else self._there(s).sqrt()
+        total = self._zeros(self.shape[1], self.shape[1])
+        for part, block in self._blocks():
+            scaled = block if root is None else root[part, None] * block
+            total += scaled.T @ scaled
+        return _here(total)
+
+    def row_norms(self, D: Floats, threads: int) -> Floats:
+        by = self._there(D)
+        return self._each_row(lambda block: (block @ by).square().sum(dim=1))
+
+    def column_squares(self, s: Floats | None, threads: int) -> Floats:
+        weight = self._zeros(len(self)).add_(1) if s is None else self._there(s)
+        total = self._zeros(self.shape[1])
+        for part, block in self._blocks():
+            total += weight[part] @ block.square()
+        return _here(total)
+
+    def square_dots(self, u: Floats, threads: int) -> Floats:
+        by = self._there(u)
+        return self._each_row(lambda block: block.square() @ by)
+
+    def times(
+        self, B: Floats, rows: Indices | None, threads: int, scratch_dir: object = None
+    ) -> TensorRows:
+        by, which = self._there(B), None if rows is None else self._there(rows)
+        out = self.x.new_empty((len(self) if which is None else len(which), by.shape[1]))
+        for part, block in self._blocks(which):
+            out[part] = block @ by
+        return TensorRows(out)
+
+    def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
+        by, which = self._there(B), None if rows is None else self._there(rows)
+        total = self._zeros(by.shape[1], by.shape[1])
+        for _, block in self._blocks(which):
+            product = block @ by
+            total += product.T @ product
+        return _here(total)
+
+    def dots(self, u: Floats, threads: int) -> Floats:
+        by = self._there(u)
+        return self._each_row(lambda block: block @ by)
+
+    def mean(self) -> Floats:
+        total = self._zeros(self.shape[1])
+        for _, block in self._blocks():
+            total += block.sum(dim=0)
+        return _here(total / len(self))
+
+    def _blocks(self, rows: torch.Tensor | None = None) -> Iterator[tuple[slice, torch.Tensor]]:
+        """(part of the rows, these in float64) in order."""
+        count = len(self) if rows is None else len(rows)
+        step = max(1, BLOCK_BYTES // (8 * self.shape[1]))
+        for first in range(0, count, step):
+            part = slice(first, min(first + step, count))
+            yield part, (self.x[part] if rows is None else self.x[rows[part]]).double()
+
+    def _each_row(self, of_block: Callable[[torch.Tensor], torch.Tensor]) -> Array:
+        return _here(torch.cat([of_block(block) for _, block in self._blocks()]))
+
+    def _zeros(self, *shape: int) -> torch.Tensor:
+        return self.x.new_zeros(shape, dtype=torch.float64)
+
+    def _there(self, x: Array) -> torch.Tensor:
+        return torch.as_tensor(np.ascontiguousarray(x), device=self.x.device)
+
+
+def _here(x: torch.Tensor) -> Array:
+    return x.cpu().numpy()

@@ -1,0 +1,146 @@
+"""Z as what the methods ask of its rows: all that costs O(N m), wherever Z lies.
+
+What comes back is NumPy's: vectors of N, small matrices, some rows. `threads` are of the core.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from .. import _core
+from .._support import checks
+from .._support.checks import Array, Floats, Indices
+from .._support.scratch import room
+
+GRAM_ROWS = 8192  # held in float64 at a time
+
+
+class Rows(Protocol):
+    """Rows (N, m) of float32 or float64. Sums and products are float64."""
+
+    least_block: ClassVar[int]  # rows that greedy additions choose among the candidates of a pass
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def core(self) -> Any:
+        """What the solvers of the core take: an array, or an object whose methods they call."""
+
+    def __len__(self) -> int: ...
+    def array(self, rows: Indices | slice) -> Array:
+        """These rows."""
+
+    def take(self, rows: Indices) -> Rows:
+        """A copy of these rows, where Z lies."""
+
+    def second_moment(self, s: Floats | None, threads: int) -> Floats:
+        """Σ_i s_i z_i z_iᵀ; s_i = 1 where None."""
+
+    def row_norms(self, D: Floats, threads: int) -> Floats:
+        """(N,) ‖Dᵀz_i‖²."""
+
+    def column_squares(self, s: Floats | None, threads: int) -> Floats:
+        """(m,) Σ_i s_i z_ij², likewise."""
+
+    def times(
+        self,
+        B: Floats,
+        rows: Indices | None,
+        threads: int,
+        scratch_dir: str | os.PathLike[str] | None = None,
+    ) -> Rows:
+        """Z[rows] B, stored in Z's dtype where Z lies, or in a file there; all rows where None."""
+
+    def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
+        """(Z_rows B)ᵀ (Z_rows B): in this order, which keeps digits where B is large."""
+
+    def dots(self, u: Floats, threads: int) -> Floats:
+        """(N,) ⟨z_i, u⟩."""
+
+    def square_dots(self, u: Floats, threads: int) -> Floats:
+        """(N,) Σ_j u_j z_ij²."""
+
+    def mean(self) -> Floats:
+        """(m,) of all rows."""
+
+
+def rows_of(name: str, Z: Any) -> Rows:
+    """Z checked: a CUDA tensor where it lies, anything else as a C-contiguous array."""
+    if checks.on_device(Z):
+        from ..device.row_matrix import TensorRows
+
+        return TensorRows(checks.tensor(name, Z))
+    return HostRows(checks.sketch_matrix(name, Z))
+
+
+@dataclass(frozen=True)
+class HostRows:
+    core: Array
+
+    least_block: ClassVar[int] = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.core.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.core.dtype
+
+    def __len__(self) -> int:
+        return len(self.core)
+
+    def array(self, rows: Indices | slice) -> Array:
+        return self.core[rows]
+
+    def take(self, rows: Indices) -> HostRows:
+        return HostRows(self.core[rows])
+
+    def second_moment(self, s: Floats | None, threads: int) -> Floats:
+        return _core.second_moment(self.core, s, threads)
+
+    def row_norms(self, D: Floats, threads: int) -> Floats:
+        return _core.row_norms(self.core, D, n_threads=threads)
+
+    def column_squares(self, s: Floats | None, threads: int) -> Floats:
+        return _core.column_squares(self.core, s, threads)
+
+    def times(
+        self,
+        B: Floats,
+        rows: Indices | None,
+        threads: int,
+        scratch_dir: str | os.PathLike[str] | None = None,
+    ) -> HostRows:
+        count = len(self) if rows is None else len(rows)
+        out = room((count, B.shape[1]), self.dtype, scratch_dir)
+        _core.multiply(self.core, np.ascontiguousarray(B), rows, out, threads)
+        return HostRows(out)
+
+    def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
+        total = np.zeros((B.shape[1], B.shape[1]))
+        parts: Any = checks.row_blocks(self.core)
+        if rows is not None:
+            parts = (rows[i : i + GRAM_ROWS] for i in range(0, len(rows), GRAM_ROWS))
+        for part in parts:
+            block = self.core[part].astype(np.float64) @ B
+            total += block.T @ block
+        return total
+
+    def dots(self, u: Floats, threads: int) -> Floats:
+        return _core.dots(self.core, u, threads)
+
+    def square_dots(self, u: Floats, threads: int) -> Floats:
+        return _core.square_dots(self.core, u, threads)
+
+    def mean(self) -> Floats:
+        total = np.zeros(self.shape[1])
+        for rows in checks.row_blocks(self.core):
+            total += self.core[rows].sum(axis=0, dtype=np.float64)
+        return total / len(self)

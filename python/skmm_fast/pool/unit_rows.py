@@ -1,0 +1,38 @@
+"""Rows scaled to norm 1; those of zeros stay. Whatever the range of their entries is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._support import checks
+from .._support.checks import Array
+
+DEVICE_ROWS = 1 << 16  # in float64 at a time
+
+
+def of_unit_norm(name: str, Z: Array, out: Array) -> Array:
+    """In `out`, which may be Z. Raises ValueError for NaN and Inf."""
+    finite = np.empty(len(Z), np.bool_)
+    for rows in checks.row_blocks(Z):
+        block = Z[rows].astype(np.float64)
+        peak = np.abs(block).max(axis=1, keepdims=True)
+        finite[rows] = np.isfinite(peak[:, 0])
+        with np.errstate(invalid="ignore"):
+            block /= np.where(peak > 0, peak, 1.0)
+            norm = np.linalg.norm(block, axis=1, keepdims=True)
+            out[rows] = block / np.where(norm > 0, norm, 1.0)
+    checks.raise_not_finite(name, finite)
+    return out
+
+
+def of_unit_norm_on_device(Z: Any, out: Any) -> Any:
+    """Of a tensor likewise; NaN and Inf stay."""
+    for z, to in zip(Z.split(DEVICE_ROWS), out.split(DEVICE_ROWS), strict=True):
+        block = z.double()
+        for order in (float("inf"), 2):
+            norm = block.norm(p=order, dim=1, keepdim=True)
+            block = block / norm.where(norm > 0, norm + 1)
+        to.copy_(block)
+    return out
