@@ -12,8 +12,8 @@
 #include <tuple>
 #include <vector>
 
-#include "skmm/float16.hpp"
-#include "skmm/views.hpp"
+#include "skmm/base/float16.hpp"
+#include "skmm/base/views.hpp"
 
 // NumPy's types of our 16-bit floats: float16, and uint16 for the bits of bfloat16, which it lacks.
 template <>

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "arrays.hpp"
-#include "skmm/constraints.hpp"
+#include "skmm/select/constraints.hpp"
 
 namespace skmm::bindings {
 

@@ -1,5 +1,5 @@
 #include "arrays.hpp"
-#include "skmm/philox.hpp"
+#include "skmm/base/philox.hpp"
 
 namespace skmm::bindings {
 

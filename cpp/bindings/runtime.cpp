@@ -1,6 +1,6 @@
 #include "arrays.hpp"
-#include "skmm/kernels.hpp"
-#include "skmm/parallel.hpp"
+#include "skmm/base/parallel.hpp"
+#include "skmm/simd/kernels.hpp"
 
 namespace skmm::bindings {
 

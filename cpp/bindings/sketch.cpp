@@ -1,6 +1,5 @@
-#include "skmm/sketch.hpp"
-
 #include "arrays.hpp"
+#include "skmm/sketch/operators.hpp"
 #include "tick.hpp"
 
 namespace skmm::bindings {

@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-#include "skmm/parallel.hpp"
+#include "skmm/base/parallel.hpp"
 
 namespace skmm::bindings {
 

@@ -1,5 +1,5 @@
 #include "check.hpp"
-#include "skmm/kernels.hpp"
+#include "skmm/simd/kernels.hpp"
 
 int main() {
     for (const auto& [name, test] : check::tests()) {

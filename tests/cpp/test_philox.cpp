@@ -1,5 +1,5 @@
 #include "check.hpp"
-#include "skmm/philox.hpp"
+#include "skmm/base/philox.hpp"
 
 using namespace skmm;
 

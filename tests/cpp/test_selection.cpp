@@ -5,14 +5,14 @@
 #include <utility>
 
 #include "check.hpp"
-#include "skmm/dense.hpp"
-#include "skmm/design.hpp"
-#include "skmm/draw.hpp"
-#include "skmm/moments.hpp"
-#include "skmm/philox.hpp"
-#include "skmm/picks.hpp"
-#include "skmm/products.hpp"
-#include "skmm/simplex.hpp"
+#include "skmm/base/philox.hpp"
+#include "skmm/linalg/dense.hpp"
+#include "skmm/linalg/products.hpp"
+#include "skmm/linalg/simplex.hpp"
+#include "skmm/select/moment_matching.hpp"
+#include "skmm/select/sampling.hpp"
+#include "skmm/select/sequential.hpp"
+#include "skmm/select/v_optimality.hpp"
 
 using namespace skmm;
 using std::int64_t;
@@ -27,7 +27,7 @@ struct Identity {
     }
     Whitened<double> of(const std::vector<double>& w) const {
         const auto n = static_cast<int64_t>(w.size()) / k;
-        return {passes<double>({w.data(), n, k, k}, 2), {b.data(), k, k, k}};
+        return {row_matrix<double>({w.data(), n, k, k}, 2), {b.data(), k, k, k}};
     }
     int64_t k;
     std::vector<double> b;
@@ -115,8 +115,11 @@ TEST(moment_matching_falls_and_its_gap_holds) {
             target[e % k] += static_cast<double>(y[e]) * y[e] / n_rows / c_s;
         const MatrixView<float> rows{y.data(), n_rows, k, k};
         const auto solve = [&](int n_threads, std::vector<double>& s) {
-            const MomentProblem<float> problem{
-                passes(rows, n_threads), target.data(), weight.data(), 1.0 / n, {{0, n_rows, n}}};
+            const MomentProblem<float> problem{row_matrix(rows, n_threads),
+                                               target.data(),
+                                               weight.data(),
+                                               1.0 / n,
+                                               {{0, n_rows, n}}};
             return match_moments(problem, 1e-8, 2000, n_threads, kQuiet, kGoOn, s.data());
         };
         std::vector<double> first(n_rows, 1.0 / n_rows), second = first;
@@ -259,8 +262,8 @@ TEST(exchange_improves_and_keeps_quotas) {
 
 // Rows that are not in memory: the solvers may not look at them.
 template <class T>
-static Passes<T> elsewhere(MatrixView<T> z) {
-    Passes<T> all = passes(z, 2);
+static RowMatrix<T> elsewhere(MatrixView<T> z) {
+    RowMatrix<T> all = row_matrix(z, 2);
     all.view.data = nullptr;
     return all;
 }
@@ -272,7 +275,7 @@ TEST(solvers_need_nothing_but_passes) {
     const std::vector<double> target(k, 3.0), weight(k, 1.0);
     std::vector<double> here(n_rows, 1.0 / n_rows), there = here;
     for (const bool near : {true, false}) {
-        const MomentProblem<float> problem{near ? passes(rows, 2) : elsewhere(rows),
+        const MomentProblem<float> problem{near ? row_matrix(rows, 2) : elsewhere(rows),
                                            target.data(),
                                            weight.data(),
                                            1.0 / n,
@@ -289,8 +292,8 @@ TEST(solvers_need_nothing_but_passes) {
         const DesignOptions options{n, block, Sampler::kGreedy, 0.1, 1.0, true, 0.0, 0};
         const Constraints constraints{group.data(), {n}, {7}};
         const MatrixView<double> b{identity.b.data(), k, k, k};
-        const Design near =
-            v_optimal(Whitened<float>{passes(rows, 2), b}, options, constraints, {11}, 2, kQuiet);
+        const Design near = v_optimal(Whitened<float>{row_matrix(rows, 2), b}, options, constraints,
+                                      {11}, 2, kQuiet);
         const Design far =
             v_optimal(Whitened<float>{elsewhere(rows), b}, options, constraints, {11}, 2, kQuiet);
         CHECK(near.rows == far.rows && near.swaps == far.swaps);
@@ -309,7 +312,7 @@ TEST(picks_are_n_distinct_rows_within_quotas) {
     const Constraints constraints{group.data(), {5, 15, 20}, {1, 2}};
     std::vector<std::vector<int64_t>> near;
     for (const bool here : {true, false}) {
-        const Passes<float> p = here ? passes(rows, 2) : elsewhere(rows);
+        const RowMatrix<float> p = here ? row_matrix(rows, 2) : elsewhere(rows);
         const std::vector<std::vector<int64_t>> found{
             pursue(p, n, {zeros, zeros, nullptr}, norm.data(), constraints, 2, kQuiet),
             cover(p, n, 0, norm.data(), constraints, 7, 2, kQuiet),

@@ -1,9 +1,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "../../cpp/src/segments.hpp"
+#include "../../cpp/src/sketch/segments.hpp"
 #include "check.hpp"
-#include "skmm/sketch.hpp"
+#include "skmm/sketch/operators.hpp"
 
 using namespace skmm;
 using std::int64_t;

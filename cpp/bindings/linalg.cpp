@@ -1,0 +1,116 @@
+#include <optional>
+
+#include "arrays.hpp"
+#include "skmm/linalg/products.hpp"
+#include "tick.hpp"
+
+namespace skmm::bindings {
+namespace {
+
+// Of `count` rows in [0, n_rows), or null.
+const std::int64_t* row_numbers(const std::optional<Array<std::int64_t>>& rows, std::int64_t count,
+                                std::int64_t n_rows) {
+    if (!rows) return nullptr;
+    const std::int64_t* const which = vector_data(*rows, count, "rows: expected one per result");
+    for (std::int64_t t = 0; t < count; ++t)
+        require(0 <= which[t] && which[t] < n_rows, "rows: expected 0..N-1");
+    return which;
+}
+
+template <class T>
+void def_products(py::module_& m) {
+    m.def(
+        "second_moment",
+        [](Array<T> z, std::optional<Array<double>> s, int n_threads, py::object progress) {
+            const auto rows = contiguous_view(z, "z: expected contiguous (N, k)");
+            const double* const weight =
+                s ? vector_data(*s, rows.rows, "s: expected (N,)") : nullptr;
+            threads(n_threads);
+            py::array_t<double> out({rows.cols, rows.cols});
+            const Tick tick = make_tick(std::move(progress));
+            double* const m = out.mutable_data();
+            const py::gil_scoped_release release;
+            second_moment(rows, weight, n_threads, tick, m);
+            return out;
+        },
+        "z"_a.noconvert(), "s"_a.noconvert() = py::none(), "n_threads"_a = 1,
+        "progress"_a = py::none());
+    m.def(
+        "row_norms",
+        [](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows, int n_threads,
+           py::object progress) {
+            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
+            const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
+            require(by.rows == all.cols, "d: expected as many rows as z has columns");
+            const std::int64_t count = rows ? rows->size() : all.rows;
+            const std::int64_t* const which = row_numbers(rows, count, all.rows);
+            threads(n_threads);
+            py::array_t<double> out(count);
+            const Tick tick = make_tick(std::move(progress));
+            double* const q = out.mutable_data();
+            const py::gil_scoped_release release;
+            row_norms(all, which, count, by, n_threads, tick, q);
+            return out;
+        },
+        "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert() = py::none(), "n_threads"_a = 1,
+        "progress"_a = py::none());
+    m.def(
+        "multiply",
+        [](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows, Array<T> out,
+           int n_threads, py::object progress) {
+            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
+            const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
+            require(by.rows == all.cols, "d: expected as many rows as z has columns");
+            const std::int64_t count = rows ? rows->size() : all.rows;
+            const std::int64_t* const which = row_numbers(rows, count, all.rows);
+            const auto to = mutable_view(out, count, by.cols, "out: expected contiguous (rows, d)");
+            threads(n_threads);
+            const Tick tick = make_tick(std::move(progress));
+            const py::gil_scoped_release release;
+            multiply(all, which, by, n_threads, tick, to);
+        },
+        "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert(), "out"_a.noconvert(),
+        "n_threads"_a, "progress"_a = py::none());
+    const auto def_each_row = [&m](const char* name, auto each_row) {
+        m.def(
+            name,
+            [each_row](Array<T> z, Array<double> u, int n_threads, py::object progress) {
+                const auto rows = contiguous_view(z, "z: expected contiguous (N, k)");
+                const double* const by = vector_data(u, rows.cols, "u: expected (k,)");
+                threads(n_threads);
+                py::array_t<double> out(rows.rows);
+                const Tick tick = make_tick(std::move(progress));
+                double* const x = out.mutable_data();
+                const py::gil_scoped_release release;
+                each_row(rows, by, n_threads, tick, x);
+                return out;
+            },
+            "z"_a.noconvert(), "u"_a.noconvert(), "n_threads"_a = 1, "progress"_a = py::none());
+    };
+    def_each_row("square_dots", &square_dots<T>);
+    def_each_row("dots", &dots<T>);
+    m.def(
+        "column_squares",
+        [](Array<T> y, std::optional<Array<double>> s, int n_threads, py::object progress) {
+            const auto rows = contiguous_view(y, "y: expected contiguous (N, k)");
+            const double* const weight =
+                s ? vector_data(*s, rows.rows, "s: expected (N,)") : nullptr;
+            threads(n_threads);
+            py::array_t<double> out(rows.cols);
+            const Tick tick = make_tick(std::move(progress));
+            double* const p = out.mutable_data();
+            const py::gil_scoped_release release;
+            column_squares(rows, weight, n_threads, tick, p);
+            return out;
+        },
+        "y"_a.noconvert(), "s"_a.noconvert() = py::none(), "n_threads"_a = 1,
+        "progress"_a = py::none());
+}
+
+}  // namespace
+
+void products(py::module_& m) {
+    for_floats([&](auto zero) { def_products<decltype(zero)>(m); });
+}
+
+}  // namespace skmm::bindings

@@ -1,0 +1,56 @@
+// Rows as the solvers read them: an array, or an object of Python's whose methods make the passes.
+#pragma once
+
+#include <utility>
+
+#include "arrays.hpp"
+#include "skmm/linalg/row_matrix.hpp"
+
+namespace skmm::bindings {
+
+template <class T>
+RowMatrix<T> row_matrix_of(const Array<T>& z, int n_threads, const char* what) {
+    return row_matrix(contiguous_view(z, what), n_threads);
+}
+
+// Calls z.array, z.row_norms, z.column_squares, z.square_dots and z.dots, with the GIL. z must
+// outlive it.
+inline RowMatrix<double> row_matrix_of(const py::object& z, int n_threads, const char* what) {
+    if (!py::hasattr(z, "square_dots")) throw py::type_error(what);
+    const auto [n, k] = z.attr("shape").cast<std::pair<std::int64_t, std::int64_t>>();
+    const auto copy = [](const py::object& result, std::int64_t size, double* out) {
+        const py::array flat = result.cast<Array<double>>().reshape({size});
+        std::copy_n(static_cast<const double*>(flat.data()), size, out);
+    };
+    const auto lend = [](const double* data, const auto&... shape) {
+        return py::array_t<double>({shape...}, data, py::none());
+    };
+    return {
+        {nullptr, n, k, k},
+        [&z, copy, k = k](const std::vector<std::int64_t>& rows, double* out) {
+            const py::gil_scoped_acquire gil;
+            copy(z.attr("array")(to_array(rows)), static_cast<std::int64_t>(rows.size()) * k, out);
+        },
+        [&z, n_threads, copy, lend, n = n](MatrixView<double> d, const Tick& tick, double* q) {
+            tick(0);
+            const py::gil_scoped_acquire gil;
+            copy(z.attr("row_norms")(lend(d.data, d.rows, d.cols), n_threads), n, q);
+        },
+        [&z, n_threads, copy, lend, n = n, k = k](const double* s, const Tick& tick, double* p) {
+            tick(0);
+            const py::gil_scoped_acquire gil;
+            copy(z.attr("column_squares")(lend(s, n), n_threads), k, p);
+        },
+        [&z, n_threads, copy, lend, n = n, k = k](const double* u, const Tick& tick, double* g) {
+            tick(0);
+            const py::gil_scoped_acquire gil;
+            copy(z.attr("square_dots")(lend(u, k), n_threads), n, g);
+        },
+        [&z, n_threads, copy, lend, n = n, k = k](const double* u, const Tick& tick, double* t) {
+            tick(0);
+            const py::gil_scoped_acquire gil;
+            copy(z.attr("dots")(lend(u, k), n_threads), n, t);
+        }};
+}
+
+}  // namespace skmm::bindings

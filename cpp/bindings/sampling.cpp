@@ -1,0 +1,67 @@
+#include "skmm/select/sampling.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "arrays.hpp"
+
+namespace skmm::bindings {
+namespace {
+
+using Method = std::vector<std::int64_t> (*)(const double*, std::int64_t, std::int64_t,
+                                             std::uint64_t, const std::int64_t*);
+
+void def_draw(py::module_& m, const char* name, Method draw) {
+    m.def(
+        name,
+        [draw](Array<double> pi, std::int64_t n, std::uint64_t seed,
+               std::optional<Array<std::int64_t>> order) {
+            const std::int64_t rows = pi.size();
+            const double* const p = vector_data(pi, rows, "pi: expected a contiguous vector");
+            require(1 <= n && n <= rows, "n: expected 1..N");
+            const std::int64_t* const o =
+                order ? vector_data(*order, rows, "order: expected contiguous (N,)") : nullptr;
+            require(!o || std::all_of(o, o + rows, [=](auto i) { return 0 <= i && i < rows; }),
+                    "order: expected rows in 0..N-1");
+            std::vector<std::int64_t> drawn;
+            {
+                const py::gil_scoped_release release;
+                drawn = draw(p, rows, n, seed, o);
+            }
+            return to_array(drawn);
+        },
+        "pi"_a.noconvert(), "n"_a, "seed"_a, "order"_a.noconvert() = py::none());
+}
+
+}  // namespace
+
+void draw(py::module_& m) {
+    def_draw(m, "draw_systematic", &draw_systematic);
+    def_draw(m, "draw_pivotal", &draw_pivotal);
+    m.def(
+        "draw_subset",
+        [](std::int64_t n_rows, std::int64_t n, std::uint64_t seed, std::uint32_t which) {
+            require(0 <= n && n <= n_rows, "n: expected 0..N");
+            std::vector<std::int64_t> drawn;
+            {
+                const py::gil_scoped_release release;
+                drawn = draw_subset(n_rows, n, seed, which);
+            }
+            return to_array(drawn);
+        },
+        "n_rows"_a, "n"_a, "seed"_a, "which"_a = 0);
+    m.def(
+        "random_order",
+        [](std::int64_t n_rows, std::uint64_t seed, std::uint32_t which) {
+            require(0 <= n_rows, "n_rows: expected at least 0");
+            std::vector<std::int64_t> order;
+            {
+                const py::gil_scoped_release release;
+                order = random_order(n_rows, seed, which);
+            }
+            return to_array(order);
+        },
+        "n_rows"_a, "seed"_a, "which"_a = 0);
+}
+
+}  // namespace skmm::bindings

@@ -1,0 +1,216 @@
+#include "skmm/linalg/products.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "skmm/base/memory.hpp"
+#include "skmm/simd/kernels.hpp"
+
+namespace skmm {
+namespace {
+
+using i64 = std::int64_t;
+
+constexpr i64 kBlock = 128;     // rows multiplied together: a panel of them fills half of L1
+constexpr i64 kSums = 32;       // partial sums, added in order: the same bits for any team
+constexpr i64 kRoom = 1 << 25;  // numbers in all of these, for which there may be fewer of them
+constexpr i64 kWork = 1 << 28;  // products of a part between two ticks
+
+i64 panels(i64 k) { return ceil_div(k, kPanel); }
+
+// Rows as panels of kPanel columns, (panels, kBlock, kPanel), zeros beyond the last column.
+class Panels {
+public:
+    Panels(i64 k, double* data) : k_(k), data_(data) {}
+    static i64 size(i64 k) { return panels(k) * kBlock * kPanel; }
+
+    template <class T>
+    void push(const T* row, double scale) {
+        for (i64 p = 0; p < panels(k_); ++p) {
+            const i64 width = std::min<i64>(kPanel, k_ - p * kPanel);
+            double* out = panel(p) + rows_ * kPanel;
+            for (i64 j = 0; j < width; ++j)
+                out[j] = scale * static_cast<double>(row[p * kPanel + j]);
+            std::fill(out + width, out + kPanel, 0.0);
+        }
+        ++rows_;
+    }
+    bool full() const { return rows_ == kBlock; }
+
+    // Adds PᵀP to the upper panels of m, (k, panels * kPanel), and forgets the rows.
+    void flush(double* m) {
+        const i64 ld = panels(k_) * kPanel;
+        for (i64 a = 0; a < panels(k_); ++a) {
+            const i64 rows = std::min<i64>(kPanel, k_ - a * kPanel);
+            for (i64 b = a; b < panels(k_); ++b)
+                kernels().any.gemm_panel(panel(a), 1, kPanel, rows, static_cast<int>(rows_),
+                                         panel(b), m + a * kPanel * ld + b * kPanel, ld);
+        }
+        rows_ = 0;
+    }
+
+private:
+    double* panel(i64 p) const { return data_ + p * kBlock * kPanel; }
+
+    i64 k_, rows_ = 0;
+    double* data_;
+};
+
+}  // namespace
+
+template <class T>
+void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& tick, double* m) {
+    const i64 k = z.cols, ld = panels(k) * kPanel;
+    const i64 most = std::clamp<i64>(kRoom / (k * ld), 4, kSums);
+    const i64 parts = std::min(most, ceil_div(z.rows, kBlock)), part = ceil_div(z.rows, parts);
+    const i64 step = std::max(kWork / (k * k) / kBlock, i64{1}) * kBlock;
+    const Scratch<double> sums(parts * k * ld), rooms(n_threads * Panels::size(k));
+    std::fill_n(sums.data(), parts * k * ld, 0.0);
+    for (i64 from = 0; from < part; from += step) {
+        tick(std::min(from * parts, z.rows));
+        parallel_blocks(parts, n_threads, [&](i64 b, int slot) {
+            Panels block(k, rooms.data() + slot * Panels::size(k));
+            double* const sum = sums.data() + b * k * ld;
+            const i64 last = std::min({z.rows, (b + 1) * part, b * part + from + step});
+            for (i64 i = b * part + from; i < last; ++i) {
+                const double weight = s == nullptr ? 1.0 : s[i];
+                if (weight == 0.0) continue;
+                block.push(z.row(i), std::sqrt(weight));
+                if (block.full()) block.flush(sum);
+            }
+            block.flush(sum);
+        });
+    }
+    for (i64 a = 0; a < k; ++a) {
+        for (i64 b = a; b < k; ++b) {
+            double sum = 0.0;
+            for (i64 p = 0; p < parts; ++p) sum += sums.data()[(p * k + a) * ld + b];
+            m[a * k + b] = m[b * k + a] = sum;
+        }
+    }
+}
+
+namespace {
+
+// Calls f(first, n, p, y) for the products of rows [first, first + n) with panel p of D: y (n,
+// kPanel), zeros beyond the last column of D.
+template <class T, class F>
+void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
+                  const Tick& tick, const F& f) {
+    const i64 k = z.cols, width = panels(d.cols) * kPanel;
+    const Scratch<double> strips(k * width);  // D as (panels, k, kPanel)
+    for (i64 p = 0; p < panels(d.cols); ++p) {
+        const i64 used = std::min<i64>(kPanel, d.cols - p * kPanel);
+        for (i64 c = 0; c < k; ++c) {
+            double* out = strips.data() + (p * k + c) * kPanel;
+            std::copy_n(d.row(c) + p * kPanel, used, out);
+            std::fill(out + used, out + kPanel, 0.0);
+        }
+    }
+    const i64 room = kBlock * (k + kPanel);
+    const Scratch<double> rooms(n_threads * room);
+    const i64 step = std::max(kWork / (k * width) / kBlock, i64{1}) * kBlock * kSums;
+    for (i64 from = 0; from < count; from += step) {
+        tick(from);
+        const i64 here = std::min(step, count - from);
+        parallel_blocks(ceil_div(here, kBlock), n_threads, [&](i64 b, int slot) {
+            double *const x = rooms.data() + slot * room, *const y = x + kBlock * k;
+            const i64 first = from + b * kBlock, n = std::min(kBlock, from + here - first);
+            for (i64 i = 0; i < n; ++i) {
+                const T* row = z.row(rows == nullptr ? first + i : rows[first + i]);
+                std::transform(row, row + k, x + i * k, [](T v) { return static_cast<double>(v); });
+            }
+            for (i64 p = 0; p < panels(d.cols); ++p) {
+                std::fill_n(y, n * kPanel, 0.0);
+                kernels().any.gemm_panel(x, k, 1, n, static_cast<int>(k),
+                                         strips.data() + p * k * kPanel, y, kPanel);
+                f(first, n, p, y);
+            }
+        });
+    }
+}
+
+}  // namespace
+
+template <class T>
+void row_norms(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
+               const Tick& tick, double* q) {
+    for_products(z, rows, count, d, n_threads, tick, [&](i64 first, i64 n, i64 p, const double* y) {
+        if (p == 0) std::fill_n(q + first, n, 0.0);
+        kernels().any.add_norms(y, n, q + first);
+    });
+}
+
+template <class T>
+void multiply(MatrixView<T> z, const i64* rows, MatrixView<double> d, int n_threads,
+              const Tick& tick, MutableMatrixView<T> out) {
+    for_products(z, rows, out.rows, d, n_threads, tick,
+                 [&](i64 first, i64 n, i64 p, const double* y) {
+                     const i64 used = std::min<i64>(kPanel, d.cols - p * kPanel);
+                     for (i64 i = 0; i < n; ++i)
+                         std::transform(y + i * kPanel, y + i * kPanel + used,
+                                        out.row(first + i) + p * kPanel,
+                                        [](double v) { return static_cast<T>(v); });
+                 });
+}
+
+template <class T>
+void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick& tick, double* p) {
+    constexpr i64 kSlice = 64;
+    const i64 k = y.cols, blocks = ceil_div(y.rows, kSumBlock);
+    const Scratch<double> parts(kSlice * k);
+    const std::vector<double> ones(s == nullptr ? kSumBlock : 0, 1.0);
+    std::fill_n(p, k, 0.0);
+    for (i64 from = 0; from < blocks; from += kSlice) {
+        tick(from * kSumBlock);
+        const i64 here = std::min(kSlice, blocks - from);
+        parallel_blocks(here, n_threads, [&](i64 b, int) {
+            const i64 first = (from + b) * kSumBlock, n = std::min(kSumBlock, y.rows - first);
+            kernels().of<T>().weighted_squares(
+                y.row(first), n, k, s == nullptr ? ones.data() : s + first, parts.data() + b * k);
+        });
+        for (i64 e = 0; e < here * k; ++e) p[e % k] += parts.data()[e];
+    }
+}
+
+namespace {
+
+// A number for each row, by a kernel.
+template <class T, class Kernel>
+void each_row(Kernel kernel, MatrixView<T> z, const double* u, int n_threads, const Tick& tick,
+              double* x) {
+    constexpr i64 kSlice = 64 * kSumBlock;
+    for (i64 from = 0; from < z.rows; from += kSlice) {
+        tick(from);
+        for_blocks(std::min(kSlice, z.rows - from), n_threads, [&](i64 first, i64 last) {
+            kernel(z.row(from + first), last - first, z.cols, u, x + from + first);
+        });
+    }
+}
+
+}  // namespace
+
+template <class T>
+void square_dots(MatrixView<T> y, const double* u, int n_threads, const Tick& tick, double* g) {
+    each_row(kernels().of<T>().square_dots, y, u, n_threads, tick, g);
+}
+
+template <class T>
+void dots(MatrixView<T> z, const double* u, int n_threads, const Tick& tick, double* t) {
+    each_row(kernels().of<T>().dots, z, u, n_threads, tick, t);
+}
+
+#define SKMM_PRODUCTS(T)                                                                          \
+    template void second_moment(MatrixView<T>, const double*, int, const Tick&, double*);         \
+    template void row_norms(MatrixView<T>, const i64*, i64, MatrixView<double>, int, const Tick&, \
+                            double*);                                                             \
+    template void multiply(MatrixView<T>, const i64*, MatrixView<double>, int, const Tick&,       \
+                           MutableMatrixView<T>);                                                 \
+    template void column_squares(MatrixView<T>, const double*, int, const Tick&, double*);        \
+    template void square_dots(MatrixView<T>, const double*, int, const Tick&, double*);           \
+    template void dots(MatrixView<T>, const double*, int, const Tick&, double*);
+SKMM_PRODUCTS(float)
+SKMM_PRODUCTS(double)
+
+}  // namespace skmm

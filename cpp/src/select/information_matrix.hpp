@@ -1,0 +1,292 @@
+// What the rows of W = Z B see of a set of rows: the state of greedy additions and exchanges.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "candidate_set.hpp"
+#include "skmm/base/memory.hpp"
+#include "skmm/linalg/dense.hpp"
+#include "skmm/linalg/products.hpp"
+#include "skmm/select/v_optimality.hpp"
+#include "skmm/simd/kernels.hpp"
+
+namespace skmm {
+namespace {
+
+// The information matrix M = W_SᵀW_S + ridge I, its inverse C, and what each row of W = Z B sees of
+// it: p = wᵀCw and q = ‖Cw‖².
+template <class T>
+class InformationMatrix {
+public:
+    InformationMatrix(Whitened<T> w, double ridge, int n_threads)
+        : w_(w), threads_(n_threads), m_(at(k() * k())), p_(at(n())), q_(at(n())) {
+        for (i64 d = 0; d < k(); ++d) m_[at(d * k() + d)] = ridge;
+        for (i64 d = 0; d < k(); ++d)
+            for (i64 j = 0; j < m(); ++j) bt_.push_back(w.b.row(j)[d]);
+        invert();
+    }
+
+    // What tr C loses when row i is added, and gains when it is removed (infinite: M turns
+    // singular).
+    double gain(i64 i) const { return std::max(q_[at(i)], 0.0) / (1.0 + p_[at(i)]); }
+    double loss(i64 i) const {
+        const double left = 1.0 - p_[at(i)];
+        return left > kSingular ? std::max(q_[at(i)], 0.0) / left
+                                : std::numeric_limits<double>::infinity();
+    }
+    double trace() const {
+        double sum = 0.0;
+        for (i64 d = 0; d < k(); ++d) sum += c_[at(d * k() + d)];
+        return sum;
+    }
+
+    // p and q of all rows, which gain() and loss() need, where many changes left them behind.
+    void see(const Tick& tick, i64 done) {
+        if (seen_) return;
+        const Tick quiet = [&](i64) { tick(done); };
+        norms_of(root_, quiet, p_);
+        norms_of(c_, quiet, q_);
+        seen_ = true;
+    }
+
+    // One row is seen at once where Z is in memory, many may not be.
+    void add(const Rows& rows, const Tick& tick, i64 done) {
+        const bool many = rows.size() > 1 && 3 * static_cast<i64>(rows.size()) > k();
+        if (many || w_.z.view.data == nullptr) {
+            add_moment(rows, tick, done);
+            invert();
+            return;
+        }
+        for (const i64 i : rows) change(i, 1.0);
+        apply(tick, done);
+    }
+    void remove(i64 i, const Tick& tick, i64 done) {
+        change(i, -1.0);
+        apply(tick, done);
+    }
+
+    // The gains of all rows if row i were removed; M and the rest stay.
+    void gains_without(i64 i, Vector& gains) const {
+        const Change c = changed(row(w_.z.view.row(i)), -1.0);
+        const RankOne one{c.uv.data(), c.uv.data() + m(), c.uu, c.delta};
+        gains.resize(p_.size());
+        parallel_blocks(ceil_div(n(), kRowsAtOnce), threads_, [&](i64 b, int) {
+            const i64 first = b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
+            double p[kRowsAtOnce], q[kRowsAtOnce];
+            std::copy_n(p_.begin() + first, rows, p);
+            std::copy_n(q_.begin() + first, rows, q);
+            kernels().of<T>().rank_one(w_.z.view.row(first), rows, m(), &one, 1, p, q);
+            for (i64 t = 0; t < rows; ++t)
+                gains[at(first + t)] = std::max(q[t], 0.0) / (1.0 + p[t]);
+        });
+    }
+
+    // Takes the ridge out of M; false, and nothing changed, where that leaves tr C more than
+    // `factor` times what it was, or infinite.
+    bool drop_ridge(double ridge, double factor) {
+        Vector u = m_;
+        for (i64 d = 0; d < k(); ++d) u[at(d * k() + d)] -= ridge;
+        const Vector without = u;
+        if (!skmm::factor(u)) return false;
+        const Vector root = inverse_root(u);
+        if (!(std::inner_product(root.begin(), root.end(), root.begin(), 0.0) <= factor * trace()))
+            return false;
+        m_ = without;
+        invert();
+        return true;
+    }
+
+    // The same M, seen from these rows alone, in memory.
+    InformationMatrix among(const Rows& rows, std::vector<T>& storage) const {
+        const i64 count = static_cast<i64>(rows.size());
+        storage = taken(rows);
+        InformationMatrix some(*this,
+                               {row_matrix<T>({storage.data(), count, m(), m()}, threads_), w_.b});
+        for (i64 i = 0; i < count; ++i) {
+            some.p_[at(i)] = p_[at(rows[at(i)])];
+            some.q_[at(i)] = q_[at(rows[at(i)])];
+        }
+        return some;
+    }
+    // M becomes that of `other`.
+    void adopt(const InformationMatrix& other) {
+        m_ = other.m_;
+        invert();
+    }
+
+private:
+    static constexpr double kSingular = 1e-6;
+    static constexpr double kFallen = 1e-5;  // of tr C, after which differences have lost digits
+    static constexpr i64 kStale = 10'000;    // changes, likewise
+
+    InformationMatrix(const InformationMatrix& all, Whitened<T> some)
+        : w_(some),
+          threads_(all.threads_),
+          m_(all.m_),
+          c_(all.c_),
+          bt_(all.bt_),
+          p_(at(n())),
+          q_(at(n())),
+          seen_(true),
+          fresh_trace_(all.fresh_trace_) {}
+
+    i64 n() const { return w_.z.view.rows; }
+    i64 m() const { return w_.z.view.cols; }
+    i64 k() const { return w_.b.cols; }
+
+    std::vector<T> taken(const Rows& rows) const {
+        std::vector<T> z(rows.size() * at(m()));
+        w_.z.take(rows, z.data());
+        return z;
+    }
+
+    Vector row(const T* z) const {  // w = Bᵀz
+        Vector w(at(k()));
+        for (i64 j = 0; j < m(); ++j) {
+            const double zj = static_cast<double>(z[j]);
+            for (i64 d = 0; d < k(); ++d) w[at(d)] += zj * w_.b.row(j)[d];
+        }
+        return w;
+    }
+
+    // M += w wᵀ over many rows.
+    void add_moment(const Rows& rows, const Tick& tick, i64 done) {
+        constexpr i64 kChunk = 4096;
+        Vector part(at(k() * k())), w;
+        const i64 count = static_cast<i64>(rows.size());
+        for (i64 from = 0; from < count; from += kChunk) {
+            tick(done);
+            const i64 here = std::min(kChunk, count - from);
+            w.resize(at(here * k()));
+            const std::vector<T> z = taken({rows.begin() + from, rows.begin() + from + here});
+            parallel_blocks(ceil_div(here, 64), threads_, [&](i64 b, int) {
+                for (i64 i = 64 * b; i < std::min(here, 64 * (b + 1)); ++i) {
+                    const Vector one = row(&z[at(i * m())]);
+                    std::copy(one.begin(), one.end(), w.begin() + i * k());
+                }
+            });
+            second_moment(MatrixView<double>{w.data(), here, k(), k()}, nullptr, threads_, tick,
+                          part.data());
+            std::transform(m_.begin(), m_.end(), part.begin(), m_.begin(), std::plus<>());
+        }
+    }
+
+    // C' = (M ± w wᵀ)⁻¹ = C - u uᵀ / delta, u = C w (Sherman and Morrison), and what the rows of Z
+    // see of it: uv holds B u and B C u.
+    struct Change {
+        Vector u, uv;
+        double uu, delta;
+    };
+    Change changed(const Vector& w, double sign) const {
+        Vector u = combine(w, c_.data(), k()), uv = combine(u, bt_.data(), m());
+        const Vector v = combine(combine(u, c_.data(), k()), bt_.data(), m());
+        uv.insert(uv.end(), v.begin(), v.end());
+        const double uu = inner(u, u), delta = sign * (1.0 + sign * inner(w, u));
+        return {std::move(u), std::move(uv), uu, delta};
+    }
+
+    // The rows see it at the next apply().
+    void change(i64 i, double sign) {
+        const Vector w = row(w_.z.view.row(i));
+        const Change c = changed(w, sign);
+        for (i64 a = 0; a < k(); ++a) {
+            for (i64 b = 0; b < k(); ++b) {
+                m_[at(a * k() + b)] += sign * w[at(a)] * w[at(b)];
+                c_[at(a * k() + b)] -= c.u[at(a)] * c.u[at(b)] / c.delta;
+            }
+        }
+        changes_.push_back({nullptr, nullptr, c.uu, c.delta});
+        vectors_.insert(vectors_.end(), c.uv.begin(), c.uv.end());
+    }
+
+    // p and q are updated by differences, one pass over Z, while C stays of one order; else they
+    // are made afresh.
+    void apply(const Tick& tick, i64 done) {
+        stale_ += static_cast<i64>(changes_.size());
+        if (!seen_ || stale_ > kStale || trace() < kFallen * fresh_trace_) {
+            invert();
+            see(tick, done);
+            return;
+        }
+        for (std::size_t t = 0; t < changes_.size(); ++t) {
+            changes_[t].u = vectors_.data() + at(2 * m()) * t;
+            changes_[t].v = changes_[t].u + m();
+        }
+        constexpr i64 kSlice = 256 * kRowsAtOnce;
+        for (i64 from = 0; from < n(); from += kSlice) {
+            tick(done);
+            const i64 blocks = ceil_div(std::min(kSlice, n() - from), kRowsAtOnce);
+            parallel_blocks(blocks, threads_, [&](i64 b, int) {
+                const i64 first = from + b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
+                kernels().of<T>().rank_one(w_.z.view.row(first), rows, m(), changes_.data(),
+                                           static_cast<int>(changes_.size()), &p_[at(first)],
+                                           &q_[at(first)]);
+            });
+        }
+        changes_.clear();
+        vectors_.clear();
+    }
+
+    // C from M; no number where M is not positive definite (W is not finite).
+    void invert() {
+        changes_.clear();
+        vectors_.clear();
+        stale_ = 0;
+        seen_ = false;
+        root_ = m_;
+        if (factor(root_)) {
+            root_ = inverse_root(root_);
+            c_ = gram(root_);
+        } else {
+            root_.assign(m_.size(), std::numeric_limits<double>::quiet_NaN());
+            c_ = root_;
+        }
+        fresh_trace_ = trace();
+    }
+
+    // x_i = ‖A w_i‖².
+    void norms_of(const Vector& a, const Tick& tick, Vector& x) const {
+        Vector d(at(m() * k()));  // B Aᵀ
+        for (i64 j = 0; j < m(); ++j)
+            for (i64 e = 0; e < k(); ++e)
+                d[at(j * k() + e)] =
+                    std::inner_product(w_.b.row(j), w_.b.row(j) + k(), a.begin() + e * k(), 0.0);
+        w_.z.row_norms({d.data(), m(), k(), k()}, tick, x.data());
+    }
+
+    // Σ_a x_a (row a of an (x.size(), cols) matrix).
+    static Vector combine(const Vector& x, const double* rows, i64 cols) {
+        Vector y(at(cols));
+        for (const double factor : x) {
+            for (i64 c = 0; c < cols; ++c) y[at(c)] += factor * rows[c];
+            rows += cols;
+        }
+        return y;
+    }
+
+    static double inner(const Vector& x, const Vector& y) {
+        return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
+    }
+
+    static constexpr i64 kRowsAtOnce = 256;
+
+    Whitened<T> w_;
+    int threads_;
+    Vector m_, c_, bt_, p_, q_;  // (k, k), (k, k), Bᵀ (k, m), (N), (N)
+    Vector root_;                // RᵀR = C when it was made from M
+    bool seen_ = false;          // p and q are those of C
+    double fresh_trace_ = 0.0;   // tr C when p and q were last made afresh
+    i64 stale_ = 0;              // changes since
+    std::vector<RankOne> changes_;
+    Vector vectors_;  // B u and B v of every change
+};
+
+}  // namespace
+}  // namespace skmm

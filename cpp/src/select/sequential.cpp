@@ -1,0 +1,182 @@
+#include "skmm/select/sequential.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "candidate_set.hpp"
+#include "skmm/base/philox.hpp"
+
+namespace skmm {
+namespace {
+
+double inner(const Vector& x, const Vector& y) {
+    return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
+}
+
+// The rows as picks see them, and which are picked.
+template <class T>
+class Picks {
+public:
+    Picks(const RowMatrix<T>& z, const Constraints& constraints, int n_threads, const Tick& tick)
+        : z_(z), set_(z.view.rows, constraints), threads_(n_threads), tick_(tick) {}
+
+    i64 rows() const { return z_.view.rows; }
+    i64 cols() const { return z_.view.cols; }
+    i64 size() const { return set_.size(); }
+
+    // n rows: `see(i)` is told of each of include and each pick, `next()` makes a pick.
+    template <class See, class Next>
+    Rows choose(i64 n, const Rows& include, const See& see, const Next& next) {
+        Rows chosen = include;
+        if (set_.size() < n) std::for_each(include.begin(), include.end(), see);
+        while (set_.size() < n) {
+            tick_(set_.size());
+            const i64 i = next();
+            if (i < 0) break;  // Z is not finite
+            set_.add(i);
+            chosen.push_back(i);
+            if (set_.size() < n) see(i);
+        }
+        return chosen;
+    }
+
+    // The row that may be chosen with the largest score(i), the lowest one of these; or -1.
+    template <class Score>
+    i64 best(const Score& score) const {
+        const Rows top = top_rows(rows(), 1, threads_,
+                                  [&](i64 i) { return set_.addable(i) ? score(i) : kNever; });
+        return top.empty() ? -1 : top.front();
+    }
+
+    // A row that may be chosen, with probability proportional to weight(i) >= 0; or -1.
+    template <class Weight>
+    i64 random(std::uint64_t seed, const Weight& weight) const {
+        const double u = uniform(seed, kPicks, static_cast<std::uint64_t>(set_.size()));
+        return weighted_row(rows(), u, threads_,
+                            [&](i64 i) { return set_.addable(i) ? weight(i) : 0.0; });
+    }
+
+    Vector row(i64 i) const {
+        std::vector<T> z(at(cols()));
+        z_.take({i}, z.data());
+        return {z.begin(), z.end()};
+    }
+
+    // t_i = ⟨u, z_i⟩: the pass.
+    void dots(const Vector& u, Vector& t) const {
+        z_.dots(u.data(), [&](i64) { tick_(set_.size()); }, t.data());
+    }
+
+    template <class F>
+    void for_rows(const F& of_row) const {
+        for_blocks(rows(), threads_, [&](i64 first, i64 last) {
+            for (i64 i = first; i < last; ++i) of_row(i);
+        });
+    }
+
+private:
+    const RowMatrix<T>& z_;
+    CandidateSet set_;
+    int threads_;
+    const Tick& tick_;
+};
+
+}  // namespace
+
+template <class T>
+Rows pursue(const RowMatrix<T>& z, i64 n, Target target, const double* penalty,
+            const Constraints& constraints, int n_threads, const Tick& tick) {
+    Picks<T> picks(z, constraints, n_threads, tick);
+    const i64 m = picks.cols();
+    Vector t(at(picks.rows()));
+    return picks.choose(
+        n, constraints.include,
+        [&](i64 i) {
+            const Vector x = picks.row(i);
+            for (i64 j = 0; j < m; ++j) {
+                const double moved =
+                    target.response == nullptr
+                        ? x[at(j)]
+                        : std::inner_product(x.begin(), x.end(), target.response + j * m, 0.0);
+                target.q[at(j)] += target.drift[at(j)] - moved;
+            }
+        },
+        [&] {
+            picks.dots(target.q, t);
+            return picks.best([&](i64 i) { return 2.0 * t[at(i)] - penalty[i]; });
+        });
+}
+
+template <class T>
+Rows cover(const RowMatrix<T>& z, i64 n, i64 turn, const double* own,
+           const Constraints& constraints, std::uint64_t seed, int n_threads, const Tick& tick) {
+    Picks<T> picks(z, constraints, n_threads, tick);
+    Vector t(at(picks.rows())), nearest(t.size(), std::numeric_limits<double>::infinity());
+    return picks.choose(
+        n, constraints.include,
+        [&](i64 p) {
+            Vector x = picks.row(p);
+            std::rotate(x.begin(), x.begin() + turn, x.end());
+            picks.dots(x, t);
+            picks.for_rows([&](i64 i) {
+                const double distance = std::max(own[i] + own[p] - 2.0 * t[at(i)], 0.0);
+                nearest[at(i)] = std::min(nearest[at(i)], distance);
+            });
+        },
+        [&] {
+            if (picks.size() == 0) return picks.random(seed, [](i64) { return 1.0; });
+            return picks.best([&](i64 i) { return nearest[at(i)]; });
+        });
+}
+
+template <class T>
+Rows pivot(const RowMatrix<T>& z, i64 n, const double* norm, const Constraints& constraints,
+           std::uint64_t seed, int n_threads, const Tick& tick) {
+    constexpr double kRounding = 1e-12;  // of ‖z_i‖²
+    Picks<T> picks(z, constraints, n_threads, tick);
+    Vector t(at(picks.rows())), residual(norm, norm + picks.rows());
+    std::vector<Vector> basis;  // orthonormal
+    return picks.choose(
+        n, constraints.include,
+        [&](i64 p) {
+            Vector x = picks.row(p);
+            for (int twice = 0; twice < 2; ++twice) {
+                for (const Vector& q : basis) {
+                    const double along = inner(q, x);
+                    for (std::size_t j = 0; j < x.size(); ++j) x[j] -= along * q[j];
+                }
+            }
+            const double left = inner(x, x);
+            if (!(left > kRounding * norm[p])) return;  // in the span already
+            for (double& entry : x) entry /= std::sqrt(left);
+            picks.dots(x, t);
+            picks.for_rows([&](i64 i) {
+                residual[at(i)] -= t[at(i)] * t[at(i)];
+                if (residual[at(i)] < kRounding * norm[i]) residual[at(i)] = 0.0;
+            });
+            basis.push_back(std::move(x));
+        },
+        [&] {
+            i64 i = picks.random(seed, [&](i64 j) { return residual[at(j)]; });
+            if (i >= 0) return i;
+            basis.clear();
+            std::copy_n(norm, picks.rows(), residual.begin());
+            i = picks.random(seed, [&](i64 j) { return residual[at(j)]; });
+            return i >= 0 ? i : picks.random(seed, [](i64) { return 1.0; });  // rows of zeros
+        });
+}
+
+#define SKMM_PICKS(T)                                                                              \
+    template Rows pursue(const RowMatrix<T>&, i64, Target, const double*, const Constraints&, int, \
+                         const Tick&);                                                             \
+    template Rows cover(const RowMatrix<T>&, i64, i64, const double*, const Constraints&,          \
+                        std::uint64_t, int, const Tick&);                                          \
+    template Rows pivot(const RowMatrix<T>&, i64, const double*, const Constraints&,               \
+                        std::uint64_t, int, const Tick&);
+SKMM_PICKS(float)
+SKMM_PICKS(double)
+
+}  // namespace skmm

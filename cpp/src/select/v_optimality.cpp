@@ -1,0 +1,228 @@
+#include "skmm/select/v_optimality.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "candidate_set.hpp"
+#include "information_matrix.hpp"
+#include "skmm/base/memory.hpp"
+#include "skmm/base/philox.hpp"
+#include "skmm/simd/kernels.hpp"
+
+namespace skmm {
+namespace {
+
+// Greedy picks among the best candidates, each scored after the one before; until one that is not
+// among them may be better.
+template <class T>
+Rows pick_greedily(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
+                   const Tick& tick, CandidateSet& set) {
+    constexpr i64 kOversampling = 4;  // candidates per pick
+    const i64 wanted = count == 1 ? 1 : kOversampling * count;
+    const Rows candidates = top_rows(n_rows, wanted, n_threads,
+                                     [&](i64 i) { return set.addable(i) ? info.gain(i) : kNever; });
+    if (count == 1) {
+        for (const i64 i : candidates) set.add(i);
+        return candidates;
+    }
+    const bool all = static_cast<i64>(candidates.size()) < wanted;
+    const double others = all ? kNever : info.gain(candidates.back());
+    std::vector<T> storage;
+    InformationMatrix<T> local = info.among(candidates, storage);
+    Rows picks;
+    while (static_cast<i64>(picks.size()) < count) {
+        tick(set.size());
+        const Rows best = top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
+            return set.addable(candidates[at(i)]) ? local.gain(i) : kNever;
+        });
+        if (best.empty()) break;  // a quota ran out: the next block goes on
+        if (!picks.empty() && local.gain(best.front()) < others) break;
+        picks.push_back(candidates[at(best.front())]);
+        set.add(picks.back());
+        if (static_cast<i64>(picks.size()) < count) local.add(best, tick, set.size());
+    }
+    return picks;
+}
+
+// Picks at random by their gains before the first of them.
+template <class T>
+Rows pick_at_random(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
+                    const DesignOptions& o, CandidateSet& set) {
+    const auto gain = [&](i64 i) { return set.addable(i) ? info.gain(i) : kNever; };
+    const Rows top = top_rows(n_rows, 1, n_threads, gain);
+    if (top.empty()) return {};
+    const double most = gain(top.front());
+    const auto weight = [&](i64 i) {
+        const double g = gain(i);
+        if (g < 0.0) return 0.0;
+        if (most == 0.0) return 1.0;
+        return o.sampler == Sampler::kLinear ? g : std::exp((g / most - 1.0) / o.temperature);
+    };
+    Rows picks;
+    while (static_cast<i64>(picks.size()) < count) {
+        const double u = uniform(o.seed, kVOptimal, static_cast<std::uint64_t>(set.size()));
+        const i64 i = weighted_row(n_rows, u, n_threads, weight);
+        if (i < 0) break;  // every row of positive gain is taken
+        picks.push_back(i);
+        set.add(i);
+    }
+    return picks;
+}
+
+// A swap has to save a millionth of the loss, and more of tr C than rounding does.
+double worth(double loss, double trace) { return 1e-6 * loss + 1e-10 * trace; }
+
+// Swaps inside a group among the rows listed: the one with the largest gain comes in, the one with
+// the least loss goes out, until that is the same row in every group, or tr C is `enough`. tr C
+// falls with every swap. Returns their number.
+template <class T>
+i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, const Tick& tick,
+                   InformationMatrix<T>& info, CandidateSet& set) {
+    const i64 count = static_cast<i64>(rows.size());
+    std::vector<bool> settled(at(groups));
+    for (i64 swaps = 0;;) {
+        tick(set.size());
+        if (info.trace() <= enough) return swaps;
+        const Rows best = top_rows(count, 1, n_threads, [&](i64 i) {
+            const i64 row = rows[at(i)], group = set.group(row);
+            return set.chosen(row) || group < 0 || settled[at(group)] ? kNever : info.gain(i);
+        });
+        if (best.empty()) return swaps;
+        const i64 in = best.front(), group = set.group(rows[at(in)]);
+        info.add(best, tick, set.size());
+        const double stays = info.loss(in) - worth(info.loss(in), info.trace());
+        const Rows least = top_rows(count, 1, n_threads, [&](i64 i) {
+            const i64 row = rows[at(i)];
+            return set.removable(row) && set.group(row) == group ? 1.0 / info.loss(i) : kNever;
+        });
+        const bool helps = !least.empty() && info.loss(least.front()) < stays;
+        const i64 out = helps ? least.front() : in;
+        info.remove(out, tick, set.size());
+        if (helps) {
+            set.remove(rows[at(out)]);
+            set.add(rows[at(in)]);
+            std::fill(settled.begin(), settled.end(), false);
+            ++swaps;
+        } else {
+            settled[at(group)] = true;
+        }
+    }
+}
+
+// Every row in turn leaves and the best one of its group comes in, until none but itself does, or
+// tr C is `enough`. Returns the number of swaps.
+template <class T>
+i64 sweep_among(const Rows& rows, double enough, int n_threads, const Tick& tick,
+                InformationMatrix<T>& info, CandidateSet& set) {
+    const i64 count = static_cast<i64>(rows.size());
+    const i64 movable =
+        std::count_if(rows.begin(), rows.end(), [&](i64 row) { return set.removable(row); });
+    i64 swaps = 0, since = 0;  // rows tried since the last swap
+    Vector gains;
+    for (i64 i = 0; since < movable && info.trace() > enough; i = (i + 1) % count) {
+        const i64 row = rows[at(i)];
+        if (!set.removable(row)) continue;
+        tick(set.size());
+        ++since;
+        const double stays = info.loss(i);
+        if (std::isinf(stays)) continue;
+        info.gains_without(i, gains);
+        const Rows best = top_rows(count, 1, n_threads, [&](i64 j) {
+            const i64 other = rows[at(j)];
+            return !set.chosen(other) && set.group(other) == set.group(row) ? gains[at(j)] : kNever;
+        });
+        if (best.empty() || !(gains[at(best.front())] > stays + worth(stays, info.trace())))
+            continue;
+        info.add(best, tick, set.size());  // first, so that M never comes near to singular
+        info.remove(i, tick, set.size());
+        set.remove(row);
+        set.add(rows[at(best.front())]);
+        ++swaps;
+        since = 0;
+    }
+    return swaps;
+}
+
+// Rounds of exchanges between the rows chosen and those of largest gain, over all and in each
+// group, until a round changes nothing.
+template <class T>
+i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& tick,
+             InformationMatrix<T>& info, CandidateSet& set) {
+    constexpr i64 kCandidates = 2048, kPerRow = 2;  // at least; and 1 / kPerRow of the rows chosen
+    constexpr i64 kSwept = 4096;  // rows chosen, at most, of which every one is tried
+    const auto outside = [&](i64 i) { return !set.chosen(i) && set.group(i) >= 0; };
+    for (i64 all = 0;;) {
+        if (info.trace() <= enough) return all;
+        info.see(tick, set.size());
+        Rows rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
+                             [&](i64 i) { return outside(i) ? info.gain(i) : kNever; });
+        Rows first(at(groups), -1);  // of largest gain in its group
+        for (i64 i = 0; i < n_rows; ++i) {
+            if (set.removable(i)) rows.push_back(i);
+            if (!outside(i)) continue;
+            i64& row = first[at(set.group(i))];
+            if (row < 0 || info.gain(i) > info.gain(row)) row = i;
+        }
+        rows.insert(rows.end(), first.begin(), first.end());
+        std::sort(rows.begin(), rows.end());
+        rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+        if (rows.front() < 0) rows.erase(rows.begin());
+        std::vector<T> storage;
+        InformationMatrix<T> local = info.among(rows, storage);
+        i64 swaps = exchange_among(rows, groups, enough, n_threads, tick, local, set);
+        if (set.size() <= kSwept) swaps += sweep_among(rows, enough, n_threads, tick, local, set);
+        if (swaps == 0) return all;
+        all += swaps;
+        info.adopt(local);
+    }
+}
+
+}  // namespace
+
+template <class T>
+Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& constraints,
+                 const Rows& start, int n_threads, const Tick& tick) {
+    const i64 n_rows = w.z.view.rows;
+    InformationMatrix<T> info(w, o.ridge, n_threads);
+    CandidateSet set(n_rows, constraints);
+    Design design{constraints.include, 0};
+    for (const i64 i : start) set.add(i);
+    design.rows.insert(design.rows.end(), start.begin(), start.end());
+    info.add(design.rows, tick, set.size());
+    while (set.size() < o.n) {
+        tick(set.size());
+        info.see(tick, set.size());
+        const i64 count = std::min(o.block, o.n - set.size());
+        const Rows picks = o.sampler == Sampler::kGreedy
+                               ? pick_greedily(info, n_rows, count, n_threads, tick, set)
+                               : pick_at_random(info, n_rows, count, n_threads, o, set);
+        if (picks.empty()) break;  // W is not finite
+        info.add(picks, tick, set.size());
+        design.rows.insert(design.rows.end(), picks.begin(), picks.end());
+    }
+    if (o.refine) {
+        constexpr double kMild = 2.0, kRegular = 1e6;
+        const auto groups = static_cast<i64>(constraints.quota.size());
+        // A bad start is refined with the ridge first: it keeps C small while bad rows leave.
+        bool regular = info.drop_ridge(o.ridge, kMild);
+        if (!regular) {
+            design.swaps += exchange(n_rows, groups, 0.0, n_threads, tick, info, set);
+            regular = info.drop_ridge(o.ridge, kRegular);
+        }
+        if (regular) design.swaps += exchange(n_rows, groups, o.enough, n_threads, tick, info, set);
+        design.rows.clear();
+        for (i64 i = 0; i < n_rows; ++i)
+            if (set.chosen(i)) design.rows.push_back(i);
+    }
+    return design;
+}
+
+template Design v_optimal(Whitened<float>, const DesignOptions&, const Constraints&, const Rows&,
+                          int, const Tick&);
+template Design v_optimal(Whitened<double>, const DesignOptions&, const Constraints&, const Rows&,
+                          int, const Tick&);
+
+}  // namespace skmm

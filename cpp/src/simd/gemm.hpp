@@ -1,0 +1,87 @@
+// Products of small matrices: sums that fill the registers.
+#pragma once
+
+#include "skmm/simd/kernels.hpp"
+#include "vectors.hpp"
+
+namespace skmm {
+namespace {
+
+// The block of rows x vectors of sums.
+#if defined(__AVX512F__)
+constexpr int kGemmRows = 6, kGemmVectors = 4;
+#else
+constexpr int kGemmRows = 4, kGemmVectors = 2;
+#endif
+
+// What is multiplied: out[i][k] += Σ_c a[i a_row + c a_col] b[c b_row + k], k < width. Rows of b
+// are read up to whole vectors.
+template <class A, class B, class Out>
+struct Product {
+    const A* a;
+    i64 a_row, a_col;
+    int depth;
+    const B* b;
+    int b_row;
+    Out* out;
+    i64 out_row;
+    int width;
+};
+
+template <int R, class A, class B, class Out>
+SKMM_INLINE void gemm_rows(const Product<A, B, Out>& p, i64 first) {
+    using V = Vector<Out>;
+    constexpr int L = Register<Out>::kSize;
+    const A* a = p.a + first * p.a_row;
+    for (int k0 = 0; k0 < p.width; k0 += L * kGemmVectors) {
+        V acc[R][kGemmVectors] = {};
+        for (int c = 0; c < p.depth; ++c) {
+            V row[kGemmVectors];
+            for (int v = 0; v < kGemmVectors; ++v)
+                row[v] = __builtin_convertvector(
+                    (load<Vector<B, L>>(p.b + c * p.b_row + k0 + L * v)), V);
+            for (int i = 0; i < R; ++i)
+                for (int v = 0; v < kGemmVectors; ++v)
+                    acc[i][v] += static_cast<Out>(a[i * p.a_row + c * p.a_col]) * row[v];
+        }
+        for (int i = 0; i < R; ++i) {
+            for (int v = 0; v < kGemmVectors; ++v) {
+                const int k = k0 + L * v;
+                Out* o = p.out + (first + i) * p.out_row + k;
+                if (k + L <= p.width)
+                    store(o, load<V>(o) + acc[i][v]);
+                else
+                    for (int t = 0; k + t < p.width; ++t) o[t] += acc[i][v][t];
+            }
+        }
+    }
+}
+
+template <class A, class B, class Out>
+SKMM_INLINE void gemm(const Product<A, B, Out>& p, i64 rows) {
+    i64 i = 0;
+    for (; i + kGemmRows <= rows; i += kGemmRows) gemm_rows<kGemmRows>(p, i);
+    for (; i + 2 <= rows; i += 2) gemm_rows<2>(p, i);
+    for (; i < rows; ++i) gemm_rows<1>(p, i);
+}
+
+template <class T>
+void gemm_strip(const T* a, i64 a_stride, i64 rows, int depth, const float* strip, T* out,
+                i64 out_stride, int width) {
+    gemm(Product<T, float, T>{a, a_stride, 1, depth, strip, kStrip, out, out_stride, width}, rows);
+}
+
+void gemm_panel(const double* a, i64 a_row, i64 a_col, i64 rows, int depth, const double* panel,
+                double* out, i64 out_row) {
+    gemm(Product<double, double, double>{a, a_row, a_col, depth, panel, kPanel, out, out_row,
+                                         kPanel},
+         rows);
+}
+
+template <class T>
+void axpy(T x, const float* row, i64 m, T* out) {
+    for (i64 k = 0; k < m; ++k) out[k] += x * static_cast<T>(row[k]);
+}
+
+}  // namespace
+}  // namespace skmm

@@ -1,0 +1,153 @@
+// Sparse-sign sketch: columns of a tile of rows, or entries of one row, added to their targets.
+#pragma once
+
+#include "skmm/simd/kernels.hpp"
+#include "vectors.hpp"
+
+namespace skmm {
+namespace {
+
+// The columns of a square block of 64-byte rows, each in as many registers as it takes.
+template <class T>
+struct Columns {
+    static constexpr int kCount = kTileRows<T>;
+    static constexpr int kRegisters = 64 / kVectorBytes;
+    Vector<T> x[kCount][kRegisters];
+};
+
+// Whole 64-byte lines are read at once: rows a multiple of 4 KB apart share a set of the cache.
+SKMM_INLINE void transpose(const float* const* rows, i64 c, Columns<float>& out) {
+    for (int p = 0; p < Columns<float>::kRegisters; ++p) {
+        Words32 r[4][4];
+        for (int i = 0; i < 4; ++i)
+            for (int q = 0; q < 4; ++q)
+                r[i][q] = (Words32)join(rows + p * Register<float>::kSize + i, 4, c + 4 * q);
+        for (int q = 0; q < 4; ++q) {
+            const Words64 a = (Words64)SKMM_SHUFFLE(r[0][q], r[1][q], Words32, SKMM_LOWER32);
+            const Words64 b = (Words64)SKMM_SHUFFLE(r[2][q], r[3][q], Words32, SKMM_LOWER32);
+            const Words64 d = (Words64)SKMM_SHUFFLE(r[0][q], r[1][q], Words32, SKMM_UPPER32);
+            const Words64 e = (Words64)SKMM_SHUFFLE(r[2][q], r[3][q], Words32, SKMM_UPPER32);
+            out.x[4 * q + 0][p] = (Vector<float>)SKMM_SHUFFLE(a, b, Words64, SKMM_LOWER64);
+            out.x[4 * q + 1][p] = (Vector<float>)SKMM_SHUFFLE(a, b, Words64, SKMM_UPPER64);
+            out.x[4 * q + 2][p] = (Vector<float>)SKMM_SHUFFLE(d, e, Words64, SKMM_LOWER64);
+            out.x[4 * q + 3][p] = (Vector<float>)SKMM_SHUFFLE(d, e, Words64, SKMM_UPPER64);
+        }
+    }
+}
+
+SKMM_INLINE void transpose(const double* const* rows, i64 c, Columns<double>& out) {
+    for (int p = 0; p < Columns<double>::kRegisters; ++p) {
+        Words64 r[2][4];
+        for (int i = 0; i < 2; ++i)
+            for (int q = 0; q < 4; ++q)
+                r[i][q] = (Words64)join(rows + p * Register<double>::kSize + i, 2, c + 2 * q);
+        for (int q = 0; q < 4; ++q) {
+            out.x[2 * q][p] = (Vector<double>)SKMM_SHUFFLE(r[0][q], r[1][q], Words64, SKMM_LOWER64);
+            out.x[2 * q + 1][p] =
+                (Vector<double>)SKMM_SHUFFLE(r[0][q], r[1][q], Words64, SKMM_UPPER64);
+        }
+    }
+}
+
+// Adds `count` columns to their targets; zeta is a constant where Z > 0.
+template <int Z, class T>
+SKMM_INLINE void scatter_columns(const Columns<T>& columns, int count, int zeta, Targets at,
+                                 T* acc) {
+    for (int c = 0; c < count; ++c) {
+        for (int b = 0; b < (Z > 0 ? Z : zeta); ++b) {
+            T* a = acc + at.target[i64{b} * kTargetBlock + c];
+            const u32 sign = at.sign[i64{b} * kTargetBlock + c];
+            for (int p = 0; p < Columns<T>::kRegisters; ++p, a += Register<T>::kSize)
+                store(a, load<Vector<T>>(a) + flip_lanes<T>(columns.x[c][p], sign));
+        }
+    }
+}
+
+template <int Z, class T>
+SKMM_INLINE void scatter_tile_z(const T* const* rows, const T* const* next, int count, int zeta,
+                                Targets at, T* acc) {
+    constexpr int C = Columns<T>::kCount;
+    Columns<T> columns;
+    int c = 0;
+    for (; c + C <= count; c += C) {
+        for (int i = 0; i < C; ++i) __builtin_prefetch(next[i] + c, 0, 2);
+        transpose(rows, c, columns);
+        scatter_columns<Z>(columns, C, zeta, {at.target + c, at.sign + c}, acc);
+    }
+    if (c == count) return;
+    T tail[C][C] = {};
+    const T* tails[C];
+    for (int i = 0; i < C; ++i) {
+        tails[i] = tail[i];
+        for (int t = c; t < count; ++t) tail[i][t - c] = rows[i][t];
+    }
+    transpose(tails, 0, columns);
+    scatter_columns<Z>(columns, count - c, zeta, {at.target + c, at.sign + c}, acc);
+}
+
+template <class T>
+void scatter_tile(const T* const* rows, const T* const* next, int count, int zeta, Targets at,
+                  T* acc) {
+    switch (zeta) {
+        case 1: return scatter_tile_z<1>(rows, next, count, zeta, at, acc);
+        case 2: return scatter_tile_z<2>(rows, next, count, zeta, at, acc);
+        case 4: return scatter_tile_z<4>(rows, next, count, zeta, at, acc);
+        case 8: return scatter_tile_z<8>(rows, next, count, zeta, at, acc);
+        default: return scatter_tile_z<0>(rows, next, count, zeta, at, acc);
+    }
+}
+
+SKMM_INLINE Vector<float, 4> flip(Vector<float, 4> x, const u32* sign) {
+    return (Vector<float, 4>)((Vector<u32, 4>)x ^ load<Vector<u32, 4>>(sign));
+}
+SKMM_INLINE Vector<double, 2> flip(Vector<double, 2> x, const u32* sign) {
+    return Vector<double, 2>{flip(x[0], sign[0]), flip(x[1], sign[1])};
+}
+
+// 16 bytes of entries at a time: the sums bind by their loads and stores, so the entries come from
+// registers.
+template <int Z, class T>
+SKMM_INLINE void scatter_row_z(const T* values, int count, int zeta, Targets at, T* acc) {
+    constexpr int W = 16 / static_cast<int>(sizeof(T));
+    int c = 0;
+    for (; c + W <= count; c += W) {
+        const auto x = load<Vector<T, W>>(values + c);
+        for (int b = 0; b < (Z > 0 ? Z : zeta); ++b) {
+            const u32* target = at.target + i64{b} * kTargetBlock + c;
+            const auto y = flip(x, at.sign + i64{b} * kTargetBlock + c);
+            for (int l = 0; l < W; ++l) acc[target[l]] += y[l];
+        }
+    }
+    for (; c < count; ++c)
+        for (int b = 0; b < zeta; ++b)
+            acc[at.target[i64{b} * kTargetBlock + c]] +=
+                flip(values[c], at.sign[i64{b} * kTargetBlock + c]);
+}
+
+template <class T>
+void scatter_row(const T* values, int count, int zeta, Targets at, T* acc) {
+    if (zeta == 8) return scatter_row_z<8>(values, count, zeta, at, acc);
+    return scatter_row_z<0>(values, count, zeta, at, acc);
+}
+
+template <class T>
+void add_tile(const T* acc, i64 m, T scale, int rows, T* out, i64 stride) {
+    constexpr int L = kTileRows<T>;
+    Columns<T> places;
+    i64 k = 0;
+    for (; k + L <= m; k += L) {
+        const T* block[L];
+        for (int c = 0; c < L; ++c) block[c] = acc + (k + c) * L;
+        transpose(block, 0, places);
+        for (int i = 0; i < rows; ++i) {
+            T* o = out + i * stride + k;
+            for (int p = 0; p < Columns<T>::kRegisters; ++p, o += Register<T>::kSize)
+                store(o, load<Vector<T>>(o) + scale * places.x[i][p]);
+        }
+    }
+    for (; k < m; ++k)
+        for (int i = 0; i < rows; ++i) out[i * stride + k] += scale * acc[k * L + i];
+}
+
+}  // namespace
+}  // namespace skmm

@@ -1,0 +1,43 @@
+// 16-bit floats to float.
+#pragma once
+
+#include "skmm/base/float16.hpp"
+#include "vectors.hpp"
+
+namespace skmm {
+namespace {
+
+constexpr int kPrefetchAhead = 1024;  // bytes along a row
+
+// The value of the bits of a half, without a product of subnormals, which some programs flush.
+SKMM_INLINE u32 widened_half(u32 h) {
+    const u32 magnitude = h & 0x7fff, sign = (h & 0x8000) << 16;
+    const float f = static_cast<float>(static_cast<int>(magnitude)) * 0x1p-24f;  // where subnormal
+    u32 bits;
+    __builtin_memcpy(&bits, &f, sizeof bits);
+    const u32 subnormal = 0 - u32{magnitude < 0x400},
+              infinite = u32{magnitude >= 0x7c00};  // or NaN
+    const u32 normal = (magnitude << 13) + ((112 + 112 * infinite) << 23);
+    return (bits & subnormal) | (normal & ~subnormal) | sign;
+}
+
+void widen_half(const Half* x, int count, float* out) {
+    for (int c = 0; c < count; c += 32)
+        __builtin_prefetch(reinterpret_cast<const char*>(x + c) + kPrefetchAhead);
+    for (int c = 0; c < count; ++c) {
+        const u32 bits = widened_half(x[c].bits);
+        __builtin_memcpy(out + c, &bits, sizeof bits);
+    }
+}
+
+void widen_bfloat16(const BFloat16* x, int count, float* out) {
+    for (int c = 0; c < count; c += 32)
+        __builtin_prefetch(reinterpret_cast<const char*>(x + c) + kPrefetchAhead);
+    for (int c = 0; c < count; ++c) {
+        const u32 bits = u32{x[c].bits} << 16;
+        __builtin_memcpy(out + c, &bits, sizeof bits);
+    }
+}
+
+}  // namespace
+}  // namespace skmm

@@ -1,0 +1,130 @@
+// The Gaussian sketch: pieces of Γ are made in cache, multiplied with every row, and dropped.
+#include <algorithm>
+#include <numeric>
+
+#include "instantiate.hpp"
+#include "row_block.hpp"
+#include "skmm/base/memory.hpp"
+#include "skmm/base/parallel.hpp"
+#include "skmm/simd/kernels.hpp"
+
+namespace skmm {
+namespace {
+
+using i64 = std::int64_t;
+using u64 = std::uint64_t;
+
+constexpr i64 kDepth = 256;        // rows of Γ made at a time: [kDepth t, kDepth (t + 1))
+constexpr i64 kPiece = 16;         // of which a thread makes this many
+constexpr i64 kMaxRows = 256;      // rows of dense A that a thread multiplies at a time
+constexpr i64 kCsrRows = 1024;     // at most: CSR rows that share a row of Γ in a thread
+constexpr i64 kCsrWork = 1 << 30;  // products that a thread makes between two ticks
+
+i64 strips_of(const Gaussian& g) { return ceil_div(g.out_dim, kStrip); }
+
+// Rows j[0, count) of Γ, cut into strips of kStrip columns: out (strips, depth, kStrip), of which
+// the rows [., 0:count, .] are written.
+void make_strips(const Gaussian& g, const u64* j, i64 count, i64 depth, float* out) {
+    for (i64 strip = 0; strip < strips_of(g); ++strip)
+        kernels().any.gaussian(g.seed, j, static_cast<int>(count), g.out_dim,
+                               static_cast<int>(strip), out + strip * depth * kStrip);
+}
+
+}  // namespace
+
+template <template <class> class Rows, class U>
+void sketch(Rows<U> a, const Gaussian& g, i64 offset, bool accumulate, int n_threads,
+            const Tick& tick, MutableMatrixView<Sum<U>> out) {
+    using T = Sum<U>;
+    if (!accumulate) clear(out);
+    const i64 block = std::clamp<i64>(ceil_div(a.rows, 4 * n_threads), 1, kMaxRows);
+    const Scratch<float> gamma(strips_of(g) * kDepth * kStrip);
+    const Scratch<T> rooms(n_threads * block * kDepth);
+    u64 j[kDepth];
+    for (i64 c = 0, depth; c < a.cols; c += depth) {
+        depth = std::min(kDepth - (offset + c) % kDepth, a.cols - c);
+        tick(a.rows * c);
+        std::iota(j, j + depth, static_cast<u64>(offset + c));
+        parallel_blocks(ceil_div(depth, kPiece), n_threads, [&](i64 b, int) {
+            const i64 first = b * kPiece;
+            make_strips(g, j + first, std::min(kPiece, depth - first), depth,
+                        gamma.data() + first * kStrip);
+        });
+        parallel_blocks(ceil_div(a.rows, block), n_threads, [&](i64 b, int slot) {
+            const i64 i = b * block, rows = std::min(block, a.rows - i);
+            const MatrixView<T> x =
+                pieces(part(a, i, rows, c, depth), rooms.data() + slot * block * kDepth);
+            for (i64 strip = 0; strip < strips_of(g); ++strip) {
+                const i64 k = strip * kStrip;
+                kernels().of<T>().gemm_strip(x.data, x.stride, rows, static_cast<int>(depth),
+                                             gamma.data() + k * depth, out.row(i) + k, out.stride,
+                                             static_cast<int>(std::min<i64>(kStrip, out.cols - k)));
+            }
+        });
+    }
+}
+
+namespace {
+
+// Rows [first, first + rows) of a CSR matrix, columns in order; a row of Γ is made once, when the
+// first of these rows has an entry there. Scratch: gamma, kDepth rows of Γ; next, one per row.
+template <class T, class I>
+void sketch_rows(CsrView<T, I> a, i64 first, i64 rows, const Gaussian& g, i64 offset, float* gamma,
+                 i64* next, MutableMatrixView<T> out) {
+    const i64 width = strips_of(g) * kStrip;
+    const I* end = a.indptr + first + 1;
+    std::copy_n(a.indptr + first, rows, next);
+    for (;;) {
+        i64 c = a.cols;
+        for (i64 i = 0; i < rows; ++i)
+            if (next[i] < end[i]) c = std::min<i64>(c, a.indices[next[i]]);
+        if (c == a.cols) return;
+        bool made[kDepth] = {};
+        for (i64 i = 0; i < rows; ++i) {
+            for (; next[i] < end[i] && a.indices[next[i]] < c + kDepth; ++next[i]) {
+                const i64 at = a.indices[next[i]] - c;
+                const u64 j = static_cast<u64>(offset + c + at);
+                if (!made[at]) make_strips(g, &j, 1, 1, gamma + at * width);
+                made[at] = true;
+                kernels().of<T>().axpy(a.values[next[i]], gamma + at * width, out.cols,
+                                       out.row(first + i));
+            }
+        }
+    }
+}
+
+}  // namespace
+
+template <class T, class I>
+void sketch(CsrView<T, I> a, const Gaussian& g, i64 offset, bool accumulate, int n_threads,
+            const Tick& tick, MutableMatrixView<T> out) {
+    if (!accumulate) clear(out);
+    const i64 gamma_size = kDepth * strips_of(g) * kStrip;
+    const i64 row_work = ceil_div(a.indptr[a.rows] * g.out_dim, a.rows) + 1;
+    const i64 most = std::clamp<i64>(kCsrWork / row_work, 1, kCsrRows);
+    const i64 block = std::clamp<i64>(ceil_div(a.rows, n_threads), 1, most);
+    Scratch<float> gammas(n_threads * gamma_size);
+    Scratch<i64> nexts(n_threads * block);
+    for (i64 row = 0; row < a.rows; row += n_threads * block) {
+        tick(a.indptr[row]);
+        parallel_blocks(n_threads, n_threads, [&](i64 b, int slot) {
+            const i64 first = std::min(row + b * block, a.rows);
+            sketch_rows(a, first, std::min(block, a.rows - first), g, offset,
+                        gammas.data() + slot * gamma_size, nexts.data() + slot * block, out);
+        });
+    }
+}
+
+void rows_of(const Gaussian& g, i64 start, MutableMatrixView<float> out) {
+    Scratch<float> gamma(strips_of(g) * kStrip);
+    for (i64 i = 0; i < out.rows; ++i) {
+        const u64 j = static_cast<u64>(start + i);
+        make_strips(g, &j, 1, 1, gamma.data());
+        std::copy_n(gamma.data(), out.cols, out.row(i));
+    }
+}
+
+SKMM_ROWS(Gaussian)
+SKMM_CSR(Gaussian)
+
+}  // namespace skmm

@@ -1,0 +1,57 @@
+// Pieces of dense rows as sums take them: where they lie, or made in `room` just before use.
+#pragma once
+
+#include <cstdint>
+
+#include "skmm/base/float16.hpp"
+#include "skmm/base/views.hpp"
+#include "skmm/simd/kernels.hpp"
+
+namespace skmm {
+
+// Columns [c, c + count) of row i; room (count).
+template <class T>
+const T* piece(MatrixView<T> a, std::int64_t i, std::int64_t c, int, T*) {
+    return a.row(i) + c;
+}
+inline const float* piece(MatrixView<Half> a, std::int64_t i, std::int64_t c, int count,
+                          float* room) {
+    kernels().any.widen_half(a.row(i) + c, count, room);
+    return room;
+}
+inline const float* piece(MatrixView<BFloat16> a, std::int64_t i, std::int64_t c, int count,
+                          float* room) {
+    kernels().any.widen_bfloat16(a.row(i) + c, count, room);
+    return room;
+}
+template <class T>
+const T* piece(OuterView<T> a, std::int64_t i, std::int64_t c, int count, T* room) {
+    kernels().of<T>().outer(a.left.row(i), a.right.row(i), a.right.cols, a.first + c, count, room);
+    return room;
+}
+
+// What to fetch early for row i of a pass over blocks of `count` columns, of which c is the first:
+// its elements, past the last row those of the next block; x, which is in cache, where pieces are
+// made.
+template <class T>
+const T* ahead(MatrixView<T> a, std::int64_t i, std::int64_t c, std::int64_t count, const T*) {
+    return i < a.rows ? a.row(i) + c : a.row(i % a.rows) + c + count;
+}
+template <class Rows, class T>
+const T* ahead(const Rows&, std::int64_t, std::int64_t, std::int64_t, const T* x) {
+    return x;
+}
+
+// All rows of `a`, fewer than 2^31 columns; room (a.rows, a.cols).
+template <class T>
+MatrixView<T> pieces(MatrixView<T> a, T*) {
+    return a;
+}
+template <class Rows, class T>
+MatrixView<T> pieces(const Rows& a, T* room) {
+    for (std::int64_t i = 0; i < a.rows; ++i)
+        piece(a, i, 0, static_cast<int>(a.cols), room + i * a.cols);
+    return {room, a.rows, a.cols, a.cols};
+}
+
+}  // namespace skmm
