@@ -55,7 +55,7 @@ def compare(Z: np.ndarray, s_0: np.ndarray, c_s: float, steps: int) -> list[dict
         return float(np.square(np.maximum(mom.eigenvalues / c_s - s @ A, 0)).sum())
 
     def match() -> skmm.MomentMatch:
-        return skmm.match_moments(Z, COUNT, c_s, "paper", init=s_0, n_threads=2)
+        return skmm.match_moments(Z, COUNT, c_s=c_s, weighting="paper", init=s_0, n_threads=2)
 
     adam(Z, s_0, COUNT, c_s, mom, steps=3)  # cores wake slowly
     began = time.perf_counter()

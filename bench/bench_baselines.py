@@ -26,8 +26,8 @@ import torch
 import skmm_fast as skmm
 from bench_select import pool
 from common import in_turns, save
-from skmm_fast._select import METHODS
-from skmm_fast.methods.problem import Request
+from problems import problem_of
+from skmm_fast.methods.registry import REGISTRY
 from skmm_fast.pool.pool import Pool
 
 N, M, COUNT, CLASSES, EPOCHS = 50_000, 128, 1000, 100, 20
@@ -261,7 +261,7 @@ def same(n_rows: int = 500, n: int = 150) -> None:
     for case in some:
         if case.rows == "drawn":
             continue
-        ours = skmm.select(Z, n, case.method, sketch_dim=M, **case.options).indices
+        ours = skmm.select(Z, n, method=case.method, sketch_dim=M, **case.options).indices
         if case.rows == "by score":
             scores = case.theirs()
             equal = np.allclose(np.sort(scores[ours]), np.sort(scores)[-n:], rtol=1e-5)
@@ -276,16 +276,11 @@ def measure(Z: np.ndarray, case: Case, n: int) -> dict[str, Any]:
     made, y = Pool.of(Z), case.options.get("y")
     own = {name: x for name, x in case.options.items() if name != "y"}
 
-    def pool_of_z() -> Pool:
-        with_spectrum = case.method.endswith("leverage")
-        return Pool.of(Z, n_threads=THREADS) if with_spectrum else made
-
     def ours() -> Any:
-        request = Request(
-            len(Z), n, pool_of_z, y, per_class=None, include=None, exclude=None, seed=0,
-            n_threads=THREADS, progress=False, scratch_dir=None, sketched=lambda _name, X: X,
-        )  # fmt: skip
-        return METHODS[case.method](request, **own)
+        with_spectrum = case.method.endswith("leverage")
+        pool = Pool.of(Z, n_threads=THREADS) if with_spectrum else made
+        problem = problem_of(pool, n, y=y, n_threads=THREADS)
+        return REGISTRY[case.method].run(problem, **own).rows
 
     def theirs() -> Any:
         if case.picks:
@@ -294,7 +289,7 @@ def measure(Z: np.ndarray, case: Case, n: int) -> dict[str, Any]:
 
     calls = {
         "select": partial(
-            skmm.select, Z, n, case.method, sketch_dim=M, n_threads=THREADS, **case.options
+            skmm.select, Z, n, method=case.method, sketch_dim=M, n_threads=THREADS, **case.options
         ),
         "method": ours,
         "theirs": theirs,

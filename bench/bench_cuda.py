@@ -38,7 +38,7 @@ def compare(r: int, dtype: torch.dtype) -> list[dict[str, Any]]:
     G = torch.empty(batch, r, dtype=dtype, device="cuda").normal_()
     Z = torch.zeros(batch, M, device="cuda")
     calls: dict[str, Callable[[], Any]] = {"read of G": lambda: G.sum(dtype=torch.float32)}
-    kinds = [skmm.SparseSign(r, M, ZETA)]
+    kinds = [skmm.SparseSign(r, M, nnz_per_row=ZETA)]
     if r == DIMS[0]:  # in plain torch
         kinds += [skmm.GroupedSign(r, M), skmm.Gaussian(r, M)]
     for S in kinds:

@@ -32,11 +32,11 @@ def pool(n_rows: int) -> torch.Tensor:
 
 def run(n_rows: int, n: int, method: str) -> dict[str, Any]:
     Z = pool(n_rows)
-    skmm.select(Z[:1000], 300, method, sketch_dim=M)  # starts what is made once
+    skmm.select(Z[:1000], 300, method=method, sketch_dim=M)  # starts what is made once
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     began = time.perf_counter()
-    selection = skmm.select(Z, n, method, sketch_dim=M)
+    selection = skmm.select(Z, n, method=method, sketch_dim=M)
     took = time.perf_counter() - began
     solver, d = selection.settings["solver"], selection.diagnosis
     return {

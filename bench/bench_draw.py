@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -12,7 +12,7 @@ import skmm_fast as skmm
 from bench_select import pool
 from common import save, seconds
 from skmm_fast import _core
-from skmm_fast.methods.sampling import METHODS, walk_order
+from skmm_fast.methods.sampling import DrawMethod, walk_order
 from tasks import Task, digits, text
 
 N, CHOSEN, SUBSET = 10**7, 10**6, 10**5
@@ -27,9 +27,12 @@ def speed() -> list[dict[str, Any]]:
     values, classes = rng.standard_normal(N).astype(np.float32), rng.integers(0, 100, N)
     order = walk_order(values, classes)
     calls: dict[str, Callable[[], Any]] = {
-        **{f"{who}, n = 10⁶": partial(skmm.draw, s, CHOSEN, who) for who in METHODS},
         **{
-            f"{who} along an order, n = 10⁶": partial(skmm.draw, s, CHOSEN, who, order=order)
+            f"{who}, n = 10⁶": partial(skmm.draw, s, CHOSEN, method=who)
+            for who in get_args(DrawMethod)
+        },
+        **{
+            f"{who} along an order, n = 10⁶": partial(skmm.draw, s, CHOSEN, method=who, order=order)
             for who in RANDOM
         },
         "that order: by class and value": partial(walk_order, values, classes),
@@ -42,7 +45,7 @@ def moment_errors(task: Task, n: int) -> list[dict[str, Any]]:
     """Means over DRAWS draws of ‖Σ̃_S - Zᵀ diag(s) Z‖_F; rows come shuffled."""
     shuffled = np.random.default_rng(1).permutation(len(task.Z))
     Z, y = task.Z[shuffled], None if task.y is None else task.y[shuffled]
-    s = skmm.match_moments(Z, n, C_S, max_iter=100).s
+    s = skmm.match_moments(Z, n, c_s=C_S, max_iter=100).s
     relaxed = Z.T @ (s[:, None] * Z)
     along = Z @ skmm.moments(Z).eigenvectors[:, 0]
     orders = {"": None, ", principal direction": walk_order(along)}
@@ -60,7 +63,7 @@ def moment_errors(task: Task, n: int) -> list[dict[str, Any]]:
     errors = {"weighted choice": error(weighted)}
     for who in RANDOM:
         for along_what, order in orders.items():
-            errors[who + along_what] = error(partial(skmm.draw, s, n, who, order=order))
+            errors[who + along_what] = error(partial(skmm.draw, s, n, method=who, order=order))
     return [
         {
             "case": f"{task.name}, n = {n}: {who}",

@@ -22,7 +22,7 @@ from common import peak_rss, save
 from models import probe, resnet18
 from skmm_fast import SparseSign
 from skmm_fast.gradients import GradientSketcher
-from skmm_fast.gradients.sketch_accumulator import Sums
+from skmm_fast.gradients.sketch_accumulator import SketchAccumulator
 
 M = 512
 RESNET, PROBE = "ResNet18, last two layers", "linear probe"
@@ -69,7 +69,7 @@ def materialised_signs(net, x, y, names):
 
 def ours(sketch):
     def contender(net, x, y, names):
-        sketcher = GradientSketcher(net, names, sketch_dim=M, sketch=sketch)
+        sketcher = GradientSketcher(net, params=names, sketch_dim=M, sketch=sketch)
         return lambda: sketcher((x, y))
 
     return contender
@@ -95,12 +95,12 @@ CONTENDERS = {
 
 
 class Clock:
-    """Seconds inside some methods of Sums."""
+    """Seconds inside some methods of SketchAccumulator."""
 
     def __init__(self):
         self.seconds = 0.0
         for name in ("dense", "_outer", "rows"):
-            setattr(Sums, name, self.timed(getattr(Sums, name)))
+            setattr(SketchAccumulator, name, self.timed(getattr(SketchAccumulator, name)))
 
     def timed(self, method):
         def call(*args):

@@ -39,7 +39,7 @@ def main() -> None:
                 sketcher = GradientSketcher(base, targets=targets, sketch_dim=512, seed=seed)
                 Z = sketcher(batch, sample_ids=pool)
                 for method, options in demo.METHODS.items():
-                    selection = skmm.select(Z, N_ROWS, method, seed=seed, **options)
+                    selection = skmm.select(Z, N_ROWS, method=method, seed=seed, **options)
                     chosen[f"{method}, targets = {targets}"] = [pool[selection.indices]]
                 unit = skmm.select(Z, N_ROWS, seed=seed, unit_rows=True)
                 chosen[f"v-optimal, targets = {targets}, unit rows"] = [pool[unit.indices]]

@@ -37,11 +37,13 @@ COORDINATES: dict[str, Rows] = {
 
 
 def kinds(m: int, seed: int) -> dict[str, skmm.Sketch]:
-    signs = {f"SparseSign, ζ = {z}": skmm.SparseSign(R, m, z, seed) for z in (8, 1)}
+    signs = {
+        f"SparseSign, ζ = {z}": skmm.SparseSign(R, m, nnz_per_row=z, seed=seed) for z in (8, 1)
+    }
     return {
-        "Gaussian": skmm.Gaussian(R, m, seed),
+        "Gaussian": skmm.Gaussian(R, m, seed=seed),
         **signs,
-        "GroupedSign": skmm.GroupedSign(R, m, seed),
+        "GroupedSign": skmm.GroupedSign(R, m, seed=seed),
     }
 
 

@@ -74,7 +74,7 @@ def run(path: Path, n: int, method: str) -> dict[str, Any]:
     with peak() as most:
         began = time.perf_counter()
         selection = skmm.select(
-            Z, n, method, scratch_dir=path.parent if method == "moment-matching" else None
+            Z, n, method=method, scratch_dir=path.parent if method == "moment-matching" else None
         )
         took = time.perf_counter() - began
     solver, d = selection.settings["solver"], selection.diagnosis

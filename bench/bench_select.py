@@ -11,6 +11,10 @@ import torch
 
 import skmm_fast as skmm
 from common import peak_rss, save, seconds
+from problems import problem_of
+from skmm_fast.methods import moment_matching, v_optimality
+from skmm_fast.methods.moment_matching import MatchOptions
+from skmm_fast.methods.v_optimality import VOptimalOptions
 from skmm_fast.pool.pool import Pool
 from tasks import Task, digits, gmm, text
 
@@ -37,7 +41,8 @@ def iterations(n_rows: int = 10**6, n: int = 10_000) -> list[dict[str, Any]]:
             spent, ratios = [], []
             for _ in range(9):
                 before = seconds(tensor.sum, repeats=5, warm_up=0.1)
-                fit = skmm.match_moments(made, n, c_s, weighting, init=init, tol=1e-9, n_threads=2)
+                options = MatchOptions(c_s, weighting, init, tol=1e-9)
+                fit = moment_matching.solve(problem_of(made, n, n_threads=2), options)
                 after = seconds(tensor.sum, repeats=5, warm_up=0.1)
                 clock = fit.history["seconds"]  # the first iteration ends after three passes
                 spent.append(2 * (clock[-1] - clock[0]) / (fit.n_passes - 3))
@@ -60,10 +65,11 @@ def matching(task: Task, n: int) -> list[dict[str, Any]]:
     rows, made = [], Pool.of(task.Z)
     for weighting in ("paper", "relative"):
         for c_s in C_S:
-            exact = skmm.match_moments(made, n, c_s, weighting, tol=1e-9)
+            problem = problem_of(made, n)
+            exact = moment_matching.solve(problem, MatchOptions(c_s, weighting, tol=1e-9))
             feasible = exact.objective <= 1e-6 * exact.start_objective
             tol = 1e-6 if feasible else 1e-4
-            fit = skmm.match_moments(made, n, c_s, weighting, tol=tol)
+            fit = moment_matching.solve(problem, MatchOptions(c_s, weighting, tol=tol))
             rows.append(
                 {
                     "case": f"{task.name}, n = {n}, {weighting}, c_S = {c_s}",
@@ -79,9 +85,9 @@ def matching(task: Task, n: int) -> list[dict[str, Any]]:
 
 
 def timed(made: Pool, n: int, **options: Any) -> dict[str, Any]:
-    made.memo.clear()
+    problem = problem_of(made, n, n_threads=2)
     began = time.perf_counter()
-    result = skmm.v_optimal(made, n, n_threads=2, **options)
+    result, _ = v_optimality.solve(problem, VOptimalOptions(**options))
     took = time.perf_counter() - began
     said = ", ".join(f"{name} = {value}" for name, value in options.items())
     return {
@@ -103,7 +109,7 @@ def design(n: int) -> list[dict[str, Any]]:
         {},
     ]
     rows = [{"case": f"N = 50 000, m = 128, n = {n}", **timed(made, n, **c)} for c in cases]
-    bound = skmm.v_optimal(made, n).lower_bound
+    bound = v_optimality.solve(problem_of(made, n), VOptimalOptions())[0].lower_bound
     return [{**row, "x bound": row["V-optimality"] / bound} for row in rows]
 
 
@@ -113,7 +119,7 @@ def certified(task: Task, times: tuple[int, ...] = (3, 5, 10, 40)) -> list[dict[
     for n in (t * task.Z.shape[1] for t in times):
         if 2 * n > len(task.Z):
             continue
-        best = skmm.diagnose(made, skmm.v_optimal(made, n).indices)
+        best = skmm.diagnose(task.Z, skmm.v_optimal(task.Z, n).indices)
         for options in ({"route": "greedy", "refine": False, "bound": False}, {}):
             row = {"case": f"{task.name}, n = {n}", **timed(made, n, **options)}
             rows.append({**row, "x bound": row["V-optimality"] / best.lower_bound})

@@ -69,7 +69,7 @@ def compare(
 
 
 def families(r: int) -> dict[str, skmm.Sketch]:
-    signs = {f"SparseSign, ζ = {z}": skmm.SparseSign(r, M, z) for z in (ZETA, 4, 1)}
+    signs = {f"SparseSign, ζ = {z}": skmm.SparseSign(r, M, nnz_per_row=z) for z in (ZETA, 4, 1)}
     return {**signs, "GroupedSign": skmm.GroupedSign(r, M)}
 
 
@@ -169,7 +169,7 @@ def levels() -> list[Row]:
 def peers(rng: np.random.Generator) -> list[Row]:
     G = rng.standard_normal((N, R), dtype=np.float32)
     tensor = torch.from_numpy(G)
-    S = skmm.SparseSign(R, M, ZETA)
+    S = skmm.SparseSign(R, M, nnz_per_row=ZETA)
     Gamma = sp.csr_array(S.toarray())
     transposed = sp.csr_array(Gamma.T)
     torch.set_num_threads(2)

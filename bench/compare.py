@@ -193,7 +193,7 @@ def _of_seed(
                 options[need] = given[representation] if isinstance(given, Mapping) else given
             scores, began = [], time.perf_counter()
             selections = [
-                skmm.select(X, n, method.method, seed=seed * method.draws + draw, **options)
+                skmm.select(X, n, method=method.method, seed=seed * method.draws + draw, **options)
                 for draw in range(method.draws)
             ]
             seconds = (time.perf_counter() - began) / method.draws

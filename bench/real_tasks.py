@@ -66,7 +66,9 @@ def _digits(name: str, seed: int, thin: bool) -> Task:
     batch = torch.from_numpy(X[pool]), torch.from_numpy(y[pool])
 
     def gradients(targets: str) -> np.ndarray:
-        sketcher = GradientSketcher(base, "last-2", targets=targets, sketch_dim=512, seed=seed)
+        sketcher = GradientSketcher(
+            base, params="last-2", targets=targets, sketch_dim=512, seed=seed
+        )
         return sketcher(batch, sample_ids=pool).numpy()
 
     with torch.no_grad():

@@ -51,7 +51,7 @@ def digits(m: int = 64) -> Task:
     X, y = (data / 16).astype(np.float32), target.astype(np.int64)
     known, _, _ = demo.split(y, seed=0)
     base = demo.pretrained(X[known], y[known], seed=0)
-    sketcher = GradientSketcher(base, "last-2", targets="label", sketch_dim=m)
+    sketcher = GradientSketcher(base, params="last-2", targets="label", sketch_dim=m)
     return Task(f"digits, m = {m}", sketcher((torch.from_numpy(X), torch.from_numpy(y))).numpy(), y)
 
 

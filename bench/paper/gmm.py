@@ -44,8 +44,8 @@ from compare import Method, Task, compare
 from mixture import gmm
 from paper.ridge import Ridge, cross_validated, least
 from paper.table1 import COUNTS, DATA, EXACT, STOPPED, report
-from skmm_fast._select import METHODS
-from skmm_fast.methods.problem import Request
+from problems import problem_of
+from skmm_fast.methods.registry import REGISTRY
 from skmm_fast.pool.pool import Pool
 
 SEEDS = range(8)
@@ -76,10 +76,8 @@ def by_adam(Z: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 def in_pool(Z: np.ndarray, n: int, seed: int, pool: Pool, name: str, **options: Any) -> np.ndarray:
     """What `select` would choose from this pool and not from Z, without a diagnosis in it."""
-    request = Request(
-        len(Z), n, lambda: pool, None, None, None, None, seed, 1, False, None, lambda *_: None
-    )
-    return METHODS[name](request, **options)[0]
+    problem = problem_of(pool, n, seed=seed, n_threads=1)
+    return REGISTRY[name].run(problem, **options).rows
 
 
 def of(method: Any, **options: Any) -> Method:

@@ -130,7 +130,7 @@ class Finetune:
         """(N, m) sketches of the pool's gradients, kept in the folder."""
         targets, m = TARGETS[self.targets], self.sketch_dim
         sketcher = GradientSketcher(
-            self.new_head(seed), "trainable", targets=targets, sketch_dim=m, seed=seed
+            self.new_head(seed), params="trainable", targets=targets, sketch_dim=m, seed=seed
         )
         path = self.folder / f"{self.targets}-m{m}-seed{seed}"
         return sketch_dataset(sketcher, Rows(self.X, self.cars.y, self.cars.pool), path).array()

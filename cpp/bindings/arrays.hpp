@@ -9,7 +9,6 @@
 #include <array>
 #include <cstdint>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "skmm/base/float16.hpp"
@@ -90,9 +89,16 @@ MutableMatrixView<T> mutable_view(Array<T>& a, std::int64_t rows, std::int64_t c
     return {a.mutable_data(), rows, cols, cols};
 }
 
+// A copy.
 template <class T>
 py::array_t<T> to_array(const std::vector<T>& v) {
     return py::array_t<T>(static_cast<py::ssize_t>(v.size()), v.data());
+}
+
+// A view of a vector that lives as long as `owner`, an object of Python's.
+template <class T>
+py::array_t<T> array_of(const std::vector<T>& v, const py::object& owner) {
+    return py::array_t<T>(static_cast<py::ssize_t>(v.size()), v.data(), owner);
 }
 
 }  // namespace skmm::bindings

@@ -2,6 +2,7 @@
 
 #include "arrays.hpp"
 #include "skmm/linalg/products.hpp"
+#include "skmm/linalg/simplex.hpp"
 #include "tick.hpp"
 
 namespace skmm::bindings {
@@ -109,8 +110,34 @@ void def_products(py::module_& m) {
 
 }  // namespace
 
-void products(py::module_& m) {
+void linalg(py::module_& m) {
     for_floats([&](auto zero) { def_products<decltype(zero)>(m); });
+    m.def(
+        "project_capped_simplex",
+        [](Array<double> v, double cap, double total, int n_threads) {
+            const std::int64_t n = v.size();
+            const double* const in = vector_data(v, n, "v: expected a contiguous vector");
+            threads(n_threads);
+            require(0.0 < total && total <= static_cast<double>(n) * cap * (1 + 1e-12),
+                    "total: expected 0 < total <= n cap");
+            py::array_t<double> s(n);
+            double* const out = s.mutable_data();
+            const py::gil_scoped_release release;
+            project_capped_simplex(in, n, cap, total, 0.0, n_threads, out);
+            return s;
+        },
+        "v"_a.noconvert(), "cap"_a, "total"_a, "n_threads"_a);
+    m.def(
+        "support",
+        [](Array<double> g, double cap, std::int64_t count, double slack, int n_threads) {
+            const std::int64_t n = g.size();
+            const double* const in = vector_data(g, n, "g: expected a contiguous vector");
+            threads(n_threads);
+            require(0 <= count && count <= n && n > 0, "count: expected 0..N");
+            const py::gil_scoped_release release;
+            return support(in, {{0, n, count}}, cap, slack, n_threads);
+        },
+        "g"_a.noconvert(), "cap"_a, "count"_a, "slack"_a, "n_threads"_a);
 }
 
 }  // namespace skmm::bindings

@@ -4,22 +4,24 @@
 namespace skmm::bindings {
 void runtime(pybind11::module_&);
 void random(pybind11::module_&);
+void linalg(pybind11::module_&);
 void sketch(pybind11::module_&);
-void products(pybind11::module_&);
-void moments(pybind11::module_&);
-void draw(pybind11::module_&);
-void design(pybind11::module_&);
-void picks(pybind11::module_&);
+void constraints(pybind11::module_&);
+void moment_matching(pybind11::module_&);
+void sampling(pybind11::module_&);
+void v_optimality(pybind11::module_&);
+void sequential(pybind11::module_&);
 }  // namespace skmm::bindings
 
 PYBIND11_MODULE(_core, m) {
     using namespace skmm::bindings;
     runtime(m);
     random(m);
+    linalg(m);
     sketch(m);
-    products(m);
-    moments(m);
-    draw(m);
-    design(m);
-    picks(m);
+    constraints(m);
+    moment_matching(m);
+    sampling(m);
+    v_optimality(m);
+    sequential(m);
 }

@@ -35,7 +35,7 @@ void def_draw(py::module_& m, const char* name, Method draw) {
 
 }  // namespace
 
-void draw(py::module_& m) {
+void sampling(py::module_& m) {
     def_draw(m, "draw_systematic", &draw_systematic);
     def_draw(m, "draw_pivotal", &draw_pivotal);
     m.def(

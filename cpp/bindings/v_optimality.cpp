@@ -2,6 +2,7 @@
 
 #include <pybind11/native_enum.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "arrays.hpp"
@@ -12,43 +13,53 @@
 namespace skmm::bindings {
 namespace {
 
+// Raises where the rows of start are not distinct, free, and within the counts.
+void require_start(const Constraints& c, const RowList& start) {
+    std::vector<std::int64_t> left = c.counts;
+    RowList taken = c.include;
+    for (const std::int64_t i : c.include) --left[static_cast<std::size_t>(c.group_of(i))];
+    for (const std::int64_t i : start)
+        require(0 <= i && i < c.n_rows && c.group_of(i) >= 0 &&
+                    left[static_cast<std::size_t>(c.group_of(i))]-- > 0,
+                "start: expected rows within the counts");
+    taken.insert(taken.end(), start.begin(), start.end());
+    std::sort(taken.begin(), taken.end());
+    require(std::adjacent_find(taken.begin(), taken.end()) == taken.end(),
+            "start: expected distinct rows beside those of include");
+}
+
 template <class T, class Z>
 void def_v_optimal(py::module_& m) {
     m.def(
         "v_optimal",
-        [](Z z, Array<double> b, std::int64_t n, std::int64_t block, Sampler sampler,
-           double temperature, double ridge, bool refine, double enough, std::uint64_t seed,
-           Array<std::int32_t> group, std::vector<std::int64_t> quota,
-           std::vector<std::int64_t> include, const std::vector<std::int64_t>& start, int n_threads,
-           py::object progress) {
+        [](Z z, Array<double> b, const Constraints& constraints, std::int64_t block,
+           Sampler sampler, double temperature, double ridge, bool refine, double enough,
+           std::uint64_t seed, const RowList& start, int n_threads, py::object progress) {
             threads(n_threads);
-            const RowMatrix<T> passes =
-                row_matrix_of(z, n_threads, "z: expected contiguous (N, m)");
-            const MatrixView<T>& rows = passes.view;
+            const RowMatrix<T> rows = row_matrix_of(z, n_threads, "z: expected contiguous (N, m)");
             const auto by = contiguous_view(b, "b: expected contiguous (m, k)");
-            require(by.rows == rows.cols, "b: expected as many rows as z has columns");
+            require(by.rows == rows.view.cols, "b: expected as many rows as z has columns");
             require(block >= 1, "block: expected at least 1");
-            const Constraints constraints =
-                constraints_of(n, rows.rows, group, std::move(quota), std::move(include), start);
-            const DesignOptions options{n,     block,  sampler, temperature,
-                                        ridge, refine, enough,  seed};
+            require_for(constraints, rows.view.rows);
+            require_start(constraints, start);
+            const DesignOptions options{block, sampler, temperature, ridge, refine, enough, seed};
             const Tick tick = make_tick(std::move(progress));
-            Design design;
-            {
-                const py::gil_scoped_release release;
-                design = v_optimal(Whitened<T>{passes, by}, options, constraints, start, n_threads,
-                                   tick);
-            }
-            return std::make_tuple(to_array(design.rows), design.swaps);
+            const py::gil_scoped_release release;
+            return v_optimal(Whitened<T>{rows, by}, options, constraints, start, n_threads, tick);
         },
-        "z"_a.noconvert(), "b"_a.noconvert(), "n"_a, "block"_a, "sampler"_a, "temperature"_a,
-        "ridge"_a, "refine"_a, "enough"_a, "seed"_a, "group"_a.noconvert(), "quota"_a, "include"_a,
-        "start"_a, "n_threads"_a, "progress"_a = py::none());
+        "z"_a.noconvert(), "b"_a.noconvert(), "constraints"_a, "block"_a, "sampler"_a,
+        "temperature"_a, "ridge"_a, "refine"_a, "enough"_a, "seed"_a, "start"_a, "n_threads"_a,
+        "progress"_a = py::none());
 }
 
 }  // namespace
 
-void design(py::module_& m) {
+void v_optimality(py::module_& m) {
+    py::class_<Design>(m, "Design")
+        .def_property_readonly(
+            "rows",
+            [](const py::object& self) { return array_of(self.cast<const Design&>().rows, self); })
+        .def_readonly("swaps", &Design::swaps);
     py::native_enum<Sampler>(m, "Sampler", "enum.Enum")
         .value("greedy", Sampler::kGreedy)
         .value("linear", Sampler::kLinear)

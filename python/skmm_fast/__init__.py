@@ -8,11 +8,12 @@ from ._plan import Plan, plan
 from ._select import select
 from ._selection import Selection
 from ._version import __version__
-from .methods.model_scores import ForgettingRecord
+from .methods.forgetting import ForgettingRecord
 from .methods.moment_matching import MomentMatch, match_moments
+from .methods.registry import METHODS
 from .methods.sampling import draw
 from .methods.v_optimality import VOptimal, v_optimal
-from .pool.pool import Moments, moments
+from .pool.spectrum import Moments, moments
 from .sketch.operators import Gaussian, GroupedSign, Sketch, SparseSign
 from .sketch.store import SketchStore
 
@@ -26,6 +27,7 @@ if (
     _core.run_serially()
 
 __all__ = [
+    "METHODS",
     "Diagnosis",
     "ForgettingRecord",
     "Gaussian",

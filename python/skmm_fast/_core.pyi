@@ -13,7 +13,7 @@ _Indices: TypeAlias = npt.NDArray[np.int64]
 _Doubles: TypeAlias = npt.NDArray[np.float64]
 _Tick: TypeAlias = Callable[[int], object] | None
 
-class _Rows(Protocol):  # that are not in memory
+class _RowMatrix(Protocol):  # rows that are not in memory
     @property
     def shape(self) -> tuple[int, int]: ...
     def array(self, rows: _Indices) -> _Floats: ...
@@ -98,19 +98,57 @@ def square_dots(
     z: _Floats, u: _Doubles, n_threads: int = 1, progress: _Tick = None
 ) -> _Doubles: ...
 def dots(z: _Floats, u: _Doubles, n_threads: int = 1, progress: _Tick = None) -> _Doubles: ...
+
+class FreeRows:
+    @property
+    def rows(self) -> _Indices: ...
+    @property
+    def groups(self) -> list[tuple[int, int, int]]: ...  # first, last, count
+
+class Constraints:
+    def __init__(
+        self,
+        n_rows: int,
+        group: npt.NDArray[np.int32] | None,
+        counts: list[int],
+        include: list[int],
+    ) -> None: ...
+    def free_rows(self) -> FreeRows: ...
+
+class MomentFit:
+    @property
+    def s(self) -> _Doubles: ...
+    @property
+    def objective(self) -> float: ...
+    @property
+    def start(self) -> float: ...
+    @property
+    def gap(self) -> float: ...
+    @property
+    def converged(self) -> bool: ...
+    @property
+    def passes(self) -> int: ...
+    @property
+    def moments(self) -> _Doubles: ...
+    @property
+    def objectives(self) -> _Doubles: ...
+    @property
+    def gaps(self) -> _Doubles: ...
+    @property
+    def seconds(self) -> _Doubles: ...
+
 def match_moments(
-    y: _Floats | _Rows,
+    y: _Floats | _RowMatrix,
     target: _Doubles,
     weight: _Doubles,
-    cap: float,
-    groups: list[tuple[int, int]],
+    constraints: Constraints,
     start: _Doubles,
     tol: float,
     max_iter: int,
     n_threads: int,
     progress: _Tick = None,
     callback: Callable[[int, float, float], bool | None] | None = None,
-) -> tuple[_Doubles, float, float, float, bool, int, _Doubles, _Doubles, _Doubles, _Doubles]: ...
+) -> MomentFit: ...
 def project_capped_simplex(v: _Doubles, cap: float, total: float, n_threads: int) -> _Doubles: ...
 def support(g: _Doubles, cap: float, count: int, slack: float, n_threads: int) -> float: ...
 def draw_systematic(pi: _Doubles, n: int, seed: int, order: _Indices | None = None) -> _Indices: ...
@@ -123,10 +161,16 @@ class Sampler(enum.Enum):
     linear = 1
     exp = 2
 
+class Design:
+    @property
+    def rows(self) -> _Indices: ...
+    @property
+    def swaps(self) -> int: ...
+
 def v_optimal(
-    z: _Floats | _Rows,
+    z: _Floats | _RowMatrix,
     b: _Doubles,
-    n: int,
+    constraints: Constraints,
     block: int,
     sampler: Sampler,
     temperature: float,
@@ -134,46 +178,34 @@ def v_optimal(
     refine: bool,
     enough: float,
     seed: int,
-    group: npt.NDArray[np.int32],
-    quota: list[int],
-    include: list[int],
     start: list[int],
     n_threads: int,
     progress: _Tick = None,
-) -> tuple[_Indices, int]: ...
-def pursue(
-    z: _Floats | _Rows,
-    n: int,
+) -> Design: ...
+def herding_pursuit(
+    z: _Floats | _RowMatrix,
+    constraints: Constraints,
     q: _Doubles,
     drift: _Doubles,
     response: _Doubles | None,
     penalty: _Doubles,
-    group: npt.NDArray[np.int32],
-    quota: list[int],
-    include: list[int],
     n_threads: int,
     progress: _Tick = None,
 ) -> _Indices: ...
-def cover(
-    z: _Floats | _Rows,
-    n: int,
+def k_center(
+    z: _Floats | _RowMatrix,
+    constraints: Constraints,
     turn: int,
     own: _Doubles,
     seed: int,
-    group: npt.NDArray[np.int32],
-    quota: list[int],
-    include: list[int],
     n_threads: int,
     progress: _Tick = None,
 ) -> _Indices: ...
-def pivot(
-    z: _Floats | _Rows,
-    n: int,
+def random_pivoting(
+    z: _Floats | _RowMatrix,
+    constraints: Constraints,
     norm: _Doubles,
     seed: int,
-    group: npt.NDArray[np.int32],
-    quota: list[int],
-    include: list[int],
     n_threads: int,
     progress: _Tick = None,
 ) -> _Indices: ...

@@ -8,21 +8,56 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._support import checks
-from ._support.checks import Floats, Indices
+from ._support import arrays, checks
+from ._support.types import DenseMatrix, Floats, Indices, VectorLike
 from .methods.relaxation import lower_bound
-from .pool.pool import Moments, Pool
+from .pool.pool import Pool
+from .pool.spectrum import Moments
 
 # Of squared norms x_i = ‖z_i‖² / mean: where the mean over S and that of x_i² were both beyond, on
 # real tasks (bench/NOTES.md), selections were worse than uniform draws, but for a regression with
 # random targets; where others were better, both stayed below 1.8.
 LARGE_NORMS = 2.0
+DRAWS = 8  # uniform draws that a selection is compared with
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Figures of a selection S of n rows; lower is better. Those marked * are infinite where S does
-    not span the numerical range of Z."""
+    """How good a selection S of n rows is; of all figures, lower is better.
+
+    Attributes
+    ----------
+    v_optimality : float
+        tr(Σ̃ Σ̃_S⁻¹), the variance part of the risk, times n/σ². Infinite where S does not span the
+        numerical range of Z, as are `c_s`, `spectral` and entries of `random_v_optimality`.
+    lower_bound : float
+        A certified bound: no n rows have a lower V-optimality. -inf where it was not asked for.
+    random_v_optimality : (n_random,) array
+        The V-optimality of uniform draws of n rows.
+    c_s : float
+        The smallest c with Σ̃ ⪯ c Σ̃_S.
+    spectral : float
+        ‖Σ̃ Σ̃_S⁻¹‖₂.
+    moment_error : float
+        ‖Σ̃_S - Σ̃‖_F / ‖Σ̃‖_F.
+    rank : int
+        The numerical rank of Z.
+    intrinsic_dim : int
+        The intrinsic dimension r̄ of Z.
+    n, n_samples : int
+        The number of rows chosen, and of all rows.
+    warnings : tuple of str
+        What a user should know before a finetune.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> Z = np.random.default_rng(0).standard_normal((500, 8))
+    >>> d = skmm.diagnose(Z, skmm.v_optimal(Z, 40).indices)
+    >>> bool(d.lower_bound <= d.v_optimality < d.random_v_optimality.mean())
+    True
+    """
 
     v_optimality: float  # * tr(Σ̃ Σ̃_S⁻¹): the variance part of the risk, times n/σ²
     lower_bound: float  # no n rows have a lower v_optimality; -inf where not asked for
@@ -80,36 +115,67 @@ class Diagnosis:
 
 
 def diagnose(
-    Z: Any,
-    indices: Any,
-    n_random: int = 8,
-    seed: int = 0,
+    Z: DenseMatrix,
+    indices: VectorLike,
     *,
+    n_random: int = DRAWS,
     bound: bool = True,
+    seed: int = 0,
     n_threads: int | None = None,
 ) -> Diagnosis:
-    """Compare the selection `indices` of Z with n_random uniform draws and a certified bound.
+    """Compare a selection of rows of Z with uniform draws and with a certified bound.
 
     Parameters
     ----------
-    Z : (N, m) float32 or float64, NumPy or a torch tensor, on the CPU or a CUDA device
-    indices : distinct rows of Z
-    n_random : number of uniform draws of as many rows
-    seed : of these draws
-    bound : compute the lower bound (some dozens of passes over Z)
-    n_threads : of the core
+    Z : (N, m) array or tensor
+        float32 or float64; a tensor on a CUDA device stays there.
+    indices : row numbers
+        The distinct rows that were chosen.
+    n_random : int, default 8
+        The number of uniform draws of as many rows.
+    bound : bool, default True
+        Whether to compute the lower bound, which takes some dozens of passes over Z.
+    seed : int, default 0
+        The seed of the uniform draws.
+    n_threads : int, optional
+        Threads of the core.
 
-    Source: SkMM, arXiv 2407.06120, equations 3 to 5.
-    Raises TypeError or ValueError naming the argument, what was expected and what came.
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    TypeError, ValueError
+        Z of a wrong type or shape, NaN or Inf in it, indices that are no distinct rows. The message
+        names the argument, what was expected and what came.
+
+    Notes
+    -----
+    SkMM, arXiv 2407.06120, equations 3 to 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> Z = np.random.default_rng(0).standard_normal((500, 8))
+    >>> skmm.diagnose(Z, np.arange(40), bound=False).rank
+    8
     """
     pool = Pool.of(Z, n_threads=n_threads)
-    mom, n_rows = pool.moments, len(pool.Z)
-    S = checks.rows("indices", indices, n_rows)
+    S = arrays.rows("indices", indices, len(pool.Z))
     if len(S) == 0:
         raise ValueError("indices: expected at least one row, got none")
-    checks.integer("n_random", n_random, 0)
+    n_random = checks.integer("n_random", n_random, 0)
     seed = checks.seed(seed)
-    n = len(S)
+    return diagnose_rows(pool, S, n_random, seed, lower_bound(pool, len(S)) if bound else -np.inf)
+
+
+def diagnose_rows(
+    pool: Pool, S: Indices, n_random: int, seed: int, lower_bound: float
+) -> Diagnosis:
+    """`diagnose` of checked rows, beside this certified bound."""
+    mom, n_rows, n = pool.moments, len(pool.Z), len(S)
     draws = (_core.draw_subset(n_rows, n, seed, 1 + i) for i in range(n_random))
     random = np.array([pool.trace_and_largest(R)[0] for R in draws])
     v_optimality, c_s = pool.trace_and_largest(S)
@@ -119,7 +185,7 @@ def diagnose(
     spans = np.isfinite(c_s)
     return Diagnosis(
         v_optimality=v_optimality,
-        lower_bound=lower_bound(pool, n, n_threads) if bound else -np.inf,
+        lower_bound=lower_bound,
         random_v_optimality=random,
         c_s=c_s,
         spectral=_spectral(sigma[: mom.rank], sigma_S[: mom.rank, : mom.rank]) if spans else np.inf,
@@ -128,7 +194,7 @@ def diagnose(
         intrinsic_dim=mom.intrinsic_dim,
         n=n,
         n_samples=n_rows,
-        warnings=tuple(_warnings(n, mom, v_optimality, random) + _of_norms(pool, S, n_threads)),
+        warnings=tuple(_warnings(n, mom, v_optimality, random) + _of_norms(pool, S)),
     )
 
 
@@ -153,9 +219,8 @@ def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list
     return found
 
 
-def _of_norms(pool: Pool, S: Indices, n_threads: int | None) -> list[str]:
-    norms = pool.squared_norms(checks.threads(n_threads))
-    norms = norms / norms.mean()
+def _of_norms(pool: Pool, S: Indices) -> list[str]:
+    norms = pool.squared_norms / pool.squared_norms.mean()
     chosen, spread = norms[S].mean(), np.square(norms).mean()
     if chosen < LARGE_NORMS or spread < LARGE_NORMS:
         return []

@@ -6,28 +6,41 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _core
+from ._diagnose import DRAWS
 from ._support import checks
-from .methods.baselines import OF_MORE, OF_ROWS, ONE_BY_ONE
-from .methods.relaxation import USUAL, candidates
-from .methods.v_optimality import best_route
+from .methods.cost import Speed, Work
+from .methods.registry import REGISTRY, MethodName
+from .methods.relaxation import USUAL_ROUNDS, USUAL_STEPS, candidates
 
-# Not contextual diversity, whose passes are over what it makes of N x C probabilities.
-METHODS = ("v-optimal", "moment-matching", *OF_ROWS, *(OF_MORE.keys() - {"contextual-diversity"}))
-PASSES = 24  # over ZV that moment matching takes; 10 to 60 have been seen
-SWAPS = 0.5  # exchanges per row chosen that refinement makes, up to a thousand
-DRAWS = 8  # uniform draws of the diagnosis
 START = 0.1  # seconds
-DISK = 2e9  # bytes per second into the page cache
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a call of `select` is expected to take, the sketch apart. Within a factor of two."""
+    """What a call of `select` is expected to take beside the sketch, within a factor of two.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall-clock time.
+    peak_bytes : int
+        Memory beside Z and what the process held before.
+    scratch_bytes : int
+        Disk space in `scratch_dir`.
+    route : str
+        The route of V-optimal selection, "greedy" or "relaxation"; empty for other methods.
+
+    Examples
+    --------
+    >>> import skmm_fast as skmm
+    >>> skmm.plan(n_samples=10_000, sketch_dim=64, n=100, method="uniform").scratch_bytes
+    0
+    """
 
     seconds: float
     peak_bytes: int  # beside Z and what the process held before
@@ -43,90 +56,93 @@ def plan(
     n_samples: int,
     sketch_dim: int,
     n: int | float,
-    method: str = "v-optimal",
     *,
-    dtype: Any = np.float32,
+    method: MethodName = "v-optimal",
+    dtype: npt.DTypeLike = np.float32,
     scratch: bool = False,
     n_threads: int | None = None,
 ) -> Plan:
-    """Expected seconds and memory of `select` for a Z of (n_samples, sketch_dim) in `dtype`.
+    """Expected seconds and memory of `select`, for a Z of shape (n_samples, sketch_dim).
 
     The machine is timed for a tenth of a second, once per sketch_dim. How many passes a pool needs
     is not known before: counts are those usual.
 
     Parameters
     ----------
-    n : rows to choose, an int or a share of n_samples
-    method : a name, with its default options
-    scratch : whether ZV goes to a file (`scratch_dir`, or Z is a memory map)
+    n_samples : int
+        The number of rows N.
+    sketch_dim : int
+        The width m of Z.
+    n : int or float
+        Rows to choose: a count, or a share of n_samples.
+    method : str, default "v-optimal"
+        A name of `METHODS`, with its default options; not "contextual-diversity", whose cost
+        depends on the number of classes.
+    dtype : dtype, default float32
+        That of Z, float32 or float64.
+    scratch : bool, default False
+        Whether copies of Z go to a file (`scratch_dir` is given, or Z is a memory map).
+    n_threads : int, optional
+        Threads of the core.
+
+    Returns
+    -------
+    Plan
 
     Raises
     ------
-    TypeError, ValueError : naming the argument, what was expected and what came.
+    TypeError, ValueError
+        An argument of a wrong type or value. The message names it, what was expected and what came.
+
+    Examples
+    --------
+    >>> import skmm_fast as skmm
+    >>> expected = skmm.plan(n_samples=10_000, sketch_dim=64, n=100)
+    >>> expected.route
+    'greedy'
+    >>> expected.seconds < 60
+    True
     """
     N = checks.integer("n_samples", n_samples, 1)
     m = checks.integer("sketch_dim", sketch_dim, 1)
     n = checks.count(n, N)
-    checks.choice("method", method, METHODS)
+    known = tuple(name for name, entry in REGISTRY.items() if entry.cost is not None)
+    method_cost = REGISTRY[checks.choice("method", method, known)].cost
+    assert method_cost is not None
     item = checks.float_type("dtype", dtype).itemsize
     speed = measure(m, item, checks.threads(n_threads))
 
-    active, moment = candidates(N, n), m * m  # multiplications and additions for one row
-    rounds, steps = USUAL
-    solving = rounds * ((2 * N + steps * 3 * active) * moment / speed.flops + N * speed.row)
-    swaps = min(SWAPS * n, 1000)
-    route, copy, rows = "", N * m * item, 0.0
-    seconds = START + N * moment / speed.flops + solving  # Σ̃; the bound, for the diagnosis
-    seconds += 30 * N * speed.row  # the order of a draw, lists of rows
+    # Multiplications and additions are counted. What every selection takes: the spectrum, the
+    # certificate, lists of rows, and the diagnosis.
+    active, moment = candidates(N, n), m * m
+    seconds = START + N * moment / speed.flops + 30 * N * speed.row
+    products = (2 * N + USUAL_STEPS * 3 * active) * moment
+    seconds += USUAL_ROUNDS * (products / speed.flops + N * speed.row)
     seconds += (DRAWS + 1) * (2 * n * moment / speed.flops + N * speed.row / 8)
-    memory = 8 * 8 * N + 2 * active * m * item
-    if method == "v-optimal":
-        route = best_route(N, m, m, n, 1, "greedy", True)
-        if route == "greedy":
-            seconds += n * max(copy / speed.bytes, 4 * N * m / (speed.flops / 4))
-        if n < 20 * m:  # else a draw is as good as the bound asks
-            seconds += 2 * 4 * N * moment / speed.flops + N * speed.row
-        rows = swaps * 3 * 4 * m * (3 * n + 2048) / (speed.flops / 4)
-    elif method == "moment-matching":
-        seconds += 2 * N * moment / speed.flops + PASSES * (copy / speed.bytes + N * speed.row / 4)
-        seconds += copy / DISK if scratch else 0.0
-        memory = max(memory, 8 * 9 * N) + (0 if scratch else copy)
-    elif method in ONE_BY_ONE:
-        seconds += n * (copy / speed.bytes + N * speed.row / 8)
+    memory = 8 * 8 * N + 2 * active * m * item + 16 * moment * 32 + 2e7
+    cost = method_cost(Work(N, m, n, item, scratch), speed)
     return Plan(
-        seconds=seconds + rows,
-        peak_bytes=int(memory + 16 * moment * 32 + 2e7),
-        scratch_bytes=copy if scratch and method == "moment-matching" else 0,
-        route=route,
+        seconds=seconds + cost.seconds,
+        peak_bytes=int(memory + cost.peak_bytes),
+        scratch_bytes=cost.scratch_bytes,
+        route=cost.route,
     )
-
-
-@dataclass(frozen=True)
-class Speed:
-    flops: float  # per second, in products of matrices of this width
-    bytes: float  # per second, in passes over rows of this width
-    row: float  # seconds per row of what NumPy does with a vector of doubles in a round
 
 
 @cache
 def measure(m: int, item: int, threads: int) -> Speed:
+    """The speed of this machine on rows of m entries."""
     rows = max(2**25 // (m * item), 256)
     Z = np.ones((rows, m), np.float32 if item == 4 else np.float64)
     some = Z[: max(2**21 // m, 128)]
     s = np.full(rows, 1 / rows)
     right = np.ones((m, min(m, 256)))
-    target, groups = np.zeros(m), [(rows, rows)]
-
-    def products() -> None:
-        _core.row_norms(some, right, None, threads)
-
-    def by_moments() -> None:  # one pass
-        _core.match_moments(Z, target, target + 1, 1 / rows, groups, s, 1.0, 0, threads)
-
     v = np.linspace(0, 1, 200_000)
+    products = _fastest(lambda: _core.row_norms(some, right, None, threads))
+    one_pass = _fastest(lambda: _core.column_squares(Z, s, threads))
     return Speed(
-        flops=2.0 * len(some) * right.size / _fastest(products),
-        bytes=Z.nbytes / _fastest(by_moments),
+        flops=2.0 * len(some) * right.size / products,
+        bytes=Z.nbytes / one_pass,
         row=8 * _fastest(lambda: np.argpartition(v, 1000)) / len(v),
     )
 

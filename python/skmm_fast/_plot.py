@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._diagnose import Diagnosis
-from ._support.checks import Array
 from ._support.optional import need
+from ._support.types import Array
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Picture = dict[str, Array]  # "pool" and "selected": (., <= 2) points; "eigenvalues" (m,)
 
@@ -19,12 +22,14 @@ def plot_selection(
     diagnosis: Diagnosis,
     title: str,
     path: str | os.PathLike[str] | None = None,
-) -> Any:
+) -> Figure:
     """Pool and selection along the two leading eigenvectors of Σ̃, and its spectrum.
 
     Returns the matplotlib Figure; written to `path` where given.
     """
-    figure = need("matplotlib.figure", "plot").Figure(figsize=(10, 4.2), layout="constrained")
+    figure: Figure = need("matplotlib.figure", "plot").Figure(
+        figsize=(10, 4.2), layout="constrained"
+    )
     left, right = figure.subplots(1, 2)
     draw_pool(left, picture, diagnosis, title)
     draw_spectrum(right, picture, diagnosis)

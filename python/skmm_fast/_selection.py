@@ -8,36 +8,102 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from zipfile import BadZipFile
 
 import numpy as np
 
 from ._diagnose import Diagnosis
 from ._plot import plot_selection
-from ._support.checks import Array, Indices
 from ._support.files import write_whole
 from ._support.optional import need
+from ._support.types import Array, Indices
 from .pool.pool import Pool
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.utils.data import Subset
 
 FORMAT = 1
 PICTURE_ROWS = 5000  # of the pool kept for the picture
 
 
+class _HasRows(Protocol):
+    """An array, a matrix or a frame; or what chooses its rows itself."""
+
+    @property
+    def shape(self) -> Any: ...
+
+
+T = TypeVar("T")
+Rows = TypeVar("Rows", bound=_HasRows)
+
+
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """n rows, how good they are, and how they were found."""
+    """n rows, how good they are, and how they were found.
+
+    Attributes
+    ----------
+    indices : (n,) array of int64
+        The rows chosen, ascending and distinct.
+    diagnosis : Diagnosis
+        How good they are.
+    settings : dict
+        The arguments of `select`, as JSON can hold them, and under "solver" what the method says of
+        its work.
+    picture : dict of arrays
+        What `plot` shows: "pool" and "selected", points along the two leading eigenvectors, and
+        "eigenvalues".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> selection = skmm.select(np.random.default_rng(0).standard_normal((200, 8)), 20)
+    >>> len(selection.indices), selection.settings["method"]
+    (20, 'v-optimal')
+    """
 
     indices: Indices  # (n,), ascending, distinct
     diagnosis: Diagnosis
     settings: dict[str, Any]
     picture: dict[str, Array]
 
-    def subset(self, dataset: Any) -> Any:
-        """The chosen samples: an array or sparse matrix by rows, a Hugging Face dataset by its
-        `select`, a list or tuple as a list, any other map-style dataset as a torch `Subset`.
+    @overload
+    def subset(self, dataset: Rows) -> Rows: ...  # type: ignore[overload-overlap]
+    @overload
+    def subset(  # type: ignore[overload-overlap]
+        self, dataset: list[T] | tuple[T, ...]
+    ) -> list[T]: ...
+    @overload
+    def subset(self, dataset: object) -> Subset[Any]: ...
+    def subset(self, dataset: Any) -> object:
+        """The chosen samples of the data set that was selected from.
 
-        Raises ValueError where len(dataset) is not the N that was selected from.
+        Parameters
+        ----------
+        dataset : array, sparse matrix, DataFrame, list, tuple or map-style dataset
+            As many samples as were selected from, in their order.
+
+        Returns
+        -------
+        What `dataset` is
+            An array, matrix, frame or Hugging Face dataset of the chosen rows; of a list or tuple,
+            a list; of any other map-style data set, a torch `Subset`.
+
+        Raises
+        ------
+        ValueError
+            len(dataset) is not the N that was selected from.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> selection = skmm.select(np.eye(6), 3, method="uniform")
+        >>> selection.subset(list("abcdef")) == [list("abcdef")[i] for i in selection.indices]
+        True
         """
         shaped = hasattr(dataset, "shape")
         length = dataset.shape[0] if shaped else len(dataset)
@@ -56,10 +122,36 @@ class Selection:
         return need("torch.utils.data", "torch").Subset(dataset, self.indices.tolist())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one `.npz`, or, where path ends in .json, that JSON and an `.indices.npy` beside
-        it. Returns the path written (".npz" is added where there is no such suffix).
+        """Write the selection to a file.
 
-        Each file is written under a temporary name, synced and renamed: it exists whole or not.
+        Parameters
+        ----------
+        path : path
+            A name ending in .npz; or one ending in .json, to which the JSON is written, and an
+            `.indices.npy` beside it. ".npz" is added to other names.
+
+        Returns
+        -------
+        Path
+            The path written. Each file is written under a temporary name, synced and renamed: it
+            exists whole or not.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; the path is named.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> selection = skmm.select(np.eye(6), 3, method="uniform")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = selection.save(folder + "/chosen")
+        ...     loaded = skmm.Selection.load(written)
+        >>> written.name, loaded.indices.tolist() == selection.indices.tolist()
+        ('chosen.npz', True)
         """
         path = _with_suffix(path)
         meta = plain(
@@ -79,7 +171,32 @@ class Selection:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Selection:
-        """What `save` wrote to `path`. Raises ValueError for another file or format version."""
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The path that was given to `save`.
+
+        Returns
+        -------
+        Selection
+
+        Raises
+        ------
+        ValueError
+            Another file, or another format version.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = skmm.select(np.eye(6), 3, method="uniform").save(folder + "/chosen.json")
+        ...     len(skmm.Selection.load(folder + "/chosen.json").indices)
+        3
+        """
         path = _with_suffix(path)
         try:
             if path.suffix == ".json":
@@ -105,9 +222,31 @@ class Selection:
                 f"path: expected a selection of format {FORMAT}, got {path} ({error!r})"
             ) from None
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """A picture: pool and selection in two dimensions, and the spectrum with the intrinsic
-        dimension. Written to `path` where given; returns the matplotlib figure."""
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draw pool and selection in two dimensions, and the spectrum with the intrinsic dimension.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where the picture is written.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed; the message names the extra that brings it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> figure = skmm.select(np.eye(6), 3, method="uniform").plot()
+        >>> len(figure.axes)
+        2
+        """
         title = str(self.settings["method"])
         return plot_selection(self.picture, self.diagnosis, title, path)
 

@@ -1,5 +1,5 @@
-#include "check.hpp"
 #include "skmm/simd/kernels.hpp"
+#include "support/check.hpp"
 
 int main() {
     for (const auto& [name, test] : check::tests()) {

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from reference import second_moment, v_optimality
+from support.reference import second_moment, v_optimality
 
 import skmm_fast as skmm
 

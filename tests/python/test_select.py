@@ -18,7 +18,7 @@ y = np.arange(120) % 4
 @pytest.mark.parametrize("sketch", ["sparse-sign", "gaussian"])
 def test_selection(method, sketch):
     options = {"sketch": sketch, "include": [5, 9], "exclude": [0, 1], "seed": 4}
-    sel = skmm.select(X, 40, method, **options)
+    sel = skmm.select(X, 40, method=method, **options)
     assert sel.indices.dtype == np.int64
     assert len(sel.indices) == 40
     assert np.all(np.diff(sel.indices) > 0)
@@ -27,7 +27,7 @@ def test_selection(method, sketch):
     assert sel.settings["sketch_dim"] == 20
     assert sel.settings["sketch"] == sketch
     again = skmm.select(
-        X, 40, method, sketch=sketch, include=[5, 9], exclude=[0, 1], seed=4, n_threads=1
+        X, 40, method=method, sketch=sketch, include=[5, 9], exclude=[0, 1], seed=4, n_threads=1
     )
     assert np.array_equal(sel.indices, again.indices)
     assert sel.diagnosis.v_optimality == again.diagnosis.v_optimality
@@ -38,10 +38,12 @@ def test_the_steps_by_hand_give_the_same():
     sel = skmm.select(X, 40, seed=7)
     assert np.array_equal(sel.indices, skmm.v_optimal(Z, 40, seed=7).indices)
     assert sel.diagnosis.v_optimality == skmm.diagnose(Z, sel.indices).v_optimality
-    s = skmm.match_moments(Z, 40, 0.9, seed=7).s
-    by_moments = skmm.select(X, 40, "moment-matching", c_s=0.9, seed=7)
+    s = skmm.match_moments(Z, 40, c_s=0.9, seed=7).s
+    by_moments = skmm.select(X, 40, method="moment-matching", c_s=0.9, seed=7)
     order = np.argsort(Z.astype(float) @ skmm.moments(Z).eigenvectors[:, 0])
-    assert np.array_equal(by_moments.indices, skmm.draw(s, 40, "systematic", seed=7, order=order))
+    assert np.array_equal(
+        by_moments.indices, skmm.draw(s, 40, method="systematic", seed=7, order=order)
+    )
 
 
 def test_narrow_input_is_not_sketched():
@@ -78,11 +80,11 @@ def test_y_is_checked_even_where_it_is_not_used():
 
 
 def test_moment_matching_says_whether_it_converged():
-    sel = skmm.select(X, 30, "moment-matching", c_s=0.5, max_iter=2)
+    sel = skmm.select(X, 30, method="moment-matching", c_s=0.5, max_iter=2)
     assert sel.settings["solver"]["converged"] is False
     assert sel.settings["solver"]["gap"] > 0
     assert any("did not converge" in w for w in sel.diagnosis.warnings)
-    done = skmm.select(X, 30, "moment-matching", weighting="relative", max_iter=20_000)
+    done = skmm.select(X, 30, method="moment-matching", weighting="relative", max_iter=20_000)
     assert done.settings["solver"]["converged"] is True
     assert not any("did not converge" in w for w in done.diagnosis.warnings)
 
@@ -180,8 +182,8 @@ def test_plot(tmp_path):
 
 def test_moment_matching_can_be_polished():
     Z = rng.standard_t(3, size=(1000, 12))
-    drawn = skmm.select(Z, 60, "moment-matching")
-    polished = skmm.select(Z, 60, "moment-matching", refine=True)
+    drawn = skmm.select(Z, 60, method="moment-matching")
+    polished = skmm.select(Z, 60, method="moment-matching", refine=True)
     assert polished.settings["solver"]["n_swaps"] > 0
     bound = polished.diagnosis.lower_bound
     assert bound <= polished.diagnosis.v_optimality <= 1.05 * bound

@@ -7,8 +7,6 @@
 namespace skmm {
 namespace {
 
-using Vector = std::vector<double>;
-
 constexpr int kRounds = 20;  // of active sets: three to five are usual
 
 std::size_t order(const Vector& a) {

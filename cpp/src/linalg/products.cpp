@@ -5,12 +5,11 @@
 #include <vector>
 
 #include "skmm/base/memory.hpp"
+#include "skmm/base/types.hpp"
 #include "skmm/simd/kernels.hpp"
 
 namespace skmm {
 namespace {
-
-using i64 = std::int64_t;
 
 constexpr i64 kBlock = 128;     // rows multiplied together: a panel of them fills half of L1
 constexpr i64 kSums = 32;       // partial sums, added in order: the same bits for any team

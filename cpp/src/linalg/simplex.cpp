@@ -7,12 +7,11 @@
 
 #include "skmm/base/memory.hpp"
 #include "skmm/base/parallel.hpp"
+#include "skmm/base/types.hpp"
 #include "skmm/simd/kernels.hpp"
 
 namespace skmm {
 namespace {
-
-using i64 = std::int64_t;
 
 constexpr int kNewtonSteps = 50;  // then bisection alone: rounding can make Newton creep
 constexpr int kSupportSteps = 60;

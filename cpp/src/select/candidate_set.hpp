@@ -8,31 +8,27 @@
 #include <vector>
 
 #include "skmm/base/memory.hpp"
+#include "skmm/base/memory.hpp"
 #include "skmm/base/parallel.hpp"
+#include "skmm/base/types.hpp"
+#include "skmm/linalg/dense.hpp"
 #include "skmm/select/constraints.hpp"
 
 namespace skmm {
-namespace {
 
-using i64 = std::int64_t;
-using Vector = std::vector<double>;
-using Rows = std::vector<i64>;
-
-std::size_t at(i64 i) { return static_cast<std::size_t>(i); }
-
-// Which rows are chosen and which may be.
+// Which rows are chosen, and which may be.
 class CandidateSet {
 public:
-    CandidateSet(i64 n_rows, const Constraints& constraints)
-        : group_(constraints.group), quota_(constraints.quota), state_(at(n_rows), kOut) {
+    explicit CandidateSet(const Constraints& constraints)
+        : constraints_(constraints), left_(constraints.counts), state_(at(constraints.n_rows)) {
         for (const i64 i : constraints.include) set(i, kFixed, 1);
     }
 
     i64 size() const { return size_; }
-    i64 group(i64 i) const { return group_[i]; }
+    i64 group(i64 i) const { return constraints_.group_of(i); }
     bool chosen(i64 i) const { return state_[at(i)] != kOut; }
     bool removable(i64 i) const { return state_[at(i)] == kIn; }
-    bool addable(i64 i) const { return !chosen(i) && group(i) >= 0 && quota_[at(group(i))] > 0; }
+    bool addable(i64 i) const { return !chosen(i) && group(i) >= 0 && left_[at(group(i))] > 0; }
     void add(i64 i) { set(i, kIn, 1); }
     void remove(i64 i) { set(i, kOut, -1); }
 
@@ -42,21 +38,21 @@ private:
     void set(i64 i, State state, i64 by) {
         state_[at(i)] = state;
         size_ += by;
-        quota_[at(group(i))] -= by;
+        left_[at(group(i))] -= by;
     }
 
-    const std::int32_t* group_;
-    Rows quota_;  // what is left of it
+    const Constraints& constraints_;
+    std::vector<i64> left_;  // rows of each group that may still be added
     std::vector<State> state_;
     i64 size_ = 0;
 };
 
 // The score of rows that may not be chosen.
-constexpr double kNever = -std::numeric_limits<double>::infinity();
+inline constexpr double kNever = -std::numeric_limits<double>::infinity();
 
 // The `count` rows of largest score(i), largest first, ties by lowest row; none of score kNever.
 template <class Score>
-Rows top_rows(i64 n_rows, i64 count, int n_threads, const Score& score) {
+RowList top_rows(i64 n_rows, i64 count, int n_threads, const Score& score) {
     struct Scored {
         double score;
         i64 row;
@@ -95,7 +91,7 @@ Rows top_rows(i64 n_rows, i64 count, int n_threads, const Score& score) {
     }
     keep_best(all);
     std::sort(all.begin(), all.end(), before);
-    Rows rows;
+    RowList rows;
     for (const Scored& one : all) rows.push_back(one.row);
     return rows;
 }
@@ -125,5 +121,4 @@ i64 weighted_row(i64 n_rows, double u, int n_threads, const Weight& weight) {
     return last;
 }
 
-}  // namespace
 }  // namespace skmm

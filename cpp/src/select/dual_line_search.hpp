@@ -9,14 +9,11 @@
 
 #include "skmm/base/memory.hpp"
 #include "skmm/base/parallel.hpp"
+#include "skmm/base/types.hpp"
 #include "skmm/linalg/simplex.hpp"
 #include "skmm/simd/kernels.hpp"
 
 namespace skmm {
-namespace {
-
-using i64 = std::int64_t;
-using Vector = std::vector<double>;
 
 constexpr double kRounding = 1e-12;  // of a mass
 
@@ -153,5 +150,4 @@ private:
     std::vector<Threshold> thresholds_;
 };
 
-}  // namespace
 }  // namespace skmm

@@ -18,7 +18,6 @@
 #include "skmm/simd/kernels.hpp"
 
 namespace skmm {
-namespace {
 
 // The information matrix M = W_SᵀW_S + ridge I, its inverse C, and what each row of W = Z B sees of
 // it: p = wᵀCw and q = ‖Cw‖².
@@ -57,7 +56,7 @@ public:
     }
 
     // One row is seen at once where Z is in memory, many may not be.
-    void add(const Rows& rows, const Tick& tick, i64 done) {
+    void add(const RowList& rows, const Tick& tick, i64 done) {
         const bool many = rows.size() > 1 && 3 * static_cast<i64>(rows.size()) > k();
         if (many || w_.z.view.data == nullptr) {
             add_moment(rows, tick, done);
@@ -104,7 +103,7 @@ public:
     }
 
     // The same M, seen from these rows alone, in memory.
-    InformationMatrix among(const Rows& rows, std::vector<T>& storage) const {
+    InformationMatrix among(const RowList& rows, std::vector<T>& storage) const {
         const i64 count = static_cast<i64>(rows.size());
         storage = taken(rows);
         InformationMatrix some(*this,
@@ -141,7 +140,7 @@ private:
     i64 m() const { return w_.z.view.cols; }
     i64 k() const { return w_.b.cols; }
 
-    std::vector<T> taken(const Rows& rows) const {
+    std::vector<T> taken(const RowList& rows) const {
         std::vector<T> z(rows.size() * at(m()));
         w_.z.take(rows, z.data());
         return z;
@@ -157,7 +156,7 @@ private:
     }
 
     // M += w wᵀ over many rows.
-    void add_moment(const Rows& rows, const Tick& tick, i64 done) {
+    void add_moment(const RowList& rows, const Tick& tick, i64 done) {
         constexpr i64 kChunk = 4096;
         Vector part(at(k() * k())), w;
         const i64 count = static_cast<i64>(rows.size());
@@ -288,5 +287,4 @@ private:
     Vector vectors_;  // B u and B v of every change
 };
 
-}  // namespace
 }  // namespace skmm

@@ -3,141 +3,27 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <functional>
-#include <numeric>
+#include <utility>
 
 #include "dual_line_search.hpp"
-#include "skmm/base/memory.hpp"
-#include "skmm/linalg/dense.hpp"
-#include "skmm/linalg/products.hpp"
-#include "skmm/simd/kernels.hpp"
+#include "long_vectors.hpp"
+#include "moment_terms.hpp"
 
 namespace skmm {
 namespace {
 
-// Chosen by passes on the GMM of the paper, digits and text; see bench/NOTES.md.
+// Chosen by the number of passes on the GMM of the paper, digits and text; see bench/NOTES.md.
 constexpr double kFirstStep = 1e3;  // times 1 / Σ_ij b_ij²
 constexpr double kGrowth = 6.0;     // of the step after one iteration at a centre; 2 after two
 constexpr double kLastStep = 1e12;  // times the first
 constexpr double kFarthest = 1e6;   // times the cap: how far a step may move a row before it is cut
-constexpr double kSettled = 0.5;    // of the first residual at a centre: go on to the next
+constexpr double kSettled = 0.5;    // part of the first residual at a centre that ends it
 constexpr int kPatience = 12;       // iterations at a centre at most
-constexpr double kFalling = 0.5;    // of φ at the last centre: a bound is not needed yet
-constexpr double kFlat = 0.05;      // of the slope at its start, where a line search ends
-constexpr double kLongest = 1e3;    // part of a Newton step
+constexpr double kFalling = 0.5;    // part of φ at the last centre: below it a bound can wait
+constexpr double kFlat = 0.05;      // part of its first slope at which a line search ends
+constexpr double kLongest = 1e3;    // multiple of a Newton step
 constexpr double kDropped = 0.1;    // least part of u that is worth a pass at a new centre
-constexpr double kRidge = 1e-11;    // of its trace, added to the Hessian
-constexpr i64 kSampleLeast = 4096, kSamplePerCol = 16;  // rows in the Hessian
-
-double inner(const Vector& a, const Vector& b) {
-    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
-}
-
-double squared(double x) { return x * x; }
-
-// In units where every w_j is 1: t_j and B = (y_ij²) are scaled by √w_j.
-template <class T>
-class Problem {
-public:
-    Problem(const MomentProblem<T>& problem, int n_threads, const Tick& tick)
-        : problem_(problem),
-          threads_(n_threads),
-          tick_(tick),
-          root_(problem.weight, problem.weight + cols()),
-          target_(root_.size()) {
-        for (double& w : root_) w = std::sqrt(w);
-        for (std::size_t j = 0; j < root_.size(); ++j) target_[j] = problem.target[j] * root_[j];
-    }
-
-    i64 rows() const { return problem_.y.view.rows; }
-    i64 cols() const { return problem_.y.view.cols; }
-    i64 passes() const { return passes_; }
-    const Vector& target() const { return target_; }
-
-    // p = Bᵀs, one pass over the rows where s is not zero.
-    Vector moments(const Vector& s) {
-        Vector p(root_.size());
-        problem_.y.column_squares(s.data(), counting(), p.data());
-        for (std::size_t j = 0; j < p.size(); ++j) p[j] *= root_[j];
-        return p;
-    }
-
-    // g = Bu, one pass.
-    void combine(const Vector& u, Vector& g) {
-        Vector scaled(u.size());
-        std::transform(u.begin(), u.end(), root_.begin(), scaled.begin(), std::multiplies<>());
-        problem_.y.square_dots(scaled.data(), counting(), g.data());
-    }
-
-    Vector unscaled(Vector p) const {
-        for (std::size_t j = 0; j < p.size(); ++j) p[j] /= root_[j];
-        return p;
-    }
-
-    // t - p, zero where p is enough: half the multipliers that p asks for.
-    Vector shortfall(const Vector& p) const {
-        Vector u(p.size());
-        for (std::size_t j = 0; j < p.size(); ++j) u[j] = std::max(target_[j] - p[j], 0.0);
-        return u;
-    }
-    double value(const Vector& p) const {
-        const Vector u = shortfall(p);
-        return inner(u, u);
-    }
-
-    // Σ_i b_i b_iᵀ over the `count` rows i with inside(i), centred in each group, and its trace;
-    // where these are many, from a part of them.
-    template <class Inside>
-    double curvature(i64 count, const Inside& inside, Vector& h) const {
-        const auto k = root_.size();
-        const i64 every = std::max<i64>(1, count / std::max(kSampleLeast, kSamplePerCol * cols()));
-        Vector sample, mean(k);
-        std::vector<i64> rows;
-        std::vector<T> y;
-        double trace = 0.0;
-        for (const Group& group : problem_.groups) {
-            rows.clear();
-            for (i64 i = group.first; i < group.last; i += every)
-                if (inside(i)) rows.push_back(i);
-            const std::size_t begin = sample.size();
-            sample.resize(begin + rows.size() * k);
-            std::fill(mean.begin(), mean.end(), 0.0);
-            y.resize(rows.size() * k);
-            problem_.y.take(rows, y.data());
-            double* out = sample.data() + begin;
-            for (const T* yi = y.data(); yi != y.data() + y.size(); yi += k) {
-                for (std::size_t j = 0; j < k; ++j) {
-                    out[j] = root_[j] * squared(static_cast<double>(yi[j]));
-                    mean[j] += out[j] / static_cast<double>(rows.size());
-                }
-                trace += std::inner_product(out, out + k, out, 0.0);
-                out += k;
-            }
-            for (double* b = sample.data() + begin; b != out; b += k)
-                std::transform(b, b + k, mean.begin(), b, std::minus<>());
-        }
-        h.assign(k * k, 0.0);
-        if (sample.empty()) return 0.0;
-        const auto taken = static_cast<i64>(sample.size() / k);
-        second_moment(MatrixView<double>{sample.data(), taken, cols(), cols()}, nullptr, threads_,
-                      tick_, h.data());
-        const double scale = static_cast<double>(count) / static_cast<double>(taken);
-        for (double& x : h) x *= scale;
-        return trace * scale;
-    }
-
-private:
-    Tick counting() {  // of one more pass
-        ++passes_;
-        return [this](i64) { tick_(passes_); };
-    }
-
-    const MomentProblem<T>& problem_;
-    int threads_;
-    const Tick& tick_;
-    Vector root_, target_;  // √w, √w t
-    i64 passes_ = 0;
-};
+constexpr double kRidge = 1e-11;    // part of its trace that is added to the Hessian
 
 // a in [lo, hi] where `slope`(a), which falls, is about zero: beside `steep`, its value where the
 // search comes from. Newton's method in a bracket.
@@ -167,137 +53,166 @@ double best_part(const Vector& target, const Vector& p, const Vector& q) {
     return hi;
 }
 
-void add_scaled(double a, const Vector& d, int n_threads, Vector& x) {
-    for_blocks(static_cast<i64>(x.size()), n_threads, [&](i64 first, i64 last) {
-        for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i)
-            x[i] += a * d[i];
-    });
-}
-
-double largest(int n_threads, const Vector& x) {
-    Vector part(static_cast<std::size_t>(ceil_div(static_cast<i64>(x.size()), kSumBlock)));
-    for_blocks(static_cast<i64>(x.size()), n_threads, [&](i64 first, i64 last) {
-        double most = 0.0;
-        for (i64 i = first; i < last; ++i)
-            most = std::max(most, std::abs(x[static_cast<std::size_t>(i)]));
-        part[static_cast<std::size_t>(first / kSumBlock)] = most;
-    });
-    return *std::max_element(part.begin(), part.end());
-}
-
-void clear(int n_threads, Vector& x) {
-    for_blocks(static_cast<i64>(x.size()), n_threads,
-               [&](i64 first, i64 last) { std::fill(x.begin() + first, x.begin() + last, 0.0); });
-}
-
-void copy(const Vector& x, int n_threads, Vector& y) {
-    for_blocks(static_cast<i64>(x.size()), n_threads, [&](i64 first, i64 last) {
-        std::copy(x.begin() + first, x.begin() + last, y.begin() + first);
-    });
-}
-
-void move_towards(double a, const Vector& y, int n_threads, Vector& x) {
-    for_blocks(static_cast<i64>(x.size()), n_threads, [&](i64 first, i64 last) {
-        for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i)
-            x[i] += a * (y[i] - x[i]);
-    });
-}
-
 bool one_feasible_point(const Groups& groups) {
     return std::all_of(groups.begin(), groups.end(),
                        [](const Group& g) { return g.count == 0 || g.count == g.last - g.first; });
 }
 
-}  // namespace
-
 template <class T>
-MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter, int n_threads,
-                        const Tick& tick, const Watch& watch, double* s) {
-    const auto began = std::chrono::steady_clock::now();
-    Problem<T> problem(given, n_threads, tick);
-    const Vector& t = problem.target();
-    const auto n_rows = static_cast<std::size_t>(problem.rows());
-    const auto k = t.size();
+class ProximalNewton {
+public:
+    ProximalNewton(const MomentProblem<T>& problem, Vector start, double tol, int n_threads,
+                   const Tick& tick)
+        : given_(problem),
+          terms_(problem, n_threads, tick),
+          threads_(n_threads),
+          best_(std::move(start)),
+          best_p_(terms_.moments(best_)),
+          value_(terms_.value(best_p_)),
+          lower_(one_feasible_point(problem.groups) ? value_ : 0.0),
+          // φ where every moment is off by 1e-13 of its target is zero, in float64.
+          enough_(std::max(tol * value_, 1e-26 * inner(target(), target()))),
+          line_(problem.groups, problem.cap, terms_.rows(), n_threads) {
+        fit_.start = value_;
+    }
 
-    Vector best(s, s + n_rows), best_p = problem.moments(best);
-    double value = problem.value(best_p);
-    double lower = one_feasible_point(given.groups) ? value : 0.0;
-    // φ where every moment is off by 1e-13 of its target is zero, in float64.
-    const double enough = std::max(tol * value, 1e-26 * inner(t, t));
-    MomentFit fit;
-    fit.start = value;
-    const auto done = [&] { return !(value - lower > enough); };
-    const auto finish = [&] {
-        std::copy(best.begin(), best.end(), s);
-        fit.moments = problem.unscaled(best_p);
-        fit.objective = value;
-        fit.gap = std::max(value - lower, 0.0);
-        fit.converged = done();
-        fit.passes = problem.passes();
-        return fit;
-    };
-    if (done() || max_iter == 0) return finish();
+    MomentFit solve(int max_iter, const Watch& watch) {
+        if (!done() && max_iter > 0) {
+            iterate(max_iter, watch);
+            if (!done()) raise_lower_bound();
+        }
+        fit_.moments = terms_.unscaled(best_p_);
+        fit_.objective = value_;
+        fit_.gap = gap();
+        fit_.converged = done();
+        fit_.passes = terms_.passes();
+        fit_.s = std::move(best_);
+        return std::move(fit_);
+    }
 
-    DualLineSearch line(given.groups, given.cap, problem.rows(), n_threads);
-    Vector centre = best, x = best, g(n_rows), d(n_rows), p = best_p, u(k), h;
-    double step = kFirstStep / problem.curvature(problem.rows(), [](i64) { return true; }, h);
-    const double last_step = step * kLastStep;
-    const auto strictly_inside = [&](i64 i) {
-        const double xi = x[static_cast<std::size_t>(i)];
-        return xi > 0.0 && xi < given.cap;
-    };
-    i64 inside = 0;  // of the rows of x
-    for (i64 i = 0; i < problem.rows(); ++i) inside += strictly_inside(i);
+private:
+    const Vector& target() const { return terms_.target(); }
+    double gap() const { return std::max(value_ - lower_, 0.0); }
+    bool done() const { return !(value_ - lower_ > enough_); }
 
-    const auto gradient = [&] {  // of the dual at u, where s(u) = x
-        Vector r(k);
-        for (std::size_t j = 0; j < k; ++j) r[j] = t[j] - u[j] / 2 - p[j];
+    void iterate(int max_iter, const Watch& watch) {
+        begin();
+        int here = 0;  // iterations at this centre
+        double at_first = residual(gradient()), value_before = value_;
+        for (int iter = 0; iter < max_iter;) {
+            Vector r = gradient();
+            const double slack = residual(r);
+            const double settled =
+                std::max(kSettled * at_first, 1e-14 * std::sqrt(inner(target(), target())));
+            if (here > 0 && (slack <= settled || here > kPatience)) {
+                if (value_ > kFalling * value_before) raise_lower_bound();
+                value_before = value_;
+                if (done() || (slack == 0.0 && step_ == last_step_)) return;
+                move_centre(here == 1 ? kGrowth : here == 2 ? 2.0 : 1.0);
+                here = 0;
+                r = gradient();
+                at_first = residual(r);
+            }
+            const Vector du = ascent_direction(r);
+            ++iter;
+            ++here;
+            if (!(inner(du, r) > 0.0)) {  // the dual has its maximum here
+                if (step_ == last_step_) return;
+                at_first = slack;
+                continue;
+            }
+            climb(du, inner(du, r));
+            visit();
+            record();
+            if (done() || !watch(iter, value_, gap())) return;
+        }
+    }
+
+    void begin() {
+        const auto n_rows = at(terms_.rows());
+        centre_ = x_ = best_;
+        p_ = best_p_;
+        u_.assign(target().size(), 0.0);
+        g_.assign(n_rows, 0.0);
+        d_.assign(n_rows, 0.0);
+        step_ = kFirstStep / terms_.curvature(terms_.rows(), [](i64) { return true; }, h_);
+        last_step_ = step_ * kLastStep;
+        for (i64 i = 0; i < terms_.rows(); ++i) inside_ += strictly_inside(i);
+    }
+
+    bool strictly_inside(i64 i) const { return x_[at(i)] > 0.0 && x_[at(i)] < given_.cap; }
+
+    // The gradient of the dual at u, where s(u) = x.
+    Vector gradient() const {
+        Vector r(u_.size());
+        for (std::size_t j = 0; j < r.size(); ++j) r[j] = target()[j] - u_[j] / 2 - p_[j];
         return r;
-    };
-    const auto residual = [&](const Vector& r) {
+    }
+
+    // The norm of what a gradient r leaves to be gained over u >= 0.
+    double residual(const Vector& r) const {
         double sum = 0.0;
-        for (std::size_t j = 0; j < k; ++j) sum += squared(u[j] > 0.0 ? r[j] : std::max(r[j], 0.0));
+        for (std::size_t j = 0; j < r.size(); ++j)
+            sum += squared(u_[j] > 0.0 ? r[j] : std::max(r[j], 0.0));
         return std::sqrt(sum);
-    };
-    const auto bound = [&] {  // the dual for step = ∞
-        const double slack = std::max(0.01 * enough, 1e-3 * (value - lower));
-        const double most = support(g.data(), given.groups, given.cap, slack, n_threads);
-        lower = std::max(lower, inner(u, t) - inner(u, u) / 4 - most);
-    };
-    const auto ray = [&] { return Ray{centre.data(), g.data(), d.data(), step, given.cap}; };
-    // The slope of the dual along du, d = B du, at u + a du, and its derivative.
-    const auto slope = [&](const Vector& du, double a) {
-        const DualLineSearch::Along along = line.along(ray(), a);
+    }
+
+    // Dual Newton step: u + du >= 0 maximises the quadratic model of the dual, whose Hessian is
+    // I / 2 + step Σ b bᵀ; the projected gradient where that does not ascend.
+    Vector ascent_direction(const Vector& r) {
+        const std::size_t k = r.size();
+        const double trace =
+            terms_.curvature(inside_, [this](i64 i) { return strictly_inside(i); }, h_);
+        for (double& e : h_) e *= step_;
+        for (std::size_t j = 0; j < k; ++j) h_[j * k + j] += 0.5 + kRidge * step_ * trace;
+        Vector du = bounded_step(h_, r, u_);
+        if (!(inner(du, r) > 0.0))
+            for (std::size_t j = 0; j < k; ++j) du[j] = std::max(r[j], -u_[j]);
+        return du;
+    }
+
+    // The ray from u along du: its points are s(u + a du), d = B du.
+    Ray ray() const { return {centre_.data(), g_.data(), d_.data(), step_, given_.cap}; }
+
+    // The slope of the dual along du at u + a du, and its derivative by a.
+    std::pair<double, double> slope(const Vector& du, double a) {
+        const DualLineSearch::Along along = line_.along(ray(), a);
         double straight = 0.0;
-        for (std::size_t j = 0; j < k; ++j) straight += du[j] * (t[j] - (u[j] + a * du[j]) / 2);
-        return std::pair(straight - along.value, -inner(du, du) / 2 - along.slope);
-    };
-    const auto advance = [&](const Vector& du, double a) {
-        inside = line.point(ray(), a, x);
-        for (std::size_t j = 0; j < k; ++j) u[j] = std::max(u[j] + a * du[j], 0.0);
-        add_scaled(a, d, n_threads, g);
-    };
-    const auto visit = [&] {  // x: its moments, and the segment from the best point to it
-        p = problem.moments(x);
-        const double a = best_part(t, best_p, p);
-        Vector there(k);
-        for (std::size_t j = 0; j < k; ++j) there[j] = best_p[j] + a * (p[j] - best_p[j]);
-        if (!(problem.value(there) < value)) return;
-        move_towards(a, x, n_threads, best);
-        best_p = there;
-        value = problem.value(best_p);
-    };
-    // The centre moves to x, where part of u may be too much: back towards u = 0, and to it where
-    // little would be left.
-    const auto recentre = [&](double growth) {
-        step = std::min({step * growth, last_step, kFarthest * given.cap / largest(n_threads, g)});
-        copy(x, n_threads, centre);
-        copy(g, n_threads, d);
-        const Vector du = u;
-        line.begin(ray(), -1.0, true);
+        for (std::size_t j = 0; j < du.size(); ++j)
+            straight += du[j] * (target()[j] - (u_[j] + a * du[j]) / 2);
+        return {straight - along.value, -inner(du, du) / 2 - along.slope};
+    }
+
+    // Moves u by a du, and x with it.
+    void advance(const Vector& du, double a) {
+        inside_ = line_.point(ray(), a, x_);
+        for (std::size_t j = 0; j < du.size(); ++j) u_[j] = std::max(u_[j] + a * du[j], 0.0);
+        add_scaled(a, d_, threads_, g_);
+    }
+
+    // Line search along du, where the dual rises with this slope.
+    void climb(const Vector& du, double steep) {
+        terms_.combine(du, d_);
+        double longest = kLongest;
+        for (std::size_t j = 0; j < du.size(); ++j)
+            if (du[j] < 0.0) longest = std::min(longest, u_[j] / -du[j]);
+        line_.begin(ray(), 0.0, inner(u_, u_) == 0.0);
+        advance(du, search(steep, 0.0, std::max(longest, 1.0), 1.0,
+                           [&](double a) { return slope(du, a); }));
+    }
+
+    // Proximal step: the centre moves to x, where the multipliers u may be too large. They are
+    // scaled back along the ray to 0, and dropped where little would be left of them.
+    void move_centre(double growth) {
+        step_ =
+            std::min({step_ * growth, last_step_, kFarthest * given_.cap / largest(threads_, g_)});
+        copy(x_, threads_, centre_);
+        copy(g_, threads_, d_);
+        const Vector du = u_;
+        line_.begin(ray(), -1.0, true);
         if (slope(du, kDropped - 1.0).first <= 0.0) {
-            std::fill(u.begin(), u.end(), 0.0);
-            clear(n_threads, g);
+            std::fill(u_.begin(), u_.end(), 0.0);
+            clear(threads_, g_);
             return;
         }
         const double steep = slope(du, 0.0).first;
@@ -305,59 +220,66 @@ MomentFit match_moments(const MomentProblem<T>& given, double tol, int max_iter,
                     return slope(du, a);
                 }));
         visit();
-    };
-
-    int here = 0;  // iterations at this centre
-    double at_first = residual(gradient()), value_before = value;
-    for (int iter = 0; iter < max_iter;) {
-        Vector r = gradient();
-        const double slack = residual(r);
-        const double settled = std::max(kSettled * at_first, 1e-14 * std::sqrt(inner(t, t)));
-        if (here > 0 && (slack <= settled || here > kPatience)) {
-            if (value > kFalling * value_before) bound();
-            value_before = value;
-            if (done() || (slack == 0.0 && step == last_step)) break;
-            recentre(here == 1 ? kGrowth : here == 2 ? 2.0 : 1.0);
-            here = 0;
-            r = gradient();
-            at_first = residual(r);
-        }
-        const double trace = problem.curvature(inside, strictly_inside, h);
-        for (double& e : h) e *= step;
-        for (std::size_t j = 0; j < k; ++j) h[j * k + j] += 0.5 + kRidge * step * trace;
-        Vector du = bounded_step(h, r, u);
-        if (!(inner(du, r) > 0.0))
-            for (std::size_t j = 0; j < k; ++j) du[j] = std::max(r[j], -u[j]);
-        if (!(inner(du, r) > 0.0)) {  // the dual has its maximum here
-            if (step == last_step) break;
-            at_first = slack;
-            ++iter;
-            ++here;
-            continue;
-        }
-        problem.combine(du, d);
-        double longest = kLongest;
-        for (std::size_t j = 0; j < k; ++j)
-            if (du[j] < 0.0) longest = std::min(longest, u[j] / -du[j]);
-        line.begin(ray(), 0.0, inner(u, u) == 0.0);
-        advance(du, search(inner(du, r), 0.0, std::max(longest, 1.0), 1.0,
-                           [&](double a) { return slope(du, a); }));
-        visit();
-        ++iter;
-        ++here;
-        fit.objectives.push_back(value);
-        fit.gaps.push_back(std::max(value - lower, 0.0));
-        fit.seconds.push_back(
-            std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
-        if (done() || !watch(iter, value, fit.gaps.back())) break;
     }
-    if (!done()) bound();
-    return finish();
+
+    // The moments of x, and the best point on the segment from the best one so far to it.
+    void visit() {
+        p_ = terms_.moments(x_);
+        const double a = best_part(target(), best_p_, p_);
+        Vector there(p_.size());
+        for (std::size_t j = 0; j < p_.size(); ++j)
+            there[j] = best_p_[j] + a * (p_[j] - best_p_[j]);
+        if (!(terms_.value(there) < value_)) return;
+        move_towards(a, x_, threads_, best_);
+        best_p_ = there;
+        value_ = terms_.value(best_p_);
+    }
+
+    // Certificate: the dual at u for step = ∞ is a lower bound on φ.
+    void raise_lower_bound() {
+        const double slack = std::max(0.01 * enough_, 1e-3 * (value_ - lower_));
+        const double most = support(g_.data(), given_.groups, given_.cap, slack, threads_);
+        lower_ = std::max(lower_, inner(u_, target()) - inner(u_, u_) / 4 - most);
+    }
+
+    void record() {
+        const auto now = std::chrono::steady_clock::now();
+        fit_.objectives.push_back(value_);
+        fit_.gaps.push_back(gap());
+        fit_.seconds.push_back(std::chrono::duration<double>(now - began_).count());
+    }
+
+    const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+    const MomentProblem<T>& given_;
+    MomentTerms<T> terms_;
+    int threads_;
+
+    Vector best_, best_p_;  // the best point so far and its moments,
+    double value_, lower_;  // φ there, and the largest lower bound on φ
+    const double enough_;   // a gap that will do
+
+    DualLineSearch line_;
+    double step_ = 0.0, last_step_ = 0.0;
+    Vector centre_;     // c
+    Vector u_, x_, p_;  // the multipliers, x = s(u), and its moments
+    Vector g_, d_;      // B u and B du
+    Vector h_;          // the Hessian
+    i64 inside_ = 0;    // rows of x strictly inside the box
+    MomentFit fit_;
+};
+
+}  // namespace
+
+template <class T>
+MomentFit match_moments(const MomentProblem<T>& problem, Vector start, double tol, int max_iter,
+                        int n_threads, const Tick& tick, const Watch& watch) {
+    return ProximalNewton<T>(problem, std::move(start), tol, n_threads, tick)
+        .solve(max_iter, watch);
 }
 
-template MomentFit match_moments(const MomentProblem<float>&, double, int, int, const Tick&,
-                                 const Watch&, double*);
-template MomentFit match_moments(const MomentProblem<double>&, double, int, int, const Tick&,
-                                 const Watch&, double*);
+template MomentFit match_moments(const MomentProblem<float>&, Vector, double, int, int, const Tick&,
+                                 const Watch&);
+template MomentFit match_moments(const MomentProblem<double>&, Vector, double, int, int,
+                                 const Tick&, const Watch&);
 
 }  // namespace skmm

@@ -5,12 +5,10 @@
 #include <utility>
 
 #include "skmm/base/philox.hpp"
+#include "skmm/base/types.hpp"
 
 namespace skmm {
 namespace {
-
-using i64 = std::int64_t;
-using u64 = std::uint64_t;
 
 constexpr i64 kOne = i64{1} << 61;  // probability one, in integers that add without rounding
 

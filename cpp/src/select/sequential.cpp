@@ -21,17 +21,18 @@ template <class T>
 class Picks {
 public:
     Picks(const RowMatrix<T>& z, const Constraints& constraints, int n_threads, const Tick& tick)
-        : z_(z), set_(z.view.rows, constraints), threads_(n_threads), tick_(tick) {}
+        : z_(z), constraints_(constraints), set_(constraints), threads_(n_threads), tick_(tick) {}
 
     i64 rows() const { return z_.view.rows; }
     i64 cols() const { return z_.view.cols; }
     i64 size() const { return set_.size(); }
 
-    // n rows: `see(i)` is told of each of include and each pick, `next()` makes a pick.
+    // A selection: next() makes a pick, see(i) is told of each row of include and of each pick.
     template <class See, class Next>
-    Rows choose(i64 n, const Rows& include, const See& see, const Next& next) {
-        Rows chosen = include;
-        if (set_.size() < n) std::for_each(include.begin(), include.end(), see);
+    RowList choose(const See& see, const Next& next) {
+        const i64 n = constraints_.n();
+        RowList chosen = constraints_.include;
+        if (set_.size() < n) std::for_each(chosen.begin(), chosen.end(), see);
         while (set_.size() < n) {
             tick_(set_.size());
             const i64 i = next();
@@ -46,8 +47,8 @@ public:
     // The row that may be chosen with the largest score(i), the lowest one of these; or -1.
     template <class Score>
     i64 best(const Score& score) const {
-        const Rows top = top_rows(rows(), 1, threads_,
-                                  [&](i64 i) { return set_.addable(i) ? score(i) : kNever; });
+        const RowList top = top_rows(rows(), 1, threads_,
+                                     [&](i64 i) { return set_.addable(i) ? score(i) : kNever; });
         return top.empty() ? -1 : top.front();
     }
 
@@ -79,6 +80,7 @@ public:
 
 private:
     const RowMatrix<T>& z_;
+    const Constraints& constraints_;
     CandidateSet set_;
     int threads_;
     const Tick& tick_;
@@ -87,13 +89,12 @@ private:
 }  // namespace
 
 template <class T>
-Rows pursue(const RowMatrix<T>& z, i64 n, Target target, const double* penalty,
-            const Constraints& constraints, int n_threads, const Tick& tick) {
+RowList herding_pursuit(const RowMatrix<T>& z, Target target, const double* penalty,
+                        const Constraints& constraints, int n_threads, const Tick& tick) {
     Picks<T> picks(z, constraints, n_threads, tick);
     const i64 m = picks.cols();
     Vector t(at(picks.rows()));
     return picks.choose(
-        n, constraints.include,
         [&](i64 i) {
             const Vector x = picks.row(i);
             for (i64 j = 0; j < m; ++j) {
@@ -111,12 +112,11 @@ Rows pursue(const RowMatrix<T>& z, i64 n, Target target, const double* penalty,
 }
 
 template <class T>
-Rows cover(const RowMatrix<T>& z, i64 n, i64 turn, const double* own,
-           const Constraints& constraints, std::uint64_t seed, int n_threads, const Tick& tick) {
+RowList k_center(const RowMatrix<T>& z, i64 turn, const double* own, const Constraints& constraints,
+                 std::uint64_t seed, int n_threads, const Tick& tick) {
     Picks<T> picks(z, constraints, n_threads, tick);
     Vector t(at(picks.rows())), nearest(t.size(), std::numeric_limits<double>::infinity());
     return picks.choose(
-        n, constraints.include,
         [&](i64 p) {
             Vector x = picks.row(p);
             std::rotate(x.begin(), x.begin() + turn, x.end());
@@ -133,14 +133,13 @@ Rows cover(const RowMatrix<T>& z, i64 n, i64 turn, const double* own,
 }
 
 template <class T>
-Rows pivot(const RowMatrix<T>& z, i64 n, const double* norm, const Constraints& constraints,
-           std::uint64_t seed, int n_threads, const Tick& tick) {
+RowList random_pivoting(const RowMatrix<T>& z, const double* norm, const Constraints& constraints,
+                        std::uint64_t seed, int n_threads, const Tick& tick) {
     constexpr double kRounding = 1e-12;  // of ‖z_i‖²
     Picks<T> picks(z, constraints, n_threads, tick);
     Vector t(at(picks.rows())), residual(norm, norm + picks.rows());
     std::vector<Vector> basis;  // orthonormal
     return picks.choose(
-        n, constraints.include,
         [&](i64 p) {
             Vector x = picks.row(p);
             for (int twice = 0; twice < 2; ++twice) {
@@ -169,14 +168,14 @@ Rows pivot(const RowMatrix<T>& z, i64 n, const double* norm, const Constraints& 
         });
 }
 
-#define SKMM_PICKS(T)                                                                              \
-    template Rows pursue(const RowMatrix<T>&, i64, Target, const double*, const Constraints&, int, \
-                         const Tick&);                                                             \
-    template Rows cover(const RowMatrix<T>&, i64, i64, const double*, const Constraints&,          \
-                        std::uint64_t, int, const Tick&);                                          \
-    template Rows pivot(const RowMatrix<T>&, i64, const double*, const Constraints&,               \
-                        std::uint64_t, int, const Tick&);
-SKMM_PICKS(float)
-SKMM_PICKS(double)
+#define SKMM_SEQUENTIAL(T)                                                                        \
+    template RowList herding_pursuit(const RowMatrix<T>&, Target, const double*,                  \
+                                     const Constraints&, int, const Tick&);                       \
+    template RowList k_center(const RowMatrix<T>&, i64, const double*, const Constraints&, u64,   \
+                              int, const Tick&);                                                  \
+    template RowList random_pivoting(const RowMatrix<T>&, const double*, const Constraints&, u64, \
+                                     int, const Tick&);
+SKMM_SEQUENTIAL(float)
+SKMM_SEQUENTIAL(double)
 
 }  // namespace skmm

@@ -18,12 +18,12 @@ namespace {
 // Greedy picks among the best candidates, each scored after the one before; until one that is not
 // among them may be better.
 template <class T>
-Rows pick_greedily(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
-                   const Tick& tick, CandidateSet& set) {
+RowList pick_greedily(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
+                      const Tick& tick, CandidateSet& set) {
     constexpr i64 kOversampling = 4;  // candidates per pick
     const i64 wanted = count == 1 ? 1 : kOversampling * count;
-    const Rows candidates = top_rows(n_rows, wanted, n_threads,
-                                     [&](i64 i) { return set.addable(i) ? info.gain(i) : kNever; });
+    const RowList candidates = top_rows(
+        n_rows, wanted, n_threads, [&](i64 i) { return set.addable(i) ? info.gain(i) : kNever; });
     if (count == 1) {
         for (const i64 i : candidates) set.add(i);
         return candidates;
@@ -32,13 +32,13 @@ Rows pick_greedily(const InformationMatrix<T>& info, i64 n_rows, i64 count, int 
     const double others = all ? kNever : info.gain(candidates.back());
     std::vector<T> storage;
     InformationMatrix<T> local = info.among(candidates, storage);
-    Rows picks;
+    RowList picks;
     while (static_cast<i64>(picks.size()) < count) {
         tick(set.size());
-        const Rows best = top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
+        const RowList best = top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
             return set.addable(candidates[at(i)]) ? local.gain(i) : kNever;
         });
-        if (best.empty()) break;  // a quota ran out: the next block goes on
+        if (best.empty()) break;  // the count of a group is reached: the next block goes on
         if (!picks.empty() && local.gain(best.front()) < others) break;
         picks.push_back(candidates[at(best.front())]);
         set.add(picks.back());
@@ -49,10 +49,10 @@ Rows pick_greedily(const InformationMatrix<T>& info, i64 n_rows, i64 count, int 
 
 // Picks at random by their gains before the first of them.
 template <class T>
-Rows pick_at_random(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
-                    const DesignOptions& o, CandidateSet& set) {
+RowList pick_at_random(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
+                       const DesignOptions& o, CandidateSet& set) {
     const auto gain = [&](i64 i) { return set.addable(i) ? info.gain(i) : kNever; };
-    const Rows top = top_rows(n_rows, 1, n_threads, gain);
+    const RowList top = top_rows(n_rows, 1, n_threads, gain);
     if (top.empty()) return {};
     const double most = gain(top.front());
     const auto weight = [&](i64 i) {
@@ -61,7 +61,7 @@ Rows pick_at_random(const InformationMatrix<T>& info, i64 n_rows, i64 count, int
         if (most == 0.0) return 1.0;
         return o.sampler == Sampler::kLinear ? g : std::exp((g / most - 1.0) / o.temperature);
     };
-    Rows picks;
+    RowList picks;
     while (static_cast<i64>(picks.size()) < count) {
         const double u = uniform(o.seed, kVOptimal, static_cast<std::uint64_t>(set.size()));
         const i64 i = weighted_row(n_rows, u, n_threads, weight);
@@ -79,14 +79,14 @@ double worth(double loss, double trace) { return 1e-6 * loss + 1e-10 * trace; }
 // the least loss goes out, until that is the same row in every group, or tr C is `enough`. tr C
 // falls with every swap. Returns their number.
 template <class T>
-i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, const Tick& tick,
+i64 exchange_among(const RowList& rows, i64 groups, double enough, int n_threads, const Tick& tick,
                    InformationMatrix<T>& info, CandidateSet& set) {
     const i64 count = static_cast<i64>(rows.size());
     std::vector<bool> settled(at(groups));
     for (i64 swaps = 0;;) {
         tick(set.size());
         if (info.trace() <= enough) return swaps;
-        const Rows best = top_rows(count, 1, n_threads, [&](i64 i) {
+        const RowList best = top_rows(count, 1, n_threads, [&](i64 i) {
             const i64 row = rows[at(i)], group = set.group(row);
             return set.chosen(row) || group < 0 || settled[at(group)] ? kNever : info.gain(i);
         });
@@ -94,7 +94,7 @@ i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, c
         const i64 in = best.front(), group = set.group(rows[at(in)]);
         info.add(best, tick, set.size());
         const double stays = info.loss(in) - worth(info.loss(in), info.trace());
-        const Rows least = top_rows(count, 1, n_threads, [&](i64 i) {
+        const RowList least = top_rows(count, 1, n_threads, [&](i64 i) {
             const i64 row = rows[at(i)];
             return set.removable(row) && set.group(row) == group ? 1.0 / info.loss(i) : kNever;
         });
@@ -115,7 +115,7 @@ i64 exchange_among(const Rows& rows, i64 groups, double enough, int n_threads, c
 // Every row in turn leaves and the best one of its group comes in, until none but itself does, or
 // tr C is `enough`. Returns the number of swaps.
 template <class T>
-i64 sweep_among(const Rows& rows, double enough, int n_threads, const Tick& tick,
+i64 sweep_among(const RowList& rows, double enough, int n_threads, const Tick& tick,
                 InformationMatrix<T>& info, CandidateSet& set) {
     const i64 count = static_cast<i64>(rows.size());
     const i64 movable =
@@ -130,7 +130,7 @@ i64 sweep_among(const Rows& rows, double enough, int n_threads, const Tick& tick
         const double stays = info.loss(i);
         if (std::isinf(stays)) continue;
         info.gains_without(i, gains);
-        const Rows best = top_rows(count, 1, n_threads, [&](i64 j) {
+        const RowList best = top_rows(count, 1, n_threads, [&](i64 j) {
             const i64 other = rows[at(j)];
             return !set.chosen(other) && set.group(other) == set.group(row) ? gains[at(j)] : kNever;
         });
@@ -157,9 +157,9 @@ i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& t
     for (i64 all = 0;;) {
         if (info.trace() <= enough) return all;
         info.see(tick, set.size());
-        Rows rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
-                             [&](i64 i) { return outside(i) ? info.gain(i) : kNever; });
-        Rows first(at(groups), -1);  // of largest gain in its group
+        RowList rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
+                                [&](i64 i) { return outside(i) ? info.gain(i) : kNever; });
+        RowList first(at(groups), -1);  // of largest gain in its group
         for (i64 i = 0; i < n_rows; ++i) {
             if (set.removable(i)) rows.push_back(i);
             if (!outside(i)) continue;
@@ -184,28 +184,29 @@ i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& t
 
 template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& constraints,
-                 const Rows& start, int n_threads, const Tick& tick) {
+                 const RowList& start, int n_threads, const Tick& tick) {
     const i64 n_rows = w.z.view.rows;
     InformationMatrix<T> info(w, o.ridge, n_threads);
-    CandidateSet set(n_rows, constraints);
+    CandidateSet set(constraints);
     Design design{constraints.include, 0};
     for (const i64 i : start) set.add(i);
     design.rows.insert(design.rows.end(), start.begin(), start.end());
     info.add(design.rows, tick, set.size());
-    while (set.size() < o.n) {
+    const i64 n = constraints.n();
+    while (set.size() < n) {
         tick(set.size());
         info.see(tick, set.size());
-        const i64 count = std::min(o.block, o.n - set.size());
-        const Rows picks = o.sampler == Sampler::kGreedy
-                               ? pick_greedily(info, n_rows, count, n_threads, tick, set)
-                               : pick_at_random(info, n_rows, count, n_threads, o, set);
+        const i64 count = std::min(o.block, n - set.size());
+        const RowList picks = o.sampler == Sampler::kGreedy
+                                  ? pick_greedily(info, n_rows, count, n_threads, tick, set)
+                                  : pick_at_random(info, n_rows, count, n_threads, o, set);
         if (picks.empty()) break;  // W is not finite
         info.add(picks, tick, set.size());
         design.rows.insert(design.rows.end(), picks.begin(), picks.end());
     }
     if (o.refine) {
         constexpr double kMild = 2.0, kRegular = 1e6;
-        const auto groups = static_cast<i64>(constraints.quota.size());
+        const i64 groups = constraints.n_groups();
         // A bad start is refined with the ridge first: it keeps C small while bad rows leave.
         bool regular = info.drop_ridge(o.ridge, kMild);
         if (!regular) {
@@ -220,9 +221,9 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& const
     return design;
 }
 
-template Design v_optimal(Whitened<float>, const DesignOptions&, const Constraints&, const Rows&,
+template Design v_optimal(Whitened<float>, const DesignOptions&, const Constraints&, const RowList&,
                           int, const Tick&);
-template Design v_optimal(Whitened<double>, const DesignOptions&, const Constraints&, const Rows&,
-                          int, const Tick&);
+template Design v_optimal(Whitened<double>, const DesignOptions&, const Constraints&,
+                          const RowList&, int, const Tick&);
 
 }  // namespace skmm

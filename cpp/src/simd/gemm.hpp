@@ -4,8 +4,7 @@
 #include "skmm/simd/kernels.hpp"
 #include "vectors.hpp"
 
-namespace skmm {
-namespace {
+namespace skmm::SKMM_LEVEL {
 
 // The block of rows x vectors of sums.
 #if defined(__AVX512F__)
@@ -66,22 +65,21 @@ SKMM_INLINE void gemm(const Product<A, B, Out>& p, i64 rows) {
 }
 
 template <class T>
-void gemm_strip(const T* a, i64 a_stride, i64 rows, int depth, const float* strip, T* out,
-                i64 out_stride, int width) {
+static void gemm_strip(const T* a, i64 a_stride, i64 rows, int depth, const float* strip, T* out,
+                       i64 out_stride, int width) {
     gemm(Product<T, float, T>{a, a_stride, 1, depth, strip, kStrip, out, out_stride, width}, rows);
 }
 
-void gemm_panel(const double* a, i64 a_row, i64 a_col, i64 rows, int depth, const double* panel,
-                double* out, i64 out_row) {
+static void gemm_panel(const double* a, i64 a_row, i64 a_col, i64 rows, int depth,
+                       const double* panel, double* out, i64 out_row) {
     gemm(Product<double, double, double>{a, a_row, a_col, depth, panel, kPanel, out, out_row,
                                          kPanel},
          rows);
 }
 
 template <class T>
-void axpy(T x, const float* row, i64 m, T* out) {
+static void axpy(T x, const float* row, i64 m, T* out) {
     for (i64 k = 0; k < m; ++k) out[k] += x * static_cast<T>(row[k]);
 }
 
-}  // namespace
-}  // namespace skmm
+}  // namespace skmm::SKMM_LEVEL

@@ -9,8 +9,7 @@
 #include "skmm/simd/kernels.hpp"
 #include "vectors.hpp"
 
-namespace skmm {
-namespace {
+namespace skmm::SKMM_LEVEL {
 
 // An affine permutation of the 16 lanes over GF(2) from 16 bits: a shift, then a unit lower and a
 // unit upper triangular matrix. V holds integers: lanes, or vectors of them.
@@ -82,7 +81,7 @@ SKMM_INLINE void grouped_entries(u64 key, Words64 row, i64 m, Entries& out) {
     }
 }
 
-void grouped_sign(u64 key, const u64* j, int count, i64 m, u32 stride, Targets out) {
+static void grouped_sign(u64 key, const u64* j, int count, i64 m, u32 stride, Targets out) {
     for_rows(j, count, [&](int c, Words64 rows, Words64 more_rows) {
         Entries a, b;
         grouped_entries(key, rows, m, a);
@@ -96,7 +95,7 @@ void grouped_sign(u64 key, const u64* j, int count, i64 m, u32 stride, Targets o
 
 // lane[p] = lane_of_place(bits[i], p) for the i-th lane = out + i stride: an affine map, so that
 // the images of 0, 1, 2, 4 and 8 say it all. 16 bits can be read.
-void store_lanes(const u32* bits, int count, std::uint8_t* out, i64 stride) {
+static void store_lanes(const u32* bits, int count, std::uint8_t* out, i64 stride) {
     constexpr int L = Register<u32>::kSize;
     for (int first = 0; first < count; first += L) {
         const auto lane = [b = load<Words32>(bits + first)](u32 place) {
@@ -116,7 +115,7 @@ void store_lanes(const u32* bits, int count, std::uint8_t* out, i64 stride) {
     }
 }
 
-void grouped_chunk(u64 key, u64 chunk, i64 m, GroupedChunk* out) {
+static void grouped_chunk(u64 key, u64 chunk, i64 m, GroupedChunk* out) {
     constexpr int L = 2 * kWordLanes;
     const u64 last = embedding(kGroupedSign, m);
     const auto words = [&](u64 j, u32(&w)[4][L]) {
@@ -285,13 +284,12 @@ SKMM_INLINE void grouped_rows_of(const T* const* x, const T* const* next, const 
 }
 
 template <class T>
-void grouped_rows(const T* const* x, const T* const* next, int rows, const GroupedChunk& chunk,
-                  u64 steps, T* acc, i64 row_size) {
+static void grouped_rows(const T* const* x, const T* const* next, int rows,
+                         const GroupedChunk& chunk, u64 steps, T* acc, i64 row_size) {
     if (rows == kRowsAtOnce)
         return grouped_rows_of<kRowsAtOnce>(x, next, chunk, steps, acc, row_size);
     for (int i = 0; i < rows; ++i)
         grouped_rows_of<1>(x + i, next + i, chunk, steps, acc + i * row_size, row_size);
 }
 
-}  // namespace
-}  // namespace skmm
+}  // namespace skmm::SKMM_LEVEL

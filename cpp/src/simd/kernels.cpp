@@ -18,23 +18,53 @@
 #define SKMM_STRING(a) SKMM_STRING_(a)
 
 namespace skmm {
-namespace {
+namespace SKMM_LEVEL {
 
-template <class T>
-constexpr TypedKernels<T> typed() {
-    return {outer<T>,    scatter_tile<T>, add_tile<T>, scatter_row<T>,      grouped_rows<T>,
-            kRowsAtOnce, gemm_strip<T>,   axpy<T>,     weighted_squares<T>, square_dots<T>,
-            dots<T>,     rank_one<T>};
+static constexpr TypeFreeKernels type_free() {
+    TypeFreeKernels k{};
+    k.widen_half = widen_half;
+    k.widen_bfloat16 = widen_bfloat16;
+    k.sparse_sign = sparse_sign;
+    k.grouped_sign = grouped_sign;
+    k.grouped_chunk = grouped_chunk;
+    k.gaussian = gaussian;
+    k.gemm_panel = gemm_panel;
+    k.add_norms = add_norms;
+    k.clipped_sum = clipped_sum;
+    k.ray_sums = ray_sums;
+    return k;
 }
 
-}  // namespace
+template <class T>
+static constexpr TypedKernels<T> typed() {
+    TypedKernels<T> k{};
+    k.outer = outer<T>;
+    k.scatter_tile = scatter_tile<T>;
+    k.add_tile = add_tile<T>;
+    k.scatter_row = scatter_row<T>;
+    k.grouped_rows = grouped_rows<T>;
+    k.grouped_rows_at_once = kRowsAtOnce;
+    k.gemm_strip = gemm_strip<T>;
+    k.axpy = axpy<T>;
+    k.weighted_squares = weighted_squares<T>;
+    k.square_dots = square_dots<T>;
+    k.dots = dots<T>;
+    k.rank_one = rank_one<T>;
+    return k;
+}
+
+static constexpr Kernels table() {
+    Kernels k{};
+    k.isa = SKMM_STRING(SKMM_LEVEL);
+    k.any = type_free();
+    k.f32 = typed<float>();
+    k.f64 = typed<double>();
+    return k;
+}
+
+}  // namespace SKMM_LEVEL
 
 extern const Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL);
-const Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL) = {
-    SKMM_STRING(SKMM_LEVEL),
-    {widen_half, widen_bfloat16, sparse_sign, grouped_sign, grouped_chunk, gaussian, gemm_panel,
-     add_norms, clipped_sum, ray_sums},
-    typed<float>(),
-    typed<double>()};
+constexpr Kernels SKMM_CONCAT(kernels_, SKMM_LEVEL) = SKMM_LEVEL::table();
 
 }  // namespace skmm

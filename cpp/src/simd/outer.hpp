@@ -3,11 +3,10 @@
 
 #include "vectors.hpp"
 
-namespace skmm {
-namespace {
+namespace skmm::SKMM_LEVEL {
 
 template <class T>
-void outer(const T* left, const T* right, i64 d, i64 c, int count, T* __restrict out) {
+static void outer(const T* left, const T* right, i64 d, i64 c, int count, T* __restrict out) {
     left += c / d;
     for (i64 j = c % d; count > 0; j = 0, ++left) {
         const int n = static_cast<int>(d - j < count ? d - j : count);
@@ -18,5 +17,4 @@ void outer(const T* left, const T* right, i64 d, i64 c, int count, T* __restrict
     }
 }
 
-}  // namespace
-}  // namespace skmm
+}  // namespace skmm::SKMM_LEVEL

@@ -5,8 +5,7 @@
 #include "skmm/simd/kernels.hpp"
 #include "vectors.hpp"
 
-namespace skmm {
-namespace {
+namespace skmm::SKMM_LEVEL {
 
 constexpr int kWordLanes = Register<u64>::kSize;  // counters in a vector
 
@@ -82,7 +81,8 @@ SKMM_INLINE void sparse_sign_digits(u64 key, const u64* j, int count, i64 m, int
     }
 }
 
-void sparse_sign(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride, Targets out) {
+static void sparse_sign(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride,
+                        Targets out) {
     if (m <= i64{kPairWidth} * zeta)
         sparse_sign_digits<2>(key, j, count, m, zeta, stride, out);
     else
@@ -127,7 +127,7 @@ SKMM_INLINE void box_muller(u32 a, u32 b, float* x, float* y) {
 
 // Columns 16 c + l, c < 4, of a strip come from counter (j, 16 strip + l): the two Box-Muller
 // pairs.
-void gaussian(u64 key, const u64* j, int count, i64 m, int strip, float* out) {
+static void gaussian(u64 key, const u64* j, int count, i64 m, int strip, float* out) {
     constexpr int L = kStrip / 4;
     const float scale = 1.0f / __builtin_sqrtf(static_cast<float>(m));
     for (int c = 0; c < count; ++c) {
@@ -148,5 +148,4 @@ void gaussian(u64 key, const u64* j, int count, i64 m, int strip, float* out) {
     }
 }
 
-}  // namespace
-}  // namespace skmm
+}  // namespace skmm::SKMM_LEVEL

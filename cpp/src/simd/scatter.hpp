@@ -4,8 +4,7 @@
 #include "skmm/simd/kernels.hpp"
 #include "vectors.hpp"
 
-namespace skmm {
-namespace {
+namespace skmm::SKMM_LEVEL {
 
 // The columns of a square block of 64-byte rows, each in as many registers as it takes.
 template <class T>
@@ -86,8 +85,8 @@ SKMM_INLINE void scatter_tile_z(const T* const* rows, const T* const* next, int 
 }
 
 template <class T>
-void scatter_tile(const T* const* rows, const T* const* next, int count, int zeta, Targets at,
-                  T* acc) {
+static void scatter_tile(const T* const* rows, const T* const* next, int count, int zeta,
+                         Targets at, T* acc) {
     switch (zeta) {
         case 1: return scatter_tile_z<1>(rows, next, count, zeta, at, acc);
         case 2: return scatter_tile_z<2>(rows, next, count, zeta, at, acc);
@@ -125,13 +124,13 @@ SKMM_INLINE void scatter_row_z(const T* values, int count, int zeta, Targets at,
 }
 
 template <class T>
-void scatter_row(const T* values, int count, int zeta, Targets at, T* acc) {
+static void scatter_row(const T* values, int count, int zeta, Targets at, T* acc) {
     if (zeta == 8) return scatter_row_z<8>(values, count, zeta, at, acc);
     return scatter_row_z<0>(values, count, zeta, at, acc);
 }
 
 template <class T>
-void add_tile(const T* acc, i64 m, T scale, int rows, T* out, i64 stride) {
+static void add_tile(const T* acc, i64 m, T scale, int rows, T* out, i64 stride) {
     constexpr int L = kTileRows<T>;
     Columns<T> places;
     i64 k = 0;
@@ -149,5 +148,4 @@ void add_tile(const T* acc, i64 m, T scale, int rows, T* out, i64 stride) {
         for (int i = 0; i < rows; ++i) out[i * stride + k] += scale * acc[k * L + i];
 }
 
-}  // namespace
-}  // namespace skmm
+}  // namespace skmm::SKMM_LEVEL

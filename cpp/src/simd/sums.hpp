@@ -4,8 +4,7 @@
 #include "skmm/simd/kernels.hpp"
 #include "vectors.hpp"
 
-namespace skmm {
-namespace {
+namespace skmm::SKMM_LEVEL {
 
 SKMM_INLINE f64x8 eight(const float* p) { return __builtin_convertvector(load<f32x8>(p), f64x8); }
 SKMM_INLINE f64x8 eight(const double* p) { return load<f64x8>(p); }
@@ -33,7 +32,7 @@ SKMM_INLINE double dot(const T* x, const double* y, i64 k) {
 }
 
 template <class T>
-void weighted_squares(const T* y, i64 rows, i64 k, const double* s, double* p) {
+static void weighted_squares(const T* y, i64 rows, i64 k, const double* s, double* p) {
     for (i64 j = 0; j < k; ++j) p[j] = 0.0;
     for (i64 i = 0; i < rows; ++i) {
         const double si = s[i];
@@ -47,7 +46,7 @@ void weighted_squares(const T* y, i64 rows, i64 k, const double* s, double* p) {
 }
 
 template <class T>
-void square_dots(const T* y, i64 rows, i64 k, const double* u, double* g) {
+static void square_dots(const T* y, i64 rows, i64 k, const double* u, double* g) {
     for (i64 i = 0; i < rows; ++i) {
         const T* row = y + i * k;
         f64x8 acc{};
@@ -65,13 +64,13 @@ void square_dots(const T* y, i64 rows, i64 k, const double* u, double* g) {
 }
 
 template <class T>
-void dots(const T* z, i64 rows, i64 k, const double* u, double* t) {
+static void dots(const T* z, i64 rows, i64 k, const double* u, double* t) {
     for (i64 i = 0; i < rows; ++i) t[i] = dot(z + i * k, u, k);
 }
 
 template <class T>
-void rank_one(const T* w, i64 rows, i64 k, const RankOne* changes, int count, double* p,
-              double* q) {
+static void rank_one(const T* w, i64 rows, i64 k, const RankOne* changes, int count, double* p,
+                     double* q) {
     for (i64 i = 0; i < rows; ++i) {
         const T* row = w + i * k;
         double pi = p[i], qi = q[i];
@@ -86,7 +85,7 @@ void rank_one(const T* w, i64 rows, i64 k, const RankOne* changes, int count, do
     }
 }
 
-void add_norms(const double* y, i64 rows, double* q) {
+static void add_norms(const double* y, i64 rows, double* q) {
     for (i64 i = 0; i < rows; ++i) {
         f64x8 acc{};
         for (i64 k = 0; k < kPanel; k += 8) {
@@ -97,7 +96,8 @@ void add_norms(const double* y, i64 rows, double* q) {
     }
 }
 
-void clipped_sum(const double* v, i64 count, double tau, double cap, double* total, i64* inside) {
+static void clipped_sum(const double* v, i64 count, double tau, double cap, double* total,
+                        i64* inside) {
     f64x8 acc{};
     i64 n = 0;
     for (i64 i = 0; i < count; i += 8) {
@@ -114,7 +114,7 @@ void clipped_sum(const double* v, i64 count, double tau, double cap, double* tot
 // lanes[l] where the mask is set, 0 elsewhere.
 SKMM_INLINE f64x8 masked(i64x8 mask, f64x8 lanes) { return (f64x8)((i64x8)lanes & mask); }
 
-void ray_sums(const Ray& ray, i64 first, i64 last, double a, double tau, RaySums* sums) {
+static void ray_sums(const Ray& ray, i64 first, i64 last, double a, double tau, RaySums* sums) {
     f64x8 mass{}, inside{}, along{}, d_inside{}, dd_inside{};
     const f64x8 zero{}, one = zero + 1.0, cap = zero + ray.cap;
     const auto add = [&](f64x8 centre, f64x8 g, f64x8 d, i64x8 valid) {
@@ -140,5 +140,4 @@ void ray_sums(const Ray& ray, i64 first, i64 last, double a, double tau, RaySums
     *sums = {sum(mass), sum(inside), sum(along), sum(d_inside), sum(dd_inside)};
 }
 
-}  // namespace
-}  // namespace skmm
+}  // namespace skmm::SKMM_LEVEL

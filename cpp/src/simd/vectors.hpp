@@ -2,14 +2,15 @@
 // intrinsics that they lack.
 //
 // No standard library in the leaf: a template instantiated in an AVX-512 object would become a
-// shared weak symbol and run everywhere. Everything but the table has internal linkage.
+// shared weak symbol and run everywhere. Each level has a namespace of its own for its types, and
+// its functions are static: the table is the only symbol that leaves the object.
 #pragma once
-
-#include <cstdint>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
+
+#include "skmm/base/types.hpp"
 
 #if defined(__clang__)
 #define SKMM_SHUFFLE(a, b, index, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -19,13 +20,7 @@
 #define SKMM_INLINE [[gnu::always_inline]] static inline
 #define SKMM_INLINE_MEMBER [[gnu::always_inline]] inline
 
-namespace skmm {
-namespace {
-
-using i64 = std::int64_t;
-using u16 = std::uint16_t;
-using u32 = std::uint32_t;
-using u64 = std::uint64_t;
+namespace skmm::SKMM_LEVEL {
 
 // Of fixed size: lanes that meet in sums.
 typedef float f32x8 __attribute__((vector_size(32)));
@@ -136,5 +131,4 @@ SKMM_INLINE Vector<T> flip_lanes(Vector<T> x, u32 sign) {
     return (Vector<T>)((Vector<Bits<T>>)x ^ (Bits<T>{sign} << (8 * sizeof(T) - 32)));
 }
 
-}  // namespace
-}  // namespace skmm
+}  // namespace skmm::SKMM_LEVEL

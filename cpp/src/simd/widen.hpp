@@ -4,8 +4,7 @@
 #include "skmm/base/float16.hpp"
 #include "vectors.hpp"
 
-namespace skmm {
-namespace {
+namespace skmm::SKMM_LEVEL {
 
 constexpr int kPrefetchAhead = 1024;  // bytes along a row
 
@@ -21,7 +20,7 @@ SKMM_INLINE u32 widened_half(u32 h) {
     return (bits & subnormal) | (normal & ~subnormal) | sign;
 }
 
-void widen_half(const Half* x, int count, float* out) {
+static void widen_half(const Half* x, int count, float* out) {
     for (int c = 0; c < count; c += 32)
         __builtin_prefetch(reinterpret_cast<const char*>(x + c) + kPrefetchAhead);
     for (int c = 0; c < count; ++c) {
@@ -30,7 +29,7 @@ void widen_half(const Half* x, int count, float* out) {
     }
 }
 
-void widen_bfloat16(const BFloat16* x, int count, float* out) {
+static void widen_bfloat16(const BFloat16* x, int count, float* out) {
     for (int c = 0; c < count; c += 32)
         __builtin_prefetch(reinterpret_cast<const char*>(x + c) + kPrefetchAhead);
     for (int c = 0; c < count; ++c) {
@@ -39,5 +38,4 @@ void widen_bfloat16(const BFloat16* x, int count, float* out) {
     }
 }
 
-}  // namespace
-}  // namespace skmm
+}  // namespace skmm::SKMM_LEVEL

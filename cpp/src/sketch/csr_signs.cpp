@@ -5,12 +5,10 @@
 #include "instantiate.hpp"
 #include "sign_targets.hpp"
 #include "skmm/base/parallel.hpp"
+#include "skmm/base/types.hpp"
 
 namespace skmm {
 namespace {
-
-using i64 = std::int64_t;
-using u64 = std::uint64_t;
 
 // CSR rows taken by a thread at a time, and entries of Γ used between two ticks.
 constexpr i64 kCsrRows = 64;

@@ -6,13 +6,11 @@
 #include "row_block.hpp"
 #include "skmm/base/memory.hpp"
 #include "skmm/base/parallel.hpp"
+#include "skmm/base/types.hpp"
 #include "skmm/simd/kernels.hpp"
 
 namespace skmm {
 namespace {
-
-using i64 = std::int64_t;
-using u64 = std::uint64_t;
 
 constexpr i64 kDepth = 256;        // rows of Γ made at a time: [kDepth t, kDepth (t + 1))
 constexpr i64 kPiece = 16;         // of which a thread makes this many

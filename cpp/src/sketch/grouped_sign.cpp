@@ -5,12 +5,10 @@
 #include "row_block.hpp"
 #include "segments.hpp"
 #include "sign_targets.hpp"
+#include "skmm/base/types.hpp"
 
 namespace skmm {
 namespace {
-
-using i64 = std::int64_t;
-using u64 = std::uint64_t;
 
 static_assert(kSegment % kChunk == 0, "chunks lie inside segments");
 

@@ -7,6 +7,7 @@
 #include "skmm/base/float16.hpp"
 #include "skmm/base/memory.hpp"
 #include "skmm/base/parallel.hpp"
+#include "skmm/base/types.hpp"
 #include "skmm/base/views.hpp"
 #include "skmm/simd/kernels.hpp"
 
@@ -53,7 +54,6 @@ template <template <class> class Rows, class U, class Add, class Fold>
 void sum_segments(Rows<U> a, std::int64_t offset, Layout layout, bool accumulate, int n_threads,
                   const Tick& tick, MutableMatrixView<Sum<U>> out, const Add& add,
                   const Fold& fold) {
-    using i64 = std::int64_t;
     using T = Sum<U>;
     constexpr i64 L = kTileRows<T>;
     const i64 row_size = layout.row_size;

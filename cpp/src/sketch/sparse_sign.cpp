@@ -7,11 +7,10 @@
 #include "row_block.hpp"
 #include "segments.hpp"
 #include "sign_targets.hpp"
+#include "skmm/base/types.hpp"
 
 namespace skmm {
 namespace {
-
-using i64 = std::int64_t;
 
 // Up to this many rows go one by one: a tile of 16 costs as much as some three of them.
 constexpr i64 kFewRows = 2;

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import Array
+from .types import Array
 
 
 def room(shape: tuple[int, int], dtype: Any, folder: str | os.PathLike[str] | None) -> Array:

@@ -26,11 +26,12 @@ from .._selection import Selection
 from .._support.files import write_whole
 from .._support.optional import need
 from ..gradients import GradientSketcher
+from ..methods.registry import MethodName
 
 COUNTS = (50, 100, 200)
 SEEDS = 5
 UNIFORM_DRAWS = 3  # per seed
-METHODS: dict[str, dict[str, Any]] = {
+METHODS: dict[MethodName, dict[str, Any]] = {
     "v-optimal": {},
     "moment-matching": {"weighting": "relative", "c_s": 0.9},
 }
@@ -72,7 +73,7 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
                 base = pretrained(X[known], y[known], seed)
                 bar.update()
             with clock("gradients and sketch"):
-                sketcher = GradientSketcher(base, "last-2", sketch_dim=512, seed=seed)
+                sketcher = GradientSketcher(base, params="last-2", sketch_dim=512, seed=seed)
                 Z = sketcher((torch.from_numpy(X[pool]), torch.from_numpy(y[pool])))
 
             trials = [("whole pool", pool)]
@@ -80,7 +81,7 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
             for n in counts:
                 for method, options in METHODS.items():
                     with clock(f"select ({method})"):
-                        selection = select(Z, n, method, seed=seed, **options)
+                        selection = select(Z, n, method=method, seed=seed, **options)
                     rows = selection.subset(pool)
                     if method == "v-optimal" and seed == 0:
                         first[n] = selection

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .._select import OF_MOMENTS, select
+from .._select import select
 from .._support.optional import need
 from .._version import __version__
-from ..methods.baselines import OF_ROWS
+from ..methods.registry import REGISTRY
 from ..sketch.store import SketchStore
 
 OMITTED: Any = argparse.SUPPRESS  # an option not given is not passed on: defaults live in one place
@@ -75,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         "--out", required=True, type=Path, help=".json (with .indices.npy beside it) or .npz"
     )
     choose.add_argument("--plot", type=Path, help="picture; default: .png beside, with matplotlib")
-    choose.add_argument("--method", choices=OF_MOMENTS | OF_ROWS)
+    alone = [name for name, method in REGISTRY.items() if not method.needs]
+    choose.add_argument("--method", choices=alone)
     choose.add_argument("--sketch-dim", type=int, help="sketch the sketches to so many dimensions")
     choose.add_argument("--seed", type=int)
     choose.add_argument("--unit-rows", action="store_const", const=True, help="scaled to norm 1")

@@ -1,7 +1,7 @@
 """The same Γ on the device of a tensor (needs torch): gradients are sketched where they are made.
 
 Rows of Γ are made in plain torch, on any device; sums of the sparse sign on CUDA by a kernel
-(`_triton`). Integers are the core's, so a sign Γ is the core's exactly, and a Gaussian Γ to the
+(`kernel.py`). Integers are the core's, so a sign Γ is the core's exactly, and a Gaussian Γ to the
 rounding of the device's float32. Sums agree with the core's to rounding; nothing here adds in an
 order that is left to chance, so the same call gives the same bits.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 Tensor = torch.Tensor
-Sketch = Any  # one of those in sketch.py, which stands on this module
+Sketch = Any  # one of sketch/operators.py, which stands on this module
 
 ROWS = 8192  # of G, taken together
 TILE = 1 << 21  # entries of what is made at a time, of G or of Γ, as float64

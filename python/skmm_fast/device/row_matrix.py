@@ -12,14 +12,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from .._support.checks import Array, Floats, Indices
+from .._support.types import Array, Floats, Indices
 
 BLOCK_BYTES = 1 << 25  # of rows in float64; up to four such blocks exist at a time
 
 
 @dataclass(frozen=True)
-class TensorRows:
-    """As `_rows.Rows` says. The solvers of the core call `array`, `row_norms`, `column_squares`,
+class TensorRowMatrix:
+    """A `RowMatrix` (pool/row_matrix.py). The solvers of the core call
+     `array`, `row_norms`, `column_squares`,
     `square_dots` and `dots`."""
 
     x: torch.Tensor
@@ -27,7 +28,7 @@ class TensorRows:
     least_block: ClassVar[int] = 256
 
     @property
-    def core(self) -> TensorRows:
+    def core(self) -> TensorRowMatrix:
         return self
 
     @property
@@ -44,8 +45,8 @@ class TensorRows:
     def array(self, rows: Indices | slice) -> Array:
         return _here(self.x[rows] if isinstance(rows, slice) else self.take(rows).x)
 
-    def take(self, rows: Indices) -> TensorRows:
-        return TensorRows(self.x[self._there(rows)])
+    def take(self, rows: Indices) -> TensorRowMatrix:
+        return TensorRowMatrix(self.x[self._there(rows)])
 
     def second_moment(self, s: Floats | None, threads: int) -> Floats:
         root = None if s is None else self._there(s).sqrt()
@@ -72,12 +73,12 @@ class TensorRows:
 
     def times(
         self, B: Floats, rows: Indices | None, threads: int, scratch_dir: object = None
-    ) -> TensorRows:
+    ) -> TensorRowMatrix:
         by, which = self._there(B), None if rows is None else self._there(rows)
         out = self.x.new_empty((len(self) if which is None else len(which), by.shape[1]))
         for part, block in self._blocks(which):
             out[part] = block @ by
-        return TensorRows(out)
+        return TensorRowMatrix(out)
 
     def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
         by, which = self._there(B), None if rows is None else self._there(rows)

@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-from .._support import checks
+from .._support.types import Indices
 from ..sketch.operators import Sketch
 from .batch import Batch
-from .captured_gradients import Module, Refuse, frozen, met
+from .captured_gradients import Module, Refuse, captured_gradients, frozen
 from .functional import by_loop, by_vmap, output
 from .layer_rules import rule_of
 from .losses import Loss
 from .parameters import Slot, owners
-from .sketch_accumulator import Sums
+from .sketch_accumulator import SketchAccumulator
 
 
 def _raise(module: Module, reason: str) -> None:
@@ -26,25 +26,25 @@ def _raise(module: Module, reason: str) -> None:
 
 
 @dataclass(frozen=True)
-class Pass:
+class BackwardPass:
     model: Module
     loss: Loss
-    targets: str  # one of losses.TARGETS
+    targets: str  # one of losses.Targets
     slots: dict[str, Slot]
     sketch: Sketch
     dtype: torch.dtype  # of the sums
     device: torch.device
 
     def zeros(self, n: int) -> torch.Tensor:
-        """Sums of n samples, to begin with."""
+        """SketchAccumulator of n samples, to begin with."""
         return torch.zeros(n, self.sketch.out_dim, dtype=self.dtype, device=self.device)
 
     def add(
         self,
         samples: Batch,
-        ids: checks.Indices,
+        ids: Indices,
         methods: dict[str, str],
-        sums: Sums,
+        sums: SketchAccumulator,
         refuse: Refuse = _raise,
         called: Callable[[Module, torch.Tensor], Any] = lambda module, out: None,
         expand: bool = True,
@@ -52,7 +52,7 @@ class Pass:
         """The gradients of all parameters by their methods: "hooks", "vmap", "loop" or "none".
 
         refuse is told of calls of a layer from which no per-sample gradient can be read, `called`
-        of all others. `expand`: see `met`.
+        of all others. `expand`: see `captured_gradients`.
         """
 
         def names(method: str) -> list[str]:
@@ -72,10 +72,10 @@ class Pass:
     def _by_hooks(
         self,
         samples: Batch,
-        ids: checks.Indices,
+        ids: Indices,
         names: list[str],
         unused: frozenset[str],
-        sums: Sums,
+        sums: SketchAccumulator,
         refuse: Refuse,
         called: Callable[[Module, torch.Tensor], Any],
         expand: bool,
@@ -94,7 +94,7 @@ class Pass:
 
         with (
             frozen(self.model, but=unused),
-            met(list(at), samples.size, meet, refuse, called, expand),
+            captured_gradients(list(at), samples.size, meet, refuse, called, expand),
         ):
             with torch.set_grad_enabled(bool(at or unused)):
                 out = output(self.model, samples)

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
+
+from .._support import arrays
+from .._support.types import Indices
 
 Tensor = torch.Tensor
 
@@ -130,3 +134,17 @@ def _size(tree: Any) -> int:
     """Length of the first tensor."""
     tensors = (x for x in tree_flatten(tree)[0] if isinstance(x, Tensor) and x.ndim > 0)
     return next((len(x) for x in tensors), 0)
+
+
+def ids_of(sample_ids: Any, length: int, needed: bool) -> Indices:
+    """(B,) int64 sample ids, empty where not needed."""
+    if not needed:
+        return np.empty(0, np.int64)
+    if sample_ids is None:
+        raise ValueError("sample_ids: expected ids with targets='random', got None")
+    ids = arrays.vector("sample_ids", sample_ids)
+    if ids.dtype.kind not in "iu" or ids.shape != (length,):
+        raise ValueError(
+            f"sample_ids: expected {length} integers, got shape {ids.shape} of {ids.dtype}"
+        )
+    return np.ascontiguousarray(ids, np.int64)

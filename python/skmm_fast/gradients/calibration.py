@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from .._support import checks
-from .backward_pass import Pass
+from .._support.types import Indices
+from .backward_pass import BackwardPass
 from .batch import Batch
 from .captured_gradients import Module
 from .layer_rules import rule_of
 from .parameters import Slot, owners
-from .sketch_accumulator import Sums
+from .sketch_accumulator import SketchAccumulator
 
-METHODS = ("auto", "hooks", "vmap", "loop")
+MethodName = Literal["auto", "hooks", "vmap", "loop"]
 
 # How far a sketched gradient may be from the loop's, relative to its norm; where this is small, as
 # parts that cancel, relative to a hundredth of the norm of all parameters together.
@@ -30,8 +30,8 @@ CHECKPOINT = "None of the inputs have requires_grad=True"  # of torch, then grad
 Parts = dict[str, torch.Tensor]  # sketched gradients of a few samples, the parameters kept apart
 
 
-def choose(
-    of: Pass, samples: Batch, ids: checks.Indices, method: str, check: int
+def calibrate(
+    of: BackwardPass, samples: Batch, ids: Indices, method: str, check: int
 ) -> tuple[dict[str, str], torch.Tensor, float]:
     """The method of each parameter, the sketched gradients of the first `check` samples, and how
     far others may be from these.
@@ -48,7 +48,9 @@ def choose(
         def part(slot: Slot) -> torch.Tensor:
             return found.setdefault(slot.name, of.zeros(n))
 
-        of.add(samples.rows(slice(0, n)), ids[:n], methods, Sums(of.sketch, part), **calls)
+        of.add(
+            samples.rows(slice(0, n)), ids[:n], methods, SketchAccumulator(of.sketch, part), **calls
+        )
         return found
 
     by_loop = dict.fromkeys(of.slots, "loop")
@@ -101,7 +103,7 @@ def choose(
 
 
 def _without_hooks(
-    of: Pass, parts: Callable[..., Parts], types: set[torch.dtype], expand: bool = True
+    of: BackwardPass, parts: Callable[..., Parts], types: set[torch.dtype], expand: bool = True
 ) -> dict[str, str]:
     """Parameters whose gradients cannot be read off their layers, and why. Adds the types that
     layers compute in."""

@@ -41,7 +41,7 @@ def _whole(out: torch.Tensor) -> Any:
 
 
 @contextmanager
-def met(
+def captured_gradients(
     modules: list[Module],
     n: int,
     meet: Meet,

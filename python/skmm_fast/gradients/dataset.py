@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
 
-from .._support import checks
-from .._support.checks import Array
+from .._support import arrays, checks
 from .._support.progress import bar
+from .._support.types import Array
 from ..sketch.operators import Sketch
 from ..sketch.store import Manifest, SketchStore, create, writing
 from .fingerprint import digest
@@ -41,38 +41,62 @@ def sketch_dataset(
     sketcher: Sketcher,
     dataset: Any,
     path: str | os.PathLike[str],
+    *,
     batch_size: int = 64,
     shard_rows: int = 4096,
     resume: bool = True,
     progress: bool = True,
 ) -> SketchStore:
-    """Sketch every sample of a dataset, into a folder; go on where an earlier call stopped.
-
-    Parameters
-    ----------
-    sketcher : a `GradientSketcher`; it is given the row numbers as sample ids
-    dataset : map-style: a torch `Dataset`, a list of samples, a Hugging Face `Dataset` (its format
-        "torch" gives tensors), collated as a `DataLoader` does by default; or a `DataLoader` in
-        order, whose dataset, collate_fn, workers and batch_size are used. Samples must read the
-        same each time.
-    path : the folder, made where there is none
-    batch_size : samples sketched together, B; they never straddle two shards
-    shard_rows : rows of a file. One shard is held in memory: shard_rows · m numbers
-    resume : whether a store at `path` may be continued; nothing is ever overwritten
-    progress : show a bar (needs tqdm)
-
-    Returns
-    -------
-    SketchStore, complete.
+    """Sketch every sample of a data set, into a folder; go on where an earlier call stopped.
 
     However often it was stopped, and by whatever, the bytes are those of one unbroken run (on a
     GPU, where the model is deterministic there); at most the shard in work is lost. A store
-    continues only if the fingerprints of sketcher and dataset (its length, its first and its last
+    continues only if the fingerprints of sketcher and data set (its length, its first and its last
     sample, the fingerprint that Hugging Face keeps), batch_size and shard_rows are the stored ones.
 
-    Raises TypeError or ValueError naming the argument, or each field that differs from the stored
-    one; BlockingIOError where another process writes there; OSError with the path, of a full disk
-    for one.
+    Parameters
+    ----------
+    sketcher : GradientSketcher
+        It is given the row numbers as sample ids.
+    dataset : map-style dataset or DataLoader
+        A torch `Dataset`, a list of samples, or a Hugging Face `Dataset` (its format "torch" gives
+        tensors), collated as a `DataLoader` does by default; or a `DataLoader` in order, whose
+        dataset, collate_fn, workers and batch_size are used. Samples must read the same each time.
+    path : path
+        The folder, made where there is none.
+    batch_size : int, default 64
+        Samples sketched together; they never straddle two shards.
+    shard_rows : int, default 4096
+        Rows of a file. One shard is held in memory: shard_rows · m numbers.
+    resume : bool, default True
+        Whether a store at `path` may be continued; nothing is ever overwritten.
+    progress : bool, default True
+        Show a bar (needs tqdm).
+
+    Returns
+    -------
+    SketchStore
+        Complete.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A wrong argument, or fields that differ from the stored ones; the message names them.
+    BlockingIOError
+        Another process writes there.
+    OSError
+        The folder cannot be written, for a full disk say; the path is named.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from skmm_fast.gradients import GradientSketcher, sketch_dataset
+    >>> sketcher = GradientSketcher(torch.nn.Linear(4, 3).eval(), params="all", sketch_dim=8)
+    >>> samples = torch.utils.data.TensorDataset(torch.randn(20, 4), torch.arange(20) % 3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sketch_dataset(sketcher, samples, folder, progress=False).complete
+    True
     """
     loader = _in_order(dataset, batch_size)
     samples: Any = loader.dataset
@@ -136,7 +160,7 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
             f"sketcher: expected shape {(len(rows), sketcher.sketch.out_dim)} for rows {rows[0]} "
             f"to {rows[-1]}, got {tuple(Z.shape)}"
         )
-    return checks.dense("sketcher", Z.detach().cpu().contiguous())
+    return arrays.dense("sketcher", Z.detach().cpu().contiguous())
 
 
 def _in_order(dataset: Any, batch_size: int) -> DataLoader[Any]:

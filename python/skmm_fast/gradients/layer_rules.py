@@ -11,10 +11,10 @@ from torch import nn
 from torch.func import functional_call
 
 from .parameters import Slot
-from .sketch_accumulator import Sums
+from .sketch_accumulator import SketchAccumulator
 
 # (module, x, g, chosen parameters by their names in the module, sums)
-Rule = Callable[[nn.Module, torch.Tensor, torch.Tensor, dict[str, Slot], Sums], None]
+Rule = Callable[[nn.Module, torch.Tensor, torch.Tensor, dict[str, Slot], SketchAccumulator], None]
 
 
 def rule_of(module: nn.Module) -> Rule | None:
@@ -47,14 +47,18 @@ def _positions(x: torch.Tensor) -> torch.Tensor:
     return x.reshape(len(x), 1, -1, x.shape[-1]).transpose(2, 3)
 
 
-def _bias(g: torch.Tensor, at: dict[str, Slot], sums: Sums) -> None:
+def _bias(g: torch.Tensor, at: dict[str, Slot], sums: SketchAccumulator) -> None:
     """g: (B, K, o, T)."""
     if "bias" in at:
         sums.dense(at["bias"], g.sum(3).flatten(1))
 
 
 def _linear(
-    module: nn.Module, x: torch.Tensor, g: torch.Tensor, at: dict[str, Slot], sums: Sums
+    module: nn.Module,
+    x: torch.Tensor,
+    g: torch.Tensor,
+    at: dict[str, Slot],
+    sums: SketchAccumulator,
 ) -> None:
     """The weight is (out, in); that of Hugging Face's Conv1D (in, out)."""
     x, g = _positions(x), _positions(g)
@@ -64,7 +68,11 @@ def _linear(
 
 
 def _convolution(
-    module: nn.Module, x: torch.Tensor, g: torch.Tensor, at: dict[str, Slot], sums: Sums
+    module: nn.Module,
+    x: torch.Tensor,
+    g: torch.Tensor,
+    at: dict[str, Slot],
+    sums: SketchAccumulator,
 ) -> None:
     assert isinstance(module, (nn.Conv1d, nn.Conv2d))
     B, groups = len(x), module.groups
@@ -84,7 +92,11 @@ def _convolution(
 
 
 def _scale(
-    module: nn.Module, x: torch.Tensor, g: torch.Tensor, at: dict[str, Slot], sums: Sums
+    module: nn.Module,
+    x: torch.Tensor,
+    g: torch.Tensor,
+    at: dict[str, Slot],
+    sums: SketchAccumulator,
 ) -> None:
     """Normalisation, y = x̂ ∘ (weight + constant) + bias, whatever x̂ is: weight 1 minus weight 0."""
     weight = module.weight
@@ -111,7 +123,11 @@ def _per_channel(y: torch.Tensor, shape: torch.Size, channels_first: bool) -> to
 
 
 def _embedding(
-    module: nn.Module, x: torch.Tensor, g: torch.Tensor, at: dict[str, Slot], sums: Sums
+    module: nn.Module,
+    x: torch.Tensor,
+    g: torch.Tensor,
+    at: dict[str, Slot],
+    sums: SketchAccumulator,
 ) -> None:
     assert isinstance(module, nn.Embedding)
     index = x.reshape(len(x), -1)
@@ -121,7 +137,11 @@ def _embedding(
 
 
 def _embedding_bag(
-    module: nn.Module, x: torch.Tensor, g: torch.Tensor, at: dict[str, Slot], sums: Sums
+    module: nn.Module,
+    x: torch.Tensor,
+    g: torch.Tensor,
+    at: dict[str, Slot],
+    sums: SketchAccumulator,
 ) -> None:
     assert isinstance(module, nn.EmbeddingBag)
     if module.padding_idx is not None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 
 from .. import _core
 from .._support import checks
+from .._support.types import Indices
 
-TARGETS = ("label", "random", "uniform")
+LossName = Literal["cross-entropy", "mse", "causal-lm"]
+Targets = Literal["label", "random", "uniform"]
 IGNORED = -100  # the label of a token without a loss
 
 Function = Callable[[Any, Any], torch.Tensor]  # (output, labels) -> (B,)
@@ -41,7 +43,7 @@ class Loss(ABC):
         """(B,) of the model's output and targets that fit it."""
 
     @abstractmethod
-    def targets(self, output: Any, labels: Any, how: str, ids: checks.Indices, seed: int) -> Any:
+    def targets(self, output: Any, labels: Any, how: str, ids: Indices, seed: int) -> Any:
         """The labels, or draws for samples of these ids: from the distribution that the model
         predicts ("random") or uniform over the classes ("uniform"). Raises TypeError or ValueError
         for labels that do not fit the output."""
@@ -50,7 +52,7 @@ class Loss(ABC):
 class KnownLoss(Loss):
     """One whose labels can be checked and drawn."""
 
-    def targets(self, output: Any, labels: Any, how: str, ids: checks.Indices, seed: int) -> Any:
+    def targets(self, output: Any, labels: Any, how: str, ids: Indices, seed: int) -> Any:
         if how == "label":
             self.check(output, labels)
             return labels
@@ -174,7 +176,7 @@ class Own(Loss):
             raise ValueError(f"loss: expected one loss per sample, shape (B,), got {got}")
         return losses
 
-    def targets(self, output: Any, labels: Any, how: str, ids: checks.Indices, seed: int) -> Any:
+    def targets(self, output: Any, labels: Any, how: str, ids: Indices, seed: int) -> Any:
         return labels
 
 
@@ -186,13 +188,13 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def make(loss: Any, targets: str) -> Loss:
-    """A loss by its name or function, for targets of one of TARGETS."""
-    checks.choice("targets", targets, TARGETS)
+    """A loss by its name or function, for such targets."""
+    checks.choice("targets", targets, get_args(Targets))
     if callable(loss):
         if targets != "label":
             raise ValueError(f"targets: expected 'label' with a loss of your own, got {targets!r}")
         return Own(loss)
-    checks.choice("loss", loss, tuple(LOSSES))
+    checks.choice("loss", loss, get_args(LossName))
     if loss == "mse" and targets == "uniform":
         raise ValueError("targets: expected 'label' or 'random' with loss='mse', got 'uniform'")
     return LOSSES[loss]()

@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import torch
 
-from .._support import checks
+from .._support import checks, tensors
 from ..sketch.operators import Sketch
 from .parameters import Slot
 
 CHUNK_BYTES = 1 << 25  # of a gradient, held at a time
 
 
-class Sums:
+class SketchAccumulator:
     """`target(slot)` is the (B, m) tensor to which the sketched gradients of a parameter are added.
 
     Gradients come in three shapes, whichever takes least: all entries, sums of outer products, and
@@ -28,14 +28,14 @@ class Sums:
     ) -> None:
         self.sketch, self.target, self.n_threads = sketch, target, n_threads
 
-    def of(self, rows: slice) -> Sums:
+    def of(self, rows: slice) -> SketchAccumulator:
         """Of some of the samples."""
-        return Sums(self.sketch, lambda slot: self.target(slot)[rows], self.n_threads)
+        return SketchAccumulator(self.sketch, lambda slot: self.target(slot)[rows], self.n_threads)
 
     def dense(self, slot: Slot, G: torch.Tensor, first: int = 0) -> None:
         """G: (B, c), entries [first, first + c) of the gradients."""
         Z, G = self.target(slot), G.contiguous()
-        if checks.on_device(Z):
+        if tensors.on_device(Z):
             from ..device.gamma import add_dense
 
             add_dense(self.sketch, G, Z, slot.offset + first)
@@ -59,7 +59,7 @@ class Sums:
 
     def _outer(self, slot: Slot, E: torch.Tensor, X: torch.Tensor) -> None:
         Z, E, X = self.target(slot), E.contiguous(), X.contiguous()
-        if checks.on_device(Z):
+        if tensors.on_device(Z):
             from ..device.gamma import add_outer
 
             add_outer(self.sketch, E, X, Z, slot.offset)
@@ -74,7 +74,7 @@ class Sums:
         row; values: (B, T, D)."""
         Z, kept = self.target(slot), index >= 0
         B, _, D = values.shape
-        if checks.on_device(Z):
+        if tensors.on_device(Z):
             from ..device.gamma import add_rows
 
             add_rows(self.sketch, index.clamp(min=0), values * kept[..., None], Z, slot.offset)

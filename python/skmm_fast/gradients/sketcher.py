@@ -7,20 +7,20 @@ The coordinates of a gradient are those of the chosen parameters, in the order o
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from .._support import checks
 from .._version import __version__
-from ..sketch.operators import KINDS, Sketch, make
+from ..sketch.operators import KINDS, Kind, Sketch, make
 from . import losses
-from .backward_pass import Pass
-from .batch import Batch
-from .calibration import METHODS, choose, require_independence
+from .backward_pass import BackwardPass
+from .batch import Batch, ids_of
+from .calibration import MethodName, calibrate, require_independence
 from .fingerprint import adapters_of, architecture_of, autocast_on, digest, name_of
 from .parameters import Params, slots
-from .sketch_accumulator import Sums
+from .sketch_accumulator import SketchAccumulator
 
 INPUT_BYTES = 1 << 23  # of a micro-batch on the CPU
 
@@ -28,55 +28,86 @@ INPUT_BYTES = 1 << 23  # of a micro-batch on the CPU
 class GradientSketcher:
     """Maps a batch to its sketched per-sample gradients, (B, sketch_dim).
 
-    Layers are sketched one by one inside one backward pass of the batch: linear, convolution (1d,
-    2d), embedding and normalisation layers by formulas of their own (a linear layer that sees one
-    vector a sample without its gradient being formed), other parameters by `torch.func.vmap(grad)`,
-    or where that fails, in a loop. The first batch is checked against the loop.
+    Layers are sketched one by one inside one backward pass of the batch. Linear, convolution (1d,
+    2d), embedding and normalisation layers have formulas of their own; a linear layer that sees one
+    vector a sample is sketched without its gradient being formed. Other parameters go to
+    `torch.func.vmap(grad)`, or where that fails to a loop. The first batch is checked against the
+    loop.
 
     Parameters
     ----------
-    model : torch.nn.Module in eval mode, called as model(inputs) or model(**inputs). Parameters of
-        float32, float64 or bfloat16 (whose gradients are summed as float32)
-    params : "last" or "last-2" (the last one or two layers as `model.modules()` lists them; layers
-        have a matrix or filters, so normalisation does not count), "trainable", "all", names or
-        glob patterns, or a predicate of (name, parameter)
-    loss : "cross-entropy" of logits (B, C) with class numbers (B,); "mse", the mean over the
-        outputs of a sample; "causal-lm", the mean over the tokens of a sample whose label is not
-        -100; or a function (model's output, labels) -> (B,) losses
-    targets : "label"; "random", drawn from the model's own predictive distribution; or "uniform"
-        classes. Draws are keyed by (seed, sample id). With "mse" choose "random": gradients with
-        labels are as long as the errors, and rows of large errors are chosen (bench/README.md)
-    sketch_dim, sketch, nnz_per_row, seed : Γ, as in `SparseSign`, `GroupedSign` and `Gaussian`
-    device : where the parameters are expected to be, and the sketch is made; "auto": where they are
-    method : "hooks" (formulas alone), "vmap", "loop", or "auto": for each parameter the first of
-        them that can be had
-    check : samples of the first batch whose gradients are compared with the loop's; 0 for none
-    micro_batch : samples that go through the model at a time; by default as many as have 8 MB of
-        inputs on the CPU, whose allocator is slow beyond, and all of the batch on a GPU
-    n_threads : of the core
-
-    Source: SkMM, arXiv 2407.06120, section 4.
+    model : torch.nn.Module
+        In eval mode, called as model(inputs) or model(**inputs). Its parameters are float32,
+        float64 or bfloat16, whose gradients are summed as float32.
+    params : str, list of str or callable, default "last-2"
+        "last" or "last-2" (the last one or two layers as `model.modules()` lists them; layers have
+        a matrix or filters, so normalisation does not count), "trainable", "all", names or glob
+        patterns, or a predicate of (name, parameter).
+    loss : {"cross-entropy", "mse", "causal-lm"} or callable
+        "cross-entropy" of logits (B, C) with class numbers (B,); "mse", the mean over the outputs
+        of a sample; "causal-lm", the mean over the tokens of a sample whose label is not -100; or a
+        function (model's output, labels) -> (B,) losses.
+    targets : {"label", "random", "uniform"}
+        The labels; draws from the model's own predictive distribution; or uniform classes. Draws
+        are keyed by (seed, sample id). With "mse" choose "random": gradients with labels are as
+        long as the errors, and rows of large errors are chosen (bench/README.md).
+    sketch_dim : int, default 512
+        The width m of the sketch.
+    sketch, nnz_per_row
+        The family of Γ, as `select` names it, and ζ of `SparseSign`.
+    device : str or torch.device, default "auto"
+        Where the parameters are expected to be, and the sketch is made; "auto": where they are.
+    method : {"auto", "hooks", "vmap", "loop"}
+        "hooks" allows formulas alone, "vmap" and "loop" nothing else; "auto" takes for each
+        parameter the first of them that can be had.
+    check : int, default 2
+        The number of samples of the first batch whose gradients are compared with the loop's; 0 for
+        none.
+    micro_batch : int, optional
+        Samples that go through the model at a time. Default: as many as have 8 MB of inputs on the
+        CPU, whose allocator is slow beyond, and all of the batch on a GPU.
+    seed : int, default 0
+        The seed of Γ and of random targets.
+    n_threads : int, optional
+        Threads of the core.
 
     Raises
     ------
-    TypeError, ValueError : a module in training mode, no parameter chosen, unknown names,
-        sketch_dim beyond the number of parameters, parameters of other types.
+    TypeError, ValueError
+        A module in training mode, no parameter chosen, unknown names, sketch_dim beyond the number
+        of parameters, parameters of other types.
+
+    Notes
+    -----
+    SkMM, arXiv 2407.06120, section 4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmm_fast.gradients import GradientSketcher
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    >>> sketcher = GradientSketcher(model.eval(), params="last", sketch_dim=32)
+    >>> sketcher((torch.randn(5, 8), torch.arange(5) % 3)).shape
+    torch.Size([5, 32])
+    >>> sketcher.methods
+    {'2.weight': 'hooks', '2.bias': 'hooks'}
     """
 
     def __init__(
         self,
         model: torch.nn.Module,
+        *,
         params: Params = "last-2",
-        loss: str | losses.Function = "cross-entropy",
-        targets: str = "label",
+        loss: losses.LossName | losses.Function = "cross-entropy",
+        targets: losses.Targets = "label",
         sketch_dim: int = 512,
-        sketch: str = "sparse-sign",
+        sketch: Kind = "sparse-sign",
         nnz_per_row: int | None = None,
-        seed: int = 0,
         device: str | torch.device = "auto",
-        method: str = "auto",
+        method: MethodName = "auto",
         check: int = 2,
         micro_batch: int | None = None,
+        seed: int = 0,
         n_threads: int | None = None,
     ) -> None:
         if not isinstance(model, torch.nn.Module):
@@ -85,7 +116,7 @@ class GradientSketcher:
         self._check_eval_mode()
         self.loss, self.targets = loss, targets
         one_each = losses.make(loss, targets)
-        self.method = checks.choice("method", method, METHODS)
+        self.method = checks.choice("method", method, get_args(MethodName))
         self.check = checks.integer("check", check, 0)
         self.micro_batch = (
             None if micro_batch is None else checks.integer("micro_batch", micro_batch, 1)
@@ -94,14 +125,14 @@ class GradientSketcher:
         self._slots = slots(model, params)
         self.device = self._device_of_parameters(device)
         r = sum(slot.size for slot in self._slots.values())
-        least = KINDS[checks.choice("sketch", sketch, tuple(KINDS))].least_out_dim
+        least = KINDS[checks.choice("sketch", sketch, get_args(Kind))].least_out_dim
         if checks.integer("sketch_dim", sketch_dim, least) > r:
             raise ValueError(
                 f"sketch_dim: expected at most the number of chosen parameters, {r}, "
                 f"got {sketch_dim}"
             )
-        self.sketch: Sketch = make(sketch, r, sketch_dim, seed, nnz_per_row)
-        self._pass = Pass(
+        self.sketch: Sketch = make(sketch, r, sketch_dim, nnz_per_row=nnz_per_row, seed=seed)
+        self._pass = BackwardPass(
             model,
             one_each,
             targets,
@@ -139,25 +170,46 @@ class GradientSketcher:
         return dict(self._methods)
 
     def __call__(self, batch: Any, sample_ids: Any = None) -> torch.Tensor:
-        """(inputs (B, ...), labels (B, ...)), or a dict of inputs and "labels" -> (B, sketch_dim).
+        """Sketch the gradients of a batch.
 
-        Z is on the device of the parameters, float64 where all chosen ones are, else float32.
-        sample_ids: (B,) integers, needed (and used) where targets are random; labels are not then,
-        but in "causal-lm", where -100 marks tokens without a loss. There, labels that are missing
-        are the input ids where the attention mask is not 0, there and one token before.
+        Parameters
+        ----------
+        batch : tuple or dict
+            (inputs (B, ...), labels (B, ...)), or a dict of inputs and "labels" (or "label"). In
+            "causal-lm" labels may be missing: then they are the input ids where the attention mask
+            is not 0, there and one token before.
+        sample_ids : (B,) integers, optional
+            Needed, and used, where targets are random. Labels are not needed then, but in
+            "causal-lm", where -100 marks tokens without a loss.
 
-        Raises TypeError or ValueError for labels that do not fit the model's output, missing
-        sample_ids, a module in training mode, NaN or Inf in the gradients; in the first batch for
-        parameters whose per-sample gradients cannot be had by `method`, or differ from the loop's.
+        Returns
+        -------
+        (B, sketch_dim) tensor
+            On the device of the parameters; float64 where all chosen ones are, else float32.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Labels that do not fit the model's output, missing sample_ids, a module in training
+            mode, NaN or Inf in the gradients; in the first batch, parameters whose per-sample
+            gradients cannot be had by `method`, or differ from the loop's.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from skmm_fast.gradients import GradientSketcher
+        >>> sketcher = GradientSketcher(torch.nn.Linear(8, 3).eval(), params="all", sketch_dim=16)
+        >>> sketcher({"input": torch.randn(5, 8), "labels": torch.arange(5) % 3}).dtype
+        torch.float32
         """
         self._check_eval_mode()
         samples = self._samples(batch)
-        ids = checks.vector_of_ids(sample_ids, samples.size, needed=self.targets != "label")
+        ids = ids_of(sample_ids, samples.size, needed=self.targets != "label")
         methods, alone = self._methods, None
         if methods is None or self._seen < min(samples.size, 2):  # one shows little of a batch
-            methods, alone, tolerance = choose(self._pass, samples, ids, self.method, self.check)
+            methods, alone, tolerance = calibrate(self._pass, samples, ids, self.method, self.check)
         Z = self._pass.zeros(samples.size)
-        sums = Sums(self.sketch, lambda slot: Z, self.n_threads)
+        sums = SketchAccumulator(self.sketch, lambda slot: Z, self.n_threads)
         step = self.micro_batch or self._usual_micro_batch(samples)
         for i in range(0, samples.size, step):
             rows = slice(i, i + step)

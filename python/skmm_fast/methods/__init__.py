@@ -1,0 +1,1 @@
+"""Stage 2: methods that choose n rows of a pool. `registry.py` lists them."""

@@ -1,89 +1,143 @@
-"""How many rows of each class, and which rows may count towards them."""
+"""Which rows a selection may have, and how many of each class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .._support import checks
-from .._support.checks import Array, Indices
+from .. import _core
+from .._support import arrays, checks
+from .._support.types import Array, Indices
 
 
 @dataclass(frozen=True)
-class Quotas:
-    """Which rows may be chosen, and how many of each group of them; the counts sum to n."""
+class Labels:
+    """(N,) labels as numbers: that of row i is values[number[i]]."""
 
-    n: int
-    group: npt.NDArray[np.int32]  # (N,), -1: never chosen
-    counts: list[int]  # of each group, those of include among them
-    include: Indices  # always chosen
+    values: Array  # distinct, ascending
+    number: npt.NDArray[np.int32]  # (N,)
+
+
+@dataclass(frozen=True)
+class FreeGroup:
+    """Rows of a group that a selection may have or not."""
+
+    part: slice  # their positions among the free rows
+    size: int
+    count: int  # how many of them a selection has
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """A selection has counts[g] rows of each group g, those of `include` among them."""
+
+    n_rows: int  # N
+    counts: list[int]
+    group: npt.NDArray[np.int32] | None  # (N,), -1: never chosen; None: all rows are of group 0
+    include: Indices  # always chosen, ascending
+
+    @cached_property
+    def core(self) -> _core.Constraints:
+        return _core.Constraints(self.n_rows, self.group, self.counts, self.include.tolist())
+
+    @property
+    def n(self) -> int:
+        """Rows of a selection."""
+        return sum(self.counts)
 
     @property
     def constrained(self) -> bool:
-        return len(self.counts) > 1 or len(self.include) > 0 or bool((self.group < 0).any())
+        """Whether some n rows are no selection."""
+        return self.group is not None or len(self.include) > 0
 
-    def free(self) -> tuple[Indices, list[tuple[int, int]]]:
-        """The rows that may be chosen or not, group after group, ascending in each; the size of
-        each group, and how many of it are to be chosen."""
-        group = self.group.copy()
-        group[self.include] = -1
-        sizes = np.bincount(group[group >= 0], minlength=len(self.counts))
-        taken = np.bincount(self.group[self.include], minlength=len(self.counts))
-        order = np.argsort(group, kind="stable") if len(sizes) > 1 else np.flatnonzero(group >= 0)
-        counts = [count - int(t) for count, t in zip(self.counts, taken, strict=True)]
-        return order[len(order) - sizes.sum() :], list(zip(sizes.tolist(), counts, strict=True))
+    @cached_property
+    def free(self) -> Indices:
+        """Rows that are neither excluded nor of `include`: group after group, ascending in each."""
+        return self._free.rows
+
+    @cached_property
+    def groups(self) -> list[FreeGroup]:
+        """The groups among the free rows."""
+        return [FreeGroup(slice(a, b), b - a, count) for a, b, count in self._free.groups]
+
+    @cached_property
+    def _free(self) -> _core.FreeRows:
+        return self.core.free_rows()
+
+    def never(self) -> Indices:
+        """The rows that no selection has."""
+        return np.empty(0, np.int64) if self.group is None else np.flatnonzero(self.group < 0)
+
+    def require(self, name: str, rows: Indices) -> None:
+        """Raises ValueError naming the argument where these distinct rows are no selection."""
+        if len(rows) != self.n:
+            raise ValueError(f"{name}: expected {self.n} rows, got {len(rows)}")
+        if not np.isin(self.include, rows).all():
+            raise ValueError(f"{name}: expected the rows of include among those it chooses")
+        if self.group is None:
+            return
+        group = self.group[rows]
+        if (group < 0).any():
+            raise ValueError(f"{name}: expected no excluded row, got {rows[group < 0][0]}")
+        if np.bincount(group, minlength=len(self.counts)).tolist() != self.counts:
+            raise ValueError(f"{name}: expected as many rows of each class as per_class says")
 
 
-def quotas(
-    n_rows: int,
-    n: int,
-    y: Any = None,
-    per_class: str | Mapping[Any, int] | None = None,
-    include: Any = None,
-    exclude: Any = None,
-) -> Quotas:
+def constraints_of(
+    n_rows: int, n: int, labels: Labels | None, per_class: Any, include: Any, exclude: Any
+) -> Constraints:
     """Raises TypeError or ValueError naming the argument, and the class that cannot have its
     count."""
-    include, exclude = checks.constraints(n_rows, n, include, exclude)
-    if per_class is None:
-        group, counts = np.zeros(n_rows, np.int32), [n]
-    else:
-        if y is None:
-            raise ValueError("y: expected labels for per_class, got None")
-        classes, class_of = labels(y, n_rows)
-        left = np.delete(class_of, exclude)
-        counts = class_counts(per_class, classes, np.bincount(left, minlength=len(classes)), n)
-        group = class_of.astype(np.int32)
-    group[exclude] = -1
-    available = np.bincount(group[group >= 0], minlength=len(counts))
-    included = np.bincount(group[include], minlength=len(counts))
+    included, excluded = _rows_left(n_rows, n, include, exclude)
+    if per_class is not None and labels is None:
+        raise ValueError("y: expected labels for per_class, got None")
+    if per_class is None or labels is None:
+        counts, group = [n], np.zeros(n_rows, np.int32) if len(excluded) else None
+        if group is not None:
+            group[excluded] = -1
+        return Constraints(n_rows, counts, group, included)
+    group = labels.number.copy()
+    group[excluded] = -1
+    available = np.bincount(group[group >= 0], minlength=len(labels.values))
+    counts = class_counts(per_class, labels.values, available, n)
+    at_least = np.bincount(group[included], minlength=len(counts))
     for g, count in enumerate(counts):
-        if not included[g] <= count <= available[g]:
+        if not at_least[g] <= count <= available[g]:
             raise ValueError(
-                f"per_class: expected between {included[g]} (included) and {available[g]} "
-                f"(available) rows of class {classes[g]}, got a count of {count}"
+                f"per_class: expected between {at_least[g]} (included) and {available[g]} "
+                f"(available) rows of class {labels.values[g]}, got a count of {count}"
             )
-    return Quotas(n, group, counts, include)
+    return Constraints(n_rows, counts, group, included)
 
 
-def labels(y: Any, n_rows: int) -> tuple[Array, Indices]:
-    """The distinct labels of (N,) y, and the number of the label of every row."""
-    array = checks.vector("y", y)
+def labels_of(y: Any, n_rows: int) -> Labels:
+    """(N,) y as numbers. Raises TypeError or ValueError for labels that are missing, are not
+    N, or cannot be sorted."""
+    array = arrays.vector("y", y)
     if len(array) != n_rows:
         raise ValueError(f"y: expected shape ({n_rows},), got {array.shape}")
     if array.dtype.kind == "f":
         missing = np.flatnonzero(np.isnan(array))
         if len(missing):
             raise ValueError(f"y: expected labels, got NaN first in row {missing[0]}")
+    if array.dtype.kind in "iu":
+        least = array.min()
+        if int(array.max()) - int(least) < max(len(array), 1 << 16):  # counted, not sorted
+            wide = np.uint64 if array.dtype.kind == "u" else np.int64
+            shifted = np.subtract(array, least, dtype=wide).astype(np.int64)
+            seen = np.bincount(shifted) > 0
+            numbers = (np.cumsum(seen) - 1).astype(np.int32)
+            return Labels((np.flatnonzero(seen) + int(least)).astype(array.dtype), numbers[shifted])
     try:
-        classes, class_of = np.unique(array, return_inverse=True)
+        values, number = np.unique(array, return_inverse=True)
     except TypeError:
         raise TypeError("y: expected labels that can be sorted, got a mixture of types") from None
-    return classes, class_of
+    return Labels(values, number.astype(np.int32))
 
 
 def class_counts(
@@ -110,7 +164,23 @@ def class_counts(
     else:  # equal, except that small classes give all they have
         counts = np.zeros(len(classes), np.int64)
         while (left := n - int(counts.sum())) > 0:
-            open_ = np.flatnonzero(counts < sizes)  # all of one count
+            open_ = np.flatnonzero(counts < sizes)  # all of them have one count
             each = min(left // len(open_), int((sizes - counts)[open_].min()))
             counts[open_ if each else open_[:left]] += max(each, 1)
     return [int(count) for count in counts]
+
+
+def _rows_left(n_rows: int, n: int, include: Any, exclude: Any) -> tuple[Indices, Indices]:
+    """include and exclude as row numbers that leave a selection of n rows possible."""
+    included = arrays.rows("include", include, n_rows)
+    excluded = arrays.rows("exclude", exclude, n_rows)
+    both = np.intersect1d(included, excluded)
+    if len(both):
+        raise ValueError(f"exclude: expected no row of include, got row {both[0]} in both")
+    if len(included) > n:
+        raise ValueError(f"include: expected at most n = {n} rows, got {len(included)}")
+    if n > n_rows - len(excluded):
+        raise ValueError(
+            f"exclude: expected to leave n = {n} rows, got {len(excluded)} of {n_rows} excluded"
+        )
+    return included, excluded

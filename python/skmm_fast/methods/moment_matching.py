@@ -1,4 +1,4 @@
-"""Stage 2, moment matching: a relaxed selection whose second moment dominates that of all rows
+"""Moment matching: a relaxed selection whose second moment dominates that of all rows
 (SkMM, arXiv 2407.06120, equation 5 and section 3.3)."""
 
 from __future__ import annotations
@@ -6,27 +6,64 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from .. import _core
 from .._support import checks
-from .._support.checks import Floats, inclusion_probabilities
 from .._support.progress import bar
-from ..pool.pool import Pool
+from .._support.types import DenseMatrix, Floats, PerClass, VectorLike
 from ..sketch.memmap import is_mapped
-from .constraints import Quotas, quotas
+from .constraints import Constraints
+from .cost import Cost, Speed, Work
+from .problem import Chosen, Problem
+from .sampling import DrawMethod, draw_along, inclusion_probabilities
+from .v_optimality import polish
 
-WEIGHTINGS = ("paper", "relative")
+Weighting = Literal["paper", "relative"]
+Init = Literal["random", "uniform"]
+Callback = Callable[[int, float, float], bool | None]
+
+PASSES = 24  # over ZV that moment matching usually takes; 10 to 60 have been seen
+DISK = 2e9  # bytes per second into the page cache
 
 
 @dataclass(frozen=True)
 class MomentMatch:
-    """A relaxed selection and the proof of how good it is."""
+    """A relaxed selection and the proof of how good it is.
+
+    Attributes
+    ----------
+    s : (N,) array
+        0 <= s_i <= 1/n, Σ s_i = 1.
+    gamma : (rank,) array
+        γ_j = max(1/c_S, Σ_i s_i a_ij / λ_j).
+    objective : float
+        φ(s).
+    start_objective : float
+        φ(s_0), where the solver began.
+    gap : float
+        φ(s) - min φ lies in [0, gap].
+    n_iter : int
+        Newton steps on the dual.
+    n_passes : int
+        Passes over the rotated rows ZV.
+    converged : bool
+        gap <= tol φ(s_0), or φ(s) is zero to rounding.
+    history : dict of arrays
+        "objective", "gap" and "seconds" after each iteration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> fit = skmm.match_moments(np.random.default_rng(0).standard_normal((500, 8)), 40, c_s=0.9)
+    >>> fit.converged, 0 <= fit.gap
+    (True, True)
+    """
 
     s: Floats  # (N,), 0 <= s_i <= 1/n, Σ s_i = 1
     gamma: Floats  # (rank,), γ_j = max(1/c_S, Σ_i s_i a_ij / λ_j)
@@ -39,157 +76,243 @@ class MomentMatch:
     history: dict[str, Floats]  # "objective", "gap", "seconds" of each iteration
 
 
+@dataclass(frozen=True)
+class MatchOptions:
+    """Options of `match_moments`, which describes them."""
+
+    c_s: float = 0.999
+    weighting: Weighting = "paper"
+    init: Init | Floats = "random"
+    tol: float = 1e-6
+    max_iter: int = 1000
+    callback: Callback | None = None
+
+    def check(self, n: int, n_rows: int) -> None:
+        """Raises TypeError or ValueError where they do not fit n of n_rows rows."""
+        checks.real("c_s", self.c_s, above=0.0)
+        if self.c_s < n / n_rows and n < n_rows:
+            raise ValueError(f"c_s: expected at least n/N = {n / n_rows:.6g}, got {self.c_s}")
+        checks.choice("weighting", self.weighting, get_args(Weighting))
+        checks.real("tol", self.tol, above=0.0)
+        checks.integer("max_iter", self.max_iter, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True)
+class SelectOptions(MatchOptions):
+    """Options of moment matching as a method of `select`: also how rows are drawn from s, and
+    whether exchanges as those of `v_optimal` follow."""
+
+    draw: DrawMethod = "systematic"
+    refine: bool = False
+
+    def __post_init__(self) -> None:
+        checks.choice("draw", self.draw, get_args(DrawMethod))
+        checks.boolean("refine", self.refine)
+
+
 def match_moments(
-    Z: Any,
+    Z: DenseMatrix,
     n: int | float,
-    c_s: float = 0.999,
-    weighting: str = "paper",
-    init: Any = "random",
-    tol: float = 1e-6,
-    max_iter: int = 1000,
+    *,
+    c_s: float = MatchOptions.c_s,
+    weighting: Weighting = MatchOptions.weighting,
+    init: Init | Floats = MatchOptions.init,
+    tol: float = MatchOptions.tol,
+    max_iter: int = MatchOptions.max_iter,
+    callback: Callback | None = None,
+    y: VectorLike | None = None,
+    per_class: PerClass | None = None,
+    include: VectorLike | None = None,
+    exclude: VectorLike | None = None,
+    scratch_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     n_threads: int | None = None,
-    *,
-    y: Any = None,
-    per_class: str | Mapping[Any, int] | None = None,
-    include: Any = None,
-    exclude: Any = None,
-    callback: Callable[[int, float, float], bool | None] | None = None,
-    scratch_dir: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> MomentMatch:
     """Minimise φ(s) = Σ_j w_j [λ_j/c_S - Σ_i s_i a_ij]₊² over 0 <= s_i <= 1/n, Σ s_i = 1.
 
-    a_ij = (Zv_j)_i² in the eigenbasis V of Σ̃, over its numerical rank. This is the relaxation of
-    Σ̃ ⪯ c_S Σ̃_S to its diagonal (equation 5) with γ eliminated, a convex problem. Solved by the
-    proximal point method from s_0, each point by Newton's method on the dual, two passes over ZV an
-    iteration, until the duality gap is at most tol φ(s_0).
+    Here a_ij = (Zv_j)_i² in the eigenbasis V of Σ̃, over its numerical rank. This is the relaxation
+    of Σ̃ ⪯ c_S Σ̃_S to its diagonal (equation 5) with γ eliminated, a convex problem. It is solved
+    by the proximal point method from s_0, each point by Newton's method on the dual, with two
+    passes over ZV an iteration, until the duality gap is at most tol φ(s_0).
 
     Parameters
     ----------
-    Z : (N, m) float32 or float64, NumPy or a torch tensor, on the CPU or a CUDA device, where it
-        and ZV stay
-    n : rows to be drawn from s; an int in [1, N] or a share of N
-    c_s : >= n/N (any where n = N). For c_s >= 1 uniform s is optimal: it is returned at once, with
-        a warning.
-    weighting : "paper" (w_j = 1) or "relative" (w_j = 1/λ_j², scale-free)
-    init : s_0: "random" (1/n on n random rows), "uniform", or a feasible (N,) float array
-    tol, max_iter : when to stop
-    seed : of the random start
-    n_threads : of the core; the bits of the result do not depend on it
-    y, per_class : (N,) labels and how many rows of each will be drawn: "proportional" (to the
-        classes' sizes), "balanced", or a mapping of classes to their counts (0 where absent)
-    include, exclude : rows with s_i = 1/n and s_i = 0; with per_class, inside its counts
-    callback : called after each iteration with its number, φ and the gap; False stops
-    scratch_dir : a folder for ZV, as large as Z; None is memory, or, where Z is a memory map, the
-        system's folder for temporary files
-    progress : show a bar (needs tqdm)
+    Z : (N, m) array or tensor
+        float32 or float64; a tensor on a CUDA device stays there, and ZV with it.
+    n : int or float
+        Rows to be drawn from s: a count in [1, N], or a share of N in (0, 1).
+    c_s : float, default 0.999
+        At least n/N (any number where n = N). For c_s >= 1 uniform s is optimal: it is returned at
+        once, with a warning.
+    weighting : {"paper", "relative"}
+        w_j = 1, or the scale-free w_j = 1/λ_j².
+    init : {"random", "uniform"} or (N,) array
+        s_0: 1/n on n random rows, uniform, or a feasible point.
+    tol, max_iter : float, int
+        When to stop.
+    callback : callable, optional
+        Called after each iteration with its number, φ and the gap; False stops.
+    y : (N,) labels, optional
+        Classes that `per_class` counts.
+    per_class : {"proportional", "balanced"} or mapping, optional
+        How many rows of each class will be drawn: in proportion to the classes' sizes, equally
+        many, or a mapping of classes to counts (0 where a class is absent).
+    include, exclude : row numbers, optional
+        Rows with s_i = 1/n and with s_i = 0; with `per_class`, inside its counts.
+    scratch_dir : path, optional
+        A folder for ZV, which is as large as Z. Default: memory, or, where Z is a memory map, the
+        system's folder for temporary files.
+    seed : int, default 0
+        The seed of the random start.
+    n_threads : int, optional
+        Threads of the core. The bits of the result do not depend on it.
+    progress : bool, default False
+        Show a bar (needs tqdm).
+
+    Returns
+    -------
+    MomentMatch
 
     Raises
     ------
-    TypeError, ValueError : naming the argument, what was expected and what came.
-    OSError : where scratch_dir cannot hold ZV.
+    TypeError, ValueError
+        An argument of a wrong type, shape or value, NaN or Inf in Z, constraints that no n rows
+        meet. The message names the argument, what was expected and what came.
+    OSError
+        `scratch_dir` cannot hold ZV.
+
+    Notes
+    -----
+    SkMM, arXiv 2407.06120, equation 5 and section 3.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> Z = np.random.default_rng(0).standard_normal((500, 8))
+    >>> fit = skmm.match_moments(Z, 40, c_s=0.9)
+    >>> rows = skmm.draw(fit.s, 40, method="systematic")
+    >>> len(rows)
+    40
     """
-    threads = checks.threads(n_threads)
-    pool = Pool.of(Z, n_threads=threads)
-    mom, n_rows = pool.moments, len(pool.Z)
-    n = checks.count(n, n_rows)
-    check_options(n, n_rows, c_s, weighting, tol, max_iter)
-    c_s, tol = float(c_s), float(tol)
-    allowed = quotas(n_rows, n, y, per_class, include, exclude)
-    s = _start(init, allowed, n_rows, checks.seed(seed))
-    if c_s >= 1 and not allowed.constrained:
+    problem = Problem.of_matrix(
+        Z, n, y=y, per_class=per_class, include=include, exclude=exclude, seed=seed,
+        n_threads=n_threads, progress=progress, scratch_dir=scratch_dir,
+    )  # fmt: skip
+    return solve(problem, MatchOptions(c_s, weighting, init, tol, max_iter, callback))
+
+
+def run(problem: Problem, **options: Any) -> Chosen:
+    """Moment matching as a method of `select`. Its options are SelectOptions."""
+    o = SelectOptions(**options)
+    fit = solve(problem, o)
+    facts: dict[str, Any] = {
+        "converged": fit.converged,
+        "objective": fit.objective,
+        "gap": fit.gap,
+        "n_iter": fit.n_iter,
+        "n_passes": fit.n_passes,
+    }
+    rows, relaxed = draw_along(problem, fit.s, o.draw), None
+    if o.refine:
+        rows, facts["n_swaps"], relaxed = polish(problem, rows)
+    return Chosen(rows, facts, relaxed)
+
+
+def solve(problem: Problem, o: MatchOptions) -> MomentMatch:
+    constraints, n_rows, n = problem.constraints, problem.n_rows, problem.n
+    o.check(n, n_rows)
+    c_s = float(o.c_s)
+    pool, threads = problem.pool, problem.n_threads
+    s = _start(o.init, constraints, problem.seed)
+    if c_s >= 1 and not constraints.constrained:
         warnings.warn(
             f"c_s = {c_s} >= 1: uniform s is optimal, so a draw from it is a uniform draw",
-            stacklevel=2,
+            stacklevel=3,
         )
         s = np.full(n_rows, 1 / n_rows)
 
+    mom = pool.moments
     unit = float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))  # Y has eigenvalues about 1
     V = mom.eigenvectors[:, : mom.rank] * unit
+    scratch_dir = problem.scratch_dir
     if scratch_dir is None and is_mapped(pool.Z.core):
         scratch_dir = tempfile.gettempdir()
-    free, groups = allowed.free()
-    some = free if allowed.constrained else None
-    Y = pool.Z.times(V, some, threads, scratch_dir)
-    fixed = pool.Z.times(V, allowed.include, threads).column_squares(None, threads)
+    free = constraints.free
+    Y = pool.Z.times(V, free if constraints.constrained else None, threads, scratch_dir)
+    fixed = pool.Z.times(V, constraints.include, threads).column_squares(None, threads)
     total = Y.column_squares(None, threads) + fixed
-    if allowed.constrained:
-        never = pool.Z.times(V, checks.others(n_rows, free, allowed.include), threads)
-        total += never.column_squares(None, threads)
+    if constraints.constrained:
+        total += pool.Z.times(V, constraints.never(), threads).column_squares(None, threads)
     eigenvalues = total / n_rows  # of the Y stored: uniform s matches them exactly
-    weight = np.ones_like(eigenvalues) if weighting == "paper" else eigenvalues**-2
+    weight = np.ones_like(eigenvalues) if o.weighting == "paper" else eigenvalues**-2
     target = eigenvalues / c_s - fixed / n
-    to_z = unit**-4 if weighting == "paper" else 1.0
+    to_z = unit**-4 if o.weighting == "paper" else 1.0
+    callback = o.callback
 
     def watch(iteration: int, objective: float, gap: float) -> bool | None:
         return None if callback is None else callback(iteration, objective * to_z, gap * to_z)
 
-    with bar("match moments", 2 * max_iter, progress, "passes") as tick:
-        s[free], objective, start, gap, converged, n_passes, reached, objectives, gaps, seconds = (
-            _core.match_moments(
-                Y.core,
-                target,
-                weight,
-                1 / n,
-                groups,
-                s[free],
-                tol,
-                max_iter,
-                threads,
-                tick,
-                callback and watch,
-            )
-        )
+    with bar("match moments", 2 * o.max_iter, problem.progress, "passes") as tick:
+        fit = _core.match_moments(
+            Y.core, target, weight, constraints.core, s[free], float(o.tol), o.max_iter, threads,
+            tick, callback and watch,
+        )  # fmt: skip
+    s[free] = fit.s
     return MomentMatch(
         s=s,
-        gamma=np.maximum(1 / c_s, (reached + fixed / n) / eigenvalues),
-        objective=objective * to_z,
-        start_objective=start * to_z,
-        gap=gap * to_z,
-        n_iter=len(objectives),
-        n_passes=n_passes,
-        converged=converged,
-        history={"objective": objectives * to_z, "gap": gaps * to_z, "seconds": seconds},
+        gamma=np.maximum(1 / c_s, (fit.moments + fixed / n) / eigenvalues),
+        objective=fit.objective * to_z,
+        start_objective=fit.start * to_z,
+        gap=fit.gap * to_z,
+        n_iter=len(fit.objectives),
+        n_passes=fit.passes,
+        converged=fit.converged,
+        history={
+            "objective": fit.objectives * to_z,
+            "gap": fit.gaps * to_z,
+            "seconds": fit.seconds.copy(),
+        },
     )
 
 
-def check_options(
-    n: int, n_rows: int, c_s: float, weighting: str, tol: float, max_iter: int
-) -> None:
-    """Raises TypeError or ValueError as `match_moments` says."""
-    checks.real("c_s", c_s, above=0.0)
-    if c_s < n / n_rows and n < n_rows:
-        raise ValueError(f"c_s: expected at least n/N = {n / n_rows:.6g}, got {c_s}")
-    checks.choice("weighting", weighting, WEIGHTINGS)
-    checks.real("tol", tol, above=0.0)
-    checks.integer("max_iter", max_iter, 0, 2**31 - 1)
-
-
-def _start(init: Any, allowed: Quotas, n_rows: int, seed: int) -> Floats:
+def _start(init: Any, constraints: Constraints, seed: int) -> Floats:
     """A feasible s: 1/n on include, 0 where nothing may be chosen, its count in each group."""
-    n, (free, groups) = allowed.n, allowed.free()
-    edges = np.cumsum([0, *(size for size, _ in groups)])
+    n_rows, n, free = constraints.n_rows, constraints.n, constraints.free
     s = np.zeros(n_rows)
-    s[allowed.include] = 1 / n
+    s[constraints.include] = 1 / n
     if not isinstance(init, str):
         given = inclusion_probabilities("init", init, n, n_rows) / n
-        fixed = checks.others(n_rows, free)
+        fixed = np.ones(n_rows, np.bool_)
+        fixed[free] = False
         if not np.allclose(given[fixed], s[fixed], rtol=0, atol=1e-6 / n):
             raise ValueError("init: expected 1/n on the rows of include and 0 on those of exclude")
-        for (a, b), (_, count) in zip(pairwise(edges), groups, strict=True):
-            mass = n * given[free[a:b]].sum()
-            if abs(mass - count) > 1e-6 * n:
+        for g in constraints.groups:
+            mass = n * given[free[g.part]].sum()
+            if abs(mass - g.count) > 1e-6 * n:
                 raise ValueError(
                     f"init: expected entries of a class that sum to its count / n, got {mass:.9g} "
-                    f"instead of {count} times 1/n"
+                    f"instead of {g.count} times 1/n"
                 )
         s[free] = given[free]
         return s
-    checks.choice("init", init, ("random", "uniform"))
-    for g, ((a, b), (size, count)) in enumerate(zip(pairwise(edges), groups, strict=True)):
+    checks.choice("init", init, get_args(Init))
+    for number, g in enumerate(constraints.groups):
         if init == "uniform":
-            s[free[a:b]] = min(count / n / max(size, 1), 1 / n)
+            s[free[g.part]] = min(g.count / n / max(g.size, 1), 1 / n)
         else:
-            s[free[a + _core.draw_subset(size, count, seed, g)]] = 1 / n
+            drawn = g.part.start + _core.draw_subset(g.size, g.count, seed, number)
+            s[free[drawn]] = 1 / n
     return s
+
+
+def cost(work: Work, speed: Speed) -> Cost:
+    """A rotated copy of Z, and passes over it."""
+    N, m = work.n_rows, work.dim
+    seconds = 2 * N * m * m / speed.flops + PASSES * (work.copy / speed.bytes + N * speed.row / 4)
+    return Cost(
+        seconds=seconds + (work.copy / DISK if work.scratch else 0.0),
+        peak_bytes=8 * N + (0 if work.scratch else work.copy),
+        scratch_bytes=work.copy if work.scratch else 0,
+    )

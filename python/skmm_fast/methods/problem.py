@@ -1,65 +1,118 @@
-"""What `select` asks of a method: how many of which rows, in what manner."""
+"""What a method solves, and what it gives back."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from .._support import checks
-from .._support.checks import Array, Indices
+from .._support.types import Indices, PerClass
 from ..pool.pool import Pool
-from .constraints import Quotas, labels, quotas
+from ..pool.row_matrix import row_matrix
+from ..pool.spectrum import spectrum
+from .constraints import Constraints, Labels, constraints_of, labels_of
+from .relaxation import Relaxation
 
 
 @dataclass(frozen=True)
-class Request:
-    """n of N rows, within constraints. The arguments are those of `select`, checked.
+class Problem:
+    """Choose rows of a pool, within constraints. Everything in it is checked: methods check no more
+    than options of their own.
 
-    The pool is made when a method first asks for it: one that lacks something says so before.
+    The pool is made when it is first asked for, so that a method that lacks an input says so before
+    anything is sketched.
     """
 
-    N: int
-    n: int
     make_pool: Callable[[], Pool]
-    y: Any
-    per_class: str | Mapping[Any, int] | None
-    include: Any
-    exclude: Any
+    constraints: Constraints
+    y: Any  # labels as they were given
+    labels: Labels | None
+    per_class: PerClass | None
     seed: int
-    n_threads: int | None
+    n_threads: int
     progress: bool
     scratch_dir: str | os.PathLike[str] | None
-    sketched: Callable[[str, Any], Array]  # (name, rows with the columns of X) -> as those of Z
+    like_pool: Callable[[str, Any], Pool]  # (name, other rows with the columns of X) -> their pool
+
+    @classmethod
+    def of(
+        cls,
+        make_pool: Callable[[], Pool],
+        n_rows: int,
+        n: int,
+        *,
+        y: Any,
+        per_class: Any,
+        include: Any,
+        exclude: Any,
+        seed: int,
+        n_threads: int | None,
+        progress: bool,
+        scratch_dir: str | os.PathLike[str] | None = None,
+        like_pool: Callable[[str, Any], Pool] | None = None,
+    ) -> Problem:
+        """The arguments of a public function, checked once.
+
+        Raises TypeError or ValueError naming the argument, what was expected and what came.
+        """
+        labels = None if y is None else labels_of(y, n_rows)
+        threads = checks.threads(n_threads)
+        return cls(
+            make_pool=make_pool,
+            constraints=constraints_of(n_rows, n, labels, per_class, include, exclude),
+            y=y,
+            labels=labels,
+            per_class=per_class,
+            seed=checks.seed(seed),
+            n_threads=threads,
+            progress=checks.boolean("progress", progress),
+            scratch_dir=scratch_dir,
+            like_pool=like_pool or (lambda name, rows: Pool.of(rows, name=name, n_threads=threads)),
+        )
+
+    @classmethod
+    def of_matrix(
+        cls, Z: Any, n: int | float, *, n_threads: int | None, **arguments: Any
+    ) -> Problem:
+        """Choose from the rows of Z itself."""
+        rows, threads = row_matrix("Z", Z), checks.threads(n_threads)
+        return cls.of(
+            lambda: Pool(rows, spectrum(rows, "Z", threads), threads),
+            len(rows),
+            checks.count(n, len(rows)),
+            n_threads=threads,
+            **arguments,
+        )
 
     @cached_property
     def pool(self) -> Pool:
         return self.make_pool()
 
     @property
-    def threads(self) -> int:
-        return checks.threads(self.n_threads)
+    def n_rows(self) -> int:
+        """N."""
+        return self.constraints.n_rows
 
     @property
-    def constraints(self) -> dict[str, Any]:
-        return {
-            "y": self.y,
-            "per_class": self.per_class,
-            "include": self.include,
-            "exclude": self.exclude,
-        }
+    def n(self) -> int:
+        """Rows of a selection."""
+        return self.constraints.n
 
-    @cached_property
-    def allowed(self) -> Quotas:
-        return quotas(self.N, self.n, **self.constraints)
-
-    @cached_property
-    def classes(self) -> Indices | None:
-        """(N,) the number of each row's class, where labels were given."""
-        return None if self.y is None else labels(self.y, self.N)[1]
+    def balanced(self) -> Problem:
+        """The same with as many rows of each class as of any other."""
+        c = self.constraints
+        never, N = c.never(), c.n_rows
+        counted = constraints_of(N, c.n, self.labels, "balanced", c.include, never)
+        return replace(self, constraints=counted)
 
 
-# What a method gives: n rows, ascending, and what it says of them. Options come by name.
-Method = Callable[..., tuple[Indices, dict[str, Any]]]
+@dataclass(frozen=True)
+class Chosen:
+    """What a method gives."""
+
+    rows: Indices  # (n,), ascending
+    facts: dict[str, Any] = field(default_factory=dict)  # what the method says of its work
+    relaxation: Relaxation | None = None  # of the problem, where it was solved on the way

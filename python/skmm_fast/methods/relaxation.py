@@ -7,55 +7,46 @@ Every n rows are such an s, with f = tr(Σ̃ Σ̃_S⁻¹) (SkMM, arXiv 2407.0612
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from .. import _core
-from .._support import checks
-from .._support.checks import Floats, Indices
-from ..pool.pool import Pool, Whitened, rounding_of_moments
-from .constraints import Quotas, quotas
+from .._support.types import Floats, Indices
+from ..pool.pool import Pool, Whitened
+from ..pool.spectrum import rounding_of_moments
+from .constraints import Constraints, FreeGroup
 
 TOL = 5e-3
-MAX_ROUNDS = 30  # of all rows
+MAX_ROUNDS = 30  # of evaluations over all rows
 MAX_STEPS = 100  # of a round, among the rows that matter
-USUAL = 4, 8  # of each
-CANDIDATES = 4, 1000  # rows of a group that join a round: so many times its count, and some more
+USUAL_ROUNDS, USUAL_STEPS = 4, 8  # what most pools take
+# Rows of a group that join a round: so many for each that is chosen of it, and some more.
+CANDIDATES_PER_ROW, CANDIDATES_MORE = 4, 1000
 
 
 @dataclass(frozen=True)
 class Relaxation:
+    """A solution of the relaxation, and the certificate that it carries."""
+
     s: Floats  # (N,)
     value: float  # f(s)
     lower_bound: float  # f is nowhere less, nor is tr(Σ̃ Σ̃_S⁻¹) of any rows S that are allowed
     n_rounds: int  # evaluations over all rows
+    tol: float  # the relative gap that was asked for
 
 
 def candidates(n_rows: int, n: int) -> int:
     """About how many rows a round runs on."""
-    return min(n_rows, 2 * (CANDIDATES[0] * n + CANDIDATES[1]))
+    return min(n_rows, 2 * (CANDIDATES_PER_ROW * n + CANDIDATES_MORE))
 
 
-def lower_bound(pool: Pool, n: int, n_threads: int | None = None) -> float:
+def lower_bound(pool: Pool, n: int) -> float:
     """A number that no n distinct rows undercut in tr(Σ̃ Σ̃_S⁻¹)."""
-    return relax(pool, quotas(len(pool.Z), n), n_threads=n_threads).lower_bound
+    n_rows = len(pool.Z)
+    return relax(pool, Constraints(n_rows, [n], None, np.empty(0, np.int64))).lower_bound
 
 
-def relax(
-    pool: Pool, allowed: Quotas, tol: float = TOL, n_threads: int | None = None
-) -> Relaxation:
-    """The solution, remembered by the pool where all rows are allowed."""
-    key = ("relaxation", allowed.n, tol)
-    if allowed.constrained:
-        return _solve(pool, allowed, tol, checks.threads(n_threads))
-    if key not in pool.memo:
-        pool.memo[key] = _solve(pool, allowed, tol, checks.threads(n_threads))
-    solved: Relaxation = pool.memo[key]
-    return solved
-
-
-def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
+def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
     """s with f(s) - min f <= tol f(s), or what MAX_ROUNDS reach.
 
     The bound: f is convex and f(a s) = f(s) / a, so f(s') >= f(s)² / ⟨-∇f(s), s'⟩ for all s', where
@@ -63,43 +54,37 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
     gradient with Barzilai-Borwein steps (SPG: Birgin, Martínez and Raydan, 2000) runs on the rows
     where s > 0 and those of largest ‖Cw_i‖². The first s is uniform.
     """
-    W, n = pool.W, allowed.n
-    order, groups = allowed.free()
-    edges = np.cumsum([0, *(size for size, _ in groups)])
-    fixed = W.rows(allowed.include)
+    W, n, threads = pool.W, constraints.n, pool.n_threads
+    include, free, groups = constraints.include, constraints.free, constraints.groups
+    fixed = W.rows(include)
     M_fixed = fixed.T @ fixed / n
-    s = np.concatenate([np.full(size, count / n / max(size, 1)) for size, count in groups])
+    s = np.concatenate([np.full(g.size, g.count / n / max(g.size, 1)) for g in groups])
     whole = np.zeros(len(pool.Z))
 
     def put(s: Floats) -> Floats:
-        whole[allowed.include] = 1 / n
-        whole[order] = s
+        whole[include] = 1 / n
+        whole[free] = s
         return whole
 
     M = W.B.T @ W.A.second_moment(put(s), threads) @ W.B
     C, best = _inverse(M), 0.0
     if C is None:  # the rows allowed do not span Z
-        return Relaxation(whole, np.inf, np.inf, 0)
+        return Relaxation(whole, np.inf, np.inf, 0, tol)
     n_rounds = 0
     while n_rounds < MAX_ROUNDS:
         n_rounds += 1
         f, q_all = float(np.trace(C)), W.A.row_norms(W.B @ C, threads)
-        q = q_all[order]
-        most = float(q_all[allowed.include].sum()) / n + _support(
-            q, groups, edges, n, min(1e-4, tol / 10) * f, threads
-        )
+        q = q_all[free]
+        slack = min(1e-4, tol / 10) * f
+        most = float(q_all[include].sum()) / n + _support(q, groups, n, slack, threads)
         best = max(best, f * f / most)
-        if f - best <= tol * f or all(count in (0, size) for size, count in groups):
+        if f - best <= tol * f or all(g.count in (0, g.size) for g in groups):
             break
-        active = _active(s, q, groups, edges)
+        active = _active(s, q, groups)
         gap = max(tol / 4, (f - best) / f / 10)
         while True:
-            W_active = Whitened(W.A.take(order[active]), W.B)
-            ends = np.searchsorted(active, edges)
-            parts = [
-                (slice(a, b), count)
-                for (a, b), (_, count) in zip(pairwise(ends), groups, strict=True)
-            ]
+            W_active = Whitened(W.A.take(free[active]), W.B)
+            parts = [_among(g, active) for g in groups]
             s_active, C_next = _descend(W_active, s[active], M_fixed, n, parts, gap, threads)
             if C_next is not None or len(active) == len(s):
                 break
@@ -109,7 +94,8 @@ def _solve(pool: Pool, allowed: Quotas, tol: float, threads: int) -> Relaxation:
         s[:] = 0.0
         s[active] = s_active
         C = C_next
-    return Relaxation(put(s).copy(), float(np.trace(C)), best * (1 - _rounding(W, C)), n_rounds)
+    bound = best * (1 - _rounding(W, C))
+    return Relaxation(put(s).copy(), float(np.trace(C)), bound, n_rounds, tol)
 
 
 def _rounding(W: Whitened, C: Floats) -> float:
@@ -119,33 +105,37 @@ def _rounding(W: Whitened, C: Floats) -> float:
     return 1e-9 + 16 * (len(C) * float(np.finfo(np.float64).eps) * condition + W.error)
 
 
-def _support(
-    q: Floats, groups: list[tuple[int, int]], edges: Indices, n: int, slack: float, threads: int
-) -> float:
+def _support(q: Floats, groups: list[FreeGroup], n: int, slack: float, threads: int) -> float:
     """max ⟨q, s⟩ over the feasible s, exceeded by slack at most."""
     return sum(
-        _core.support(q[a:b], 1 / n, count, slack / len(groups), threads)
-        for (a, b), (_, count) in zip(pairwise(edges), groups, strict=True)
-        if count > 0
+        _core.support(q[g.part], 1 / n, g.count, slack / len(groups), threads)
+        for g in groups
+        if g.count > 0
     )
 
 
-def _active(s: Floats, q: Floats, groups: list[tuple[int, int]], edges: Indices) -> Indices:
+def _active(s: Floats, q: Floats, groups: list[FreeGroup]) -> Indices:
     """Rows of largest q; and those of positive s, or as many evenly spaced where s is uniform."""
     chosen = []
-    for (a, b), (size, count) in zip(pairwise(edges), groups, strict=True):
-        if count == 0:
+    for g in groups:
+        if g.count == 0:
             continue
-        wanted = CANDIDATES[0] * count + CANDIDATES[1]
-        if 2 * wanted >= size:
-            chosen.append(np.arange(a, b))
+        first, wanted = g.part.start, CANDIDATES_PER_ROW * g.count + CANDIDATES_MORE
+        if 2 * wanted >= g.size:
+            chosen.append(np.arange(first, g.part.stop))
             continue
-        top = np.argpartition(q[a:b], size - wanted)[size - wanted :]
-        support = np.flatnonzero(s[a:b])
-        if len(support) == size:
-            support = np.arange(0, size, size // wanted)
-        chosen.append(a + np.union1d(top, support))
+        top = np.argpartition(q[g.part], g.size - wanted)[g.size - wanted :]
+        support = np.flatnonzero(s[g.part])
+        if len(support) == g.size:
+            support = np.arange(0, g.size, g.size // wanted)
+        chosen.append(first + np.union1d(top, support))
     return np.concatenate(chosen)
+
+
+def _among(g: FreeGroup, active: Indices) -> FreeGroup:
+    """The group among the free rows that are active, ascending."""
+    first, last = np.searchsorted(active, (g.part.start, g.part.stop))
+    return FreeGroup(slice(int(first), int(last)), int(last - first), g.count)
 
 
 def _inverse(M: Floats) -> Floats | None:
@@ -165,7 +155,7 @@ def _descend(
     s: Floats,
     M_fixed: Floats,
     n: int,
-    groups: list[tuple[slice, int]],
+    groups: list[FreeGroup],
     gap: float,
     threads: int,
 ) -> tuple[Floats, Floats | None]:
@@ -179,38 +169,38 @@ def _descend(
 
     def project(s: Floats) -> Floats:
         s = s.copy()
-        for part, count in groups:
-            if count:
-                s[part] = _core.project_capped_simplex(
-                    np.ascontiguousarray(s[part]), 1 / n, count / n, threads
+        for g in groups:
+            if g.count:
+                s[g.part] = _core.project_capped_simplex(
+                    np.ascontiguousarray(s[g.part]), 1 / n, g.count / n, threads
                 )
         return s
 
     s = project(s)
-    f, g, C = evaluate(s)
+    f, grad, C = evaluate(s)
     if C is None:
         return s, None
-    step, recent = 1 / (len(s) * np.abs(g).max()), [f]
+    step, recent = 1 / (len(s) * np.abs(grad).max()), [f]
     for _ in range(MAX_STEPS):
         least = sum(
-            -_core.support(-g[part], 1 / n, count, 1e-2 * gap * f / len(groups), threads)
-            for part, count in groups
-            if count
+            -_core.support(-grad[g.part], 1 / n, g.count, 1e-2 * gap * f / len(groups), threads)
+            for g in groups
+            if g.count
         )
-        if float(g @ s) - least <= gap * f:
+        if float(grad @ s) - least <= gap * f:
             break
-        d = project(s - step * g) - s
-        slope, t = float(g @ d), 1.0
+        d = project(s - step * grad) - s
+        slope, t = float(grad @ d), 1.0
         while True:  # non-monotone Armijo rule
-            f_next, g_next, C_next = evaluate(s + t * d)
+            f_next, grad_next, C_next = evaluate(s + t * d)
             if f_next <= max(recent[-10:]) + 1e-4 * t * slope or t < 1e-10:
                 break
             t /= 2
         if C_next is None:
             break
         change = t * d
-        curvature = float(change @ (g_next - g))
+        curvature = float(change @ (grad_next - grad))
         step = float(change @ change) / curvature if curvature > 0 else 2 * step
-        s, f, g, C = s + change, f_next, g_next, C_next
+        s, f, grad, C = s + change, f_next, grad_next, C_next
         recent.append(f)
     return s, C

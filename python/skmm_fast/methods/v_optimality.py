@@ -1,35 +1,61 @@
-"""Stage 2, V-optimal selection: rows that make tr(Σ̃ Σ̃_S⁻¹) small, the variance part of the risk
+"""V-optimal selection: rows that make tr(Σ̃ Σ̃_S⁻¹) small, the variance part of the risk
 (SkMM, arXiv 2407.06120, equation 3; sequential selection as in the authors' SkMMv2)."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from .. import _core
 from .._support import checks
-from .._support.checks import Indices
 from .._support.progress import bar
-from ..pool.pool import Pool
-from .constraints import Quotas, labels, quotas
-from .relaxation import TOL, USUAL, Relaxation, candidates, relax
-from .walk import draw_along
+from .._support.types import DenseMatrix, Indices, PerClass, VectorLike
+from .cost import Cost, Speed, Work
+from .problem import Chosen, Problem
+from .relaxation import TOL, USUAL_ROUNDS, USUAL_STEPS, Relaxation, candidates, relax
+from .sampling import draw_along
 
-SAMPLERS = ("greedy", "linear", "exp")
-ROUTES = ("auto", "greedy", "relaxation")
+Sampler = Literal["greedy", "linear", "exp"]
+Route = Literal["auto", "greedy", "relaxation"]
 
 # The start M = ridge I, in units of one average row seen along each direction of W. A start of one
 # row gave better selections than random pivoting at every shape tried, and keeps float64 exact.
 RIDGE = 1.0
+SWAPS = 0.5  # exchanges per row chosen that refinement usually makes,
+MOST_SWAPS = 1000  # up to this number
 
 
 @dataclass(frozen=True)
 class VOptimal:
-    """A V-optimal selection."""
+    """A V-optimal selection and its certificate.
+
+    Attributes
+    ----------
+    indices : (n,) array of int64
+        The rows chosen, ascending.
+    objective : float
+        n tr((W_SᵀW_S + ridge I)⁻¹), which is tr(Σ̃ Σ̃_S⁻¹) where ridge = 0.
+    ridge : float
+        Above 0 where W_S does not have full rank.
+    lower_bound : float
+        No n rows that the constraints allow have tr(Σ̃ Σ̃_S⁻¹) below it. -inf where `bound` was
+        False and the route did not give it.
+    route : str
+        How the rows were found before refinement: "greedy" or "relaxation".
+    n_swaps : int
+        The number of exchanges that refinement made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> found = skmm.v_optimal(np.tile(np.eye(3), (20, 1)), 6)
+    >>> round(found.objective, 6), found.route
+    (3.0, 'greedy')
+    """
 
     indices: Indices  # (n,), ascending
     objective: float  # n tr((W_SᵀW_S + ridge I)⁻¹); tr(Σ̃ Σ̃_S⁻¹) where ridge = 0
@@ -39,111 +65,197 @@ class VOptimal:
     n_swaps: int  # exchanges made by refine
 
 
+@dataclass(frozen=True)
+class VOptimalOptions:
+    """Options of V-optimal selection, as `v_optimal` describes them; checked when they are made."""
+
+    sampler: Sampler = "greedy"
+    block: int = 1
+    refine: bool = True
+    temperature: float = 0.1
+    tol: float = TOL
+    route: Route = "auto"
+    bound: bool = True
+
+    def __post_init__(self) -> None:
+        checks.choice("sampler", self.sampler, get_args(Sampler))
+        checks.integer("block", self.block, 1)
+        checks.boolean("refine", self.refine)
+        checks.real("temperature", self.temperature, above=0.0)
+        checks.real("tol", self.tol, above=0.0)
+        checks.choice("route", self.route, get_args(Route))
+        checks.boolean("bound", self.bound)
+
+
 def v_optimal(
-    Z: Any,
+    Z: DenseMatrix,
     n: int | float,
-    sampler: str = "greedy",
-    block: int = 1,
-    refine: bool = True,
-    seed: int = 0,
     *,
-    temperature: float = 0.1,
-    tol: float = TOL,
-    route: str = "auto",
-    y: Any = None,
-    per_class: str | Mapping[Any, int] | None = None,
-    include: Any = None,
-    exclude: Any = None,
-    bound: bool = True,
+    sampler: Sampler = VOptimalOptions.sampler,
+    block: int = VOptimalOptions.block,
+    refine: bool = VOptimalOptions.refine,
+    temperature: float = VOptimalOptions.temperature,
+    tol: float = VOptimalOptions.tol,
+    route: Route = VOptimalOptions.route,
+    bound: bool = VOptimalOptions.bound,
+    y: VectorLike | None = None,
+    per_class: PerClass | None = None,
+    include: VectorLike | None = None,
+    exclude: VectorLike | None = None,
+    seed: int = 0,
     n_threads: int | None = None,
     progress: bool = False,
 ) -> VOptimal:
     """Choose n rows of Z that make tr(Σ̃ Σ̃_S⁻¹) = n tr((W_SᵀW_S)⁻¹) small, W = Z Σ̃^(-1/2).
 
-    Two routes. "greedy": rows are added one (or up to `block`) at a time by the gain
-    ‖Cw‖²/(1 + wᵀCw), C = (W_SᵀW_S + I)⁻¹, one pass over Z per block. "relaxation": the convex
-    relaxation is solved, in time that does not depend on n, and n rows are drawn from it, along
-    classes and the first principal direction. Where n < rank(Z) no n rows span Z: then the same
-    rule minimises n tr((W_SᵀW_S + I)⁻¹), and a warning says so.
+    There are two routes. "greedy" adds rows one (or up to `block`) at a time by the gain ‖Cw‖²/(1 +
+    wᵀCw), C = (W_SᵀW_S + I)⁻¹, with one pass over Z per block. "relaxation" solves the convex
+    relaxation, in time that does not depend on n, and draws n rows from it along the classes and
+    the first principal direction. Where n < rank(Z) no n rows span Z: then the same rule minimises
+    n tr((W_SᵀW_S + I)⁻¹), and a warning says so.
 
     Parameters
     ----------
-    Z : (N, m) float32 or float64, NumPy or a torch tensor, on the CPU or a CUDA device
-    n : an int in [1, N] or a share of N
-    sampler : "greedy" takes the largest gain; "linear" draws with probability proportional to the
-        gain; "exp" to exp(gain / (temperature · largest gain))
-    block : rows added per pass at most (if Z is on a device, 256 at least by the greedy sampler);
-        in a greedy block each row is scored after the ones before it, and the block ends where a
-        row outside may be better
-    refine : exchange rows until no swap helps or the objective is within `tol` of the lower bound
-        (where one is computed): the best row comes in, the least useful goes out
-    seed : of the random samplers, and of the draw
-    tol : relative gap at which the relaxation ends
-    route : "auto" takes the one of fewer operations; the relaxation only for n > 2 rank(Z), without
-        `refine` n > 10 rank(Z): fewer rows drawn lose much
-    y, per_class : (N,) labels and how many rows of each: "proportional" (to the classes' sizes),
-        "balanced", or a mapping of classes to their counts (0 where absent)
-    include, exclude : rows that must and must not be chosen; with per_class, inside its counts
-    bound : compute the lower bound where the route does not give it
-    n_threads : of the core; the selection does not depend on it
-    progress : show a bar (needs tqdm)
+    Z : (N, m) array or tensor
+        float32 or float64; a tensor on a CUDA device stays there.
+    n : int or float
+        A count in [1, N], or a share of N in (0, 1).
+    sampler : {"greedy", "linear", "exp"}
+        "greedy" takes the largest gain. "linear" draws with probability proportional to the gain,
+        "exp" to exp(gain / (temperature · largest gain)).
+    block : int, default 1
+        Rows added per pass at most (for Z on a device 256 at least by the greedy sampler). In a
+        greedy block each row is scored after the ones before it, and the block ends where a row
+        outside may be better.
+    refine : bool, default True
+        Exchange rows until no swap helps, or the objective is within `tol` of the lower bound where
+        one is computed: the best row comes in, the least useful goes out.
+    temperature : float, default 0.1
+        That of the "exp" sampler.
+    tol : float, default 0.005
+        The relative gap at which the relaxation ends.
+    route : {"auto", "greedy", "relaxation"}
+        "auto" takes the route of fewer operations. It takes the relaxation only for n > 2 rank(Z),
+        or n > 10 rank(Z) without `refine`, since few rows drawn lose much.
+    bound : bool, default True
+        Compute the lower bound where the route does not give it.
+    y : (N,) labels, optional
+        Classes along which draws are spread, and which `per_class` counts.
+    per_class : {"proportional", "balanced"} or mapping, optional
+        How many rows of each class: in proportion to the classes' sizes, equally many, or a mapping
+        of classes to counts (0 where a class is absent).
+    include, exclude : row numbers, optional
+        Rows that must and must not be chosen; with `per_class`, inside its counts.
+    seed : int, default 0
+        The seed of the random samplers, and of the draw.
+    n_threads : int, optional
+        Threads of the core. The selection does not depend on it.
+    progress : bool, default False
+        Show bars (needs tqdm).
+
+    Returns
+    -------
+    VOptimal
 
     Raises
     ------
-    TypeError, ValueError : naming the argument, what was expected and what came.
+    TypeError, ValueError
+        An argument of a wrong type, shape or value, NaN or Inf in Z, constraints that no n rows
+        meet. The message names the argument, what was expected and what came.
+
+    Notes
+    -----
+    SkMM, arXiv 2407.06120, equation 3; the greedy samplers are those of the authors' SkMMv2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> Z = np.random.default_rng(0).standard_normal((500, 8))
+    >>> found = skmm.v_optimal(Z, 40)
+    >>> len(found.indices), found.lower_bound <= found.objective <= 1.05 * found.lower_bound
+    (40, True)
     """
-    threads = checks.threads(n_threads)
-    pool = Pool.of(Z, n_threads=threads)
-    n_rows, rank = len(pool.Z), pool.moments.rank
-    n = checks.count(n, n_rows)
-    check_options(sampler, block, refine, temperature, tol, route)
-    block, temperature, tol = min(int(block), n), float(temperature), float(tol)
-    seed = checks.seed(seed)
-    allowed = quotas(n_rows, n, y, per_class, include, exclude)
-    classes = None if y is None else labels(y, n_rows)[1]
+    problem = Problem.of_matrix(
+        Z, n, y=y, per_class=per_class, include=include, exclude=exclude, seed=seed,
+        n_threads=n_threads, progress=progress,
+    )  # fmt: skip
+    options = VOptimalOptions(sampler, block, refine, temperature, tol, route, bound)
+    return solve(problem, options)[0]
+
+
+def run(problem: Problem, **options: Any) -> Chosen:
+    """V-optimal selection as a method of `select`. Its options are VOptimalOptions."""
+    found, relaxed = solve(problem, VOptimalOptions(**options))
+    facts = {
+        "route": found.route,
+        "n_swaps": found.n_swaps,
+        "ridge": found.ridge,
+        "lower_bound": found.lower_bound,
+    }
+    return Chosen(found.indices, facts, relaxed)
+
+
+def solve(problem: Problem, o: VOptimalOptions) -> tuple[VOptimal, Relaxation | None]:
+    pool, constraints, n = problem.pool, problem.constraints, problem.n
+    n_rows, rank, block = len(pool.Z), pool.moments.rank, min(int(o.block), n)
     if n < rank:
         warnings.warn(
             f"n = {n} < rank(Z) = {rank}: no n rows span Z, so tr(Σ̃ Σ̃_S⁻¹) is infinite; "
             "the rows chosen minimise it with a ridge. A sketch_dim of at most n/2 avoids this",
-            stacklevel=2,
+            stacklevel=3,
         )
+    route: str = o.route
     if route == "auto":
-        route = best_route(n_rows, pool.Z.shape[1], rank, n, block, sampler, refine)
+        route = best_route(n_rows, pool.Z.shape[1], rank, n, block, o.sampler, o.refine)
     relaxed: Relaxation | None = None
-    if bound or route == "relaxation":
-        with bar("relaxation", 1, progress, "solved"):
-            relaxed = relax(pool, allowed, tol, threads)
+    if o.bound or route == "relaxation":
+        with bar("relaxation", 1, problem.progress, "solved"):
+            relaxed = relax(pool, constraints, o.tol)
     start = np.empty(0, np.int64)
     if route == "relaxation" and relaxed is not None and np.isfinite(relaxed.value):
-        drawn = draw_along(pool, relaxed.s, allowed, seed, classes, threads)
-        start = np.setdiff1d(drawn, allowed.include, assume_unique=True)
-    enough = (1 + tol) * relaxed.lower_bound if relaxed is not None else 0.0
-    rows, n_swaps = choose(
-        pool, allowed, start, sampler, block, temperature, refine, enough, seed, threads, progress
+        drawn = draw_along(problem, relaxed.s)
+        start = np.setdiff1d(drawn, constraints.include, assume_unique=True)
+    enough = (1 + o.tol) * relaxed.lower_bound if relaxed is not None else 0.0
+    rows, n_swaps = _choose(
+        problem, start, o.sampler, block, float(o.temperature), o.refine, enough
     )
     objective, ridge = pool.trace_and_largest(rows)[0], 0.0
     if not np.isfinite(objective):
         objective, ridge = pool.trace_and_largest(rows, RIDGE)[0], RIDGE
-    return VOptimal(
-        indices=rows,
-        objective=objective,
-        ridge=ridge,
-        lower_bound=relaxed.lower_bound if relaxed is not None else -np.inf,
-        route=route,
-        n_swaps=n_swaps,
-    )
+    bound = relaxed.lower_bound if relaxed is not None else -np.inf
+    return VOptimal(rows, objective, ridge, bound, route, n_swaps), relaxed
 
 
-def check_options(
-    sampler: str, block: int, refine: bool, temperature: float, tol: float, route: str
-) -> None:
-    """Raises TypeError or ValueError as `v_optimal` says."""
-    checks.choice("sampler", sampler, SAMPLERS)
-    checks.integer("block", block, 1)
-    checks.boolean("refine", refine)
-    checks.real("temperature", temperature, above=0.0)
-    checks.real("tol", tol, above=0.0)
-    checks.choice("route", route, ROUTES)
+def polish(problem: Problem, rows: Indices) -> tuple[Indices, int, Relaxation]:
+    """Exchanges from these n rows on, their number, and the relaxation that says when to stop."""
+    relaxed = relax(problem.pool, problem.constraints, TOL)
+    start = np.setdiff1d(rows, problem.constraints.include, assume_unique=True)
+    enough = (1 + TOL) * relaxed.lower_bound
+    return *_choose(problem, start, "greedy", 1, 1.0, True, enough), relaxed
+
+
+def _choose(
+    problem: Problem,
+    start: Indices,
+    sampler: str,
+    block: int,
+    temperature: float,
+    refine: bool,
+    enough: float,
+) -> tuple[Indices, int]:
+    """n rows, ascending, and the number of exchanges: `start` and those of include, rows added to
+    them, and exchanges until tr(Σ̃ Σ̃_S⁻¹) <= enough."""
+    W = problem.pool.W
+    if sampler == "greedy":
+        block = max(block, W.A.least_block)
+    with bar("choose rows", problem.n, problem.progress) as tick:
+        design = _core.v_optimal(
+            W.A.core, W.B, problem.constraints.core, block, getattr(_core.Sampler, sampler),
+            temperature, RIDGE, refine, enough / problem.n, problem.seed, start.tolist(),
+            problem.n_threads, tick,
+        )  # fmt: skip
+    return np.sort(design.rows), design.swaps
 
 
 def best_route(
@@ -153,55 +265,26 @@ def best_route(
     everywhere."""
     if sampler != "greedy" or n <= (2 if refine else 10) * rank:
         return "greedy"
-    return min(ROUTES[1:], key=lambda route: operations(route, n_rows, m, n, block))
+    return min(("greedy", "relaxation"), key=lambda route: operations(route, n_rows, m, n, block))
 
 
 def operations(route: str, n_rows: int, m: int, n: int, block: int = 1) -> float:
     """About how many multiplications and additions a route takes. In products of matrices they run
     four times as fast as elsewhere, and are counted as a quarter."""
     if route == "relaxation":
-        rounds, steps = USUAL
-        return rounds * (2 * n_rows + steps * 3 * candidates(n_rows, n)) * m * m / 4
+        joined = USUAL_STEPS * 3 * candidates(n_rows, n)
+        return USUAL_ROUNDS * (2 * n_rows + joined) * m * m / 4
     return n / block * n_rows * m * min(4 * block, m)
 
 
-def polish(
-    pool: Pool,
-    rows: Indices,
-    allowed: Quotas,
-    seed: int,
-    n_threads: int | None,
-    progress: bool,
-) -> tuple[Indices, int]:
-    """Exchanges from these n rows on, and their number."""
-    threads = checks.threads(n_threads)
-    enough = (1 + TOL) * relax(pool, allowed, TOL, threads).lower_bound
-    start = np.setdiff1d(rows, allowed.include, assume_unique=True)
-    return choose(pool, allowed, start, "greedy", 1, 1.0, True, enough, seed, threads, progress)
-
-
-def choose(
-    pool: Pool,
-    allowed: Quotas,
-    start: Indices,
-    sampler: str,
-    block: int,
-    temperature: float,
-    refine: bool,
-    enough: float,
-    seed: int,
-    threads: int,
-    progress: bool,
-) -> tuple[Indices, int]:
-    """n rows, ascending, and the number of exchanges: `start` and those of include, rows added to
-    them, and exchanges until tr(Σ̃ Σ̃_S⁻¹) <= enough."""
-    W = pool.W
-    if sampler == "greedy":
-        block = max(block, W.A.least_block)
-    with bar("choose rows", allowed.n, progress) as tick:
-        rows, n_swaps = _core.v_optimal(
-            W.A.core, W.B, allowed.n, block, getattr(_core.Sampler, sampler), temperature, RIDGE,
-            refine, enough / allowed.n, seed, allowed.group, allowed.counts,
-            allowed.include.tolist(), start.tolist(), threads, tick,
-        )  # fmt: skip
-    return np.sort(rows), n_swaps
+def cost(work: Work, speed: Speed) -> Cost:
+    """Greedy additions, exchanges, and what the default options do beside."""
+    N, m, n = work.n_rows, work.dim, work.n
+    route, seconds = best_route(N, m, m, n, 1, "greedy", True), 0.0
+    if route == "greedy":
+        seconds += n * max(work.copy / speed.bytes, 4 * N * m / (speed.flops / 4))
+    if n < 20 * m:  # else a draw is as good as the bound asks
+        seconds += 2 * 4 * N * m * m / speed.flops + N * speed.row
+    swaps = min(SWAPS * n, MOST_SWAPS)
+    seconds += swaps * 3 * 4 * m * (3 * n + 2048) / (speed.flops / 4)
+    return Cost(seconds=seconds, route=route)

@@ -1,0 +1,1 @@
+"""The pool to choose from: the rows of Z as methods see them, their spectrum, their whitening."""

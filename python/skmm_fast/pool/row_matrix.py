@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from .. import _core
-from .._support import checks
-from .._support.checks import Array, Floats, Indices
+from .._support import arrays, tensors
 from .._support.scratch import room
+from .._support.types import Array, Floats, Indices
 
 GRAM_ROWS = 8192  # held in float64 at a time
 
 
-class Rows(Protocol):
+class RowMatrix(Protocol):
     """Rows (N, m) of float32 or float64. Sums and products are float64."""
 
     least_block: ClassVar[int]  # rows that greedy additions choose among the candidates of a pass
@@ -36,7 +36,7 @@ class Rows(Protocol):
     def array(self, rows: Indices | slice) -> Array:
         """These rows."""
 
-    def take(self, rows: Indices) -> Rows:
+    def take(self, rows: Indices) -> RowMatrix:
         """A copy of these rows, where Z lies."""
 
     def second_moment(self, s: Floats | None, threads: int) -> Floats:
@@ -54,7 +54,7 @@ class Rows(Protocol):
         rows: Indices | None,
         threads: int,
         scratch_dir: str | os.PathLike[str] | None = None,
-    ) -> Rows:
+    ) -> RowMatrix:
         """Z[rows] B, stored in Z's dtype where Z lies, or in a file there; all rows where None."""
 
     def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
@@ -70,17 +70,17 @@ class Rows(Protocol):
         """(m,) of all rows."""
 
 
-def rows_of(name: str, Z: Any) -> Rows:
+def row_matrix(name: str, Z: Any) -> RowMatrix:
     """Z checked: a CUDA tensor where it lies, anything else as a C-contiguous array."""
-    if checks.on_device(Z):
-        from ..device.row_matrix import TensorRows
+    if tensors.on_device(Z):
+        from ..device.row_matrix import TensorRowMatrix
 
-        return TensorRows(checks.tensor(name, Z))
-    return HostRows(checks.sketch_matrix(name, Z))
+        return TensorRowMatrix(tensors.device_matrix(name, Z))
+    return HostRowMatrix(arrays.contiguous_matrix(name, Z))
 
 
 @dataclass(frozen=True)
-class HostRows:
+class HostRowMatrix:
     core: Array
 
     least_block: ClassVar[int] = 1
@@ -99,8 +99,8 @@ class HostRows:
     def array(self, rows: Indices | slice) -> Array:
         return self.core[rows]
 
-    def take(self, rows: Indices) -> HostRows:
-        return HostRows(self.core[rows])
+    def take(self, rows: Indices) -> HostRowMatrix:
+        return HostRowMatrix(self.core[rows])
 
     def second_moment(self, s: Floats | None, threads: int) -> Floats:
         return _core.second_moment(self.core, s, threads)
@@ -117,15 +117,15 @@ class HostRows:
         rows: Indices | None,
         threads: int,
         scratch_dir: str | os.PathLike[str] | None = None,
-    ) -> HostRows:
+    ) -> HostRowMatrix:
         count = len(self) if rows is None else len(rows)
         out = room((count, B.shape[1]), self.dtype, scratch_dir)
         _core.multiply(self.core, np.ascontiguousarray(B), rows, out, threads)
-        return HostRows(out)
+        return HostRowMatrix(out)
 
     def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
         total = np.zeros((B.shape[1], B.shape[1]))
-        parts: Any = checks.row_blocks(self.core)
+        parts: Any = arrays.row_blocks(self.core)
         if rows is not None:
             parts = (rows[i : i + GRAM_ROWS] for i in range(0, len(rows), GRAM_ROWS))
         for part in parts:
@@ -141,6 +141,6 @@ class HostRows:
 
     def mean(self) -> Floats:
         total = np.zeros(self.shape[1])
-        for rows in checks.row_blocks(self.core):
+        for rows in arrays.row_blocks(self.core):
             total += self.core[rows].sum(axis=0, dtype=np.float64)
         return total / len(self)

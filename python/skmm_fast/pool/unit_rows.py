@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .._support import checks
-from .._support.checks import Array
+from .._support import arrays
+from .._support.types import Array
 
 DEVICE_ROWS = 1 << 16  # in float64 at a time
 
@@ -15,7 +15,7 @@ DEVICE_ROWS = 1 << 16  # in float64 at a time
 def of_unit_norm(name: str, Z: Array, out: Array) -> Array:
     """In `out`, which may be Z. Raises ValueError for NaN and Inf."""
     finite = np.empty(len(Z), np.bool_)
-    for rows in checks.row_blocks(Z):
+    for rows in arrays.row_blocks(Z):
         block = Z[rows].astype(np.float64)
         peak = np.abs(block).max(axis=1, keepdims=True)
         finite[rows] = np.isfinite(peak[:, 0])
@@ -23,7 +23,7 @@ def of_unit_norm(name: str, Z: Array, out: Array) -> Array:
             block /= np.where(peak > 0, peak, 1.0)
             norm = np.linalg.norm(block, axis=1, keepdims=True)
             out[rows] = block / np.where(norm > 0, norm, 1.0)
-    checks.raise_not_finite(name, finite)
+    arrays.raise_not_finite(name, finite)
     return out
 
 

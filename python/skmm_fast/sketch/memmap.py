@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .._support.checks import Array
+from .._support.types import Array
 
 BATCH_BYTES = 1 << 28  # of a memory map, held at a time
 BATCH_ROWS = 64  # in a batch at least, before it takes less than whole rows: they share tables

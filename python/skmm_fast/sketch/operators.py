@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args, overload
 
 import numpy as np
-import scipy.sparse as sp
 
 from .. import _core
-from .._support import checks
+from .._support import arrays, checks, tensors
 from .._support.progress import after, bar
+from .._support.types import Array, CsrMatrix, DenseMatrix, Tensor, TensorT
 from .memmap import batches
+
+Kind = Literal["sparse-sign", "grouped-sign", "gaussian"]
 
 
 def sum_type(A: Any) -> np.dtype[Any]:
@@ -30,7 +32,23 @@ class Sketch(ABC):
     """A random matrix Γ of shape (in_dim, out_dim) with E[ΓΓᵀ] = I, held as its seed.
 
     Row j of Γ is a function of (seed, kind, out_dim, nnz_per_row, j) alone, so that batches, chunks
-    of columns, threads and machines all see the same Γ.
+    of columns, threads and machines all see the same Γ. `SparseSign`, `GroupedSign` and `Gaussian`
+    are its families.
+
+    Attributes
+    ----------
+    in_dim, out_dim : int
+        r and m, the shape of Γ.
+    seed : int
+        64 bits.
+    kind : str
+        The name by which `select` knows the family.
+
+    Examples
+    --------
+    >>> import skmm_fast as skmm
+    >>> isinstance(skmm.Gaussian(100, 10), skmm.Sketch)
+    True
     """
 
     in_dim: int
@@ -56,71 +74,114 @@ class Sketch(ABC):
     @abstractmethod
     def _core(self) -> Any: ...
 
+    @overload
     def apply(
         self,
-        G: Any,
-        out: Any = None,
+        G: TensorT,
+        *,
+        out: TensorT | None = None,
         col_offset: int = 0,
         accumulate: bool = False,
         n_threads: int | None = None,
         progress: bool = False,
-    ) -> Any:
-        """Z = G Γ[col_offset : col_offset + G.shape[1]], or `out` += that where `accumulate`.
+    ) -> TensorT: ...
+    @overload
+    def apply(
+        self,
+        G: Array | CsrMatrix,
+        *,
+        out: Array | None = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> Array: ...
+    def apply(
+        self,
+        G: Array | CsrMatrix | Tensor,
+        *,
+        out: DenseMatrix | None = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> DenseMatrix:
+        """Sketch rows: Z = G Γ[col_offset : col_offset + G.shape[1]], or `out` += that.
 
         Parameters
         ----------
-        G : (N, c) array of float32, float64, float16 or (torch) bfloat16
-            NumPy (rows of contiguous elements), SciPy CSR (float32 or float64), or a torch tensor
-            on the CPU or a CUDA device, where it stays; read where it lies. An `np.memmap` of mode
-            "r" or "r+" may be larger than memory: it is read in batches, of which one at a time
-            stays in the process. c must be in_dim, unless `col_offset` or `accumulate` say that
-            this is one of several chunks of columns.
-        out : (N, out_dim) array, C-contiguous, of the dtype of the result; made where None.
-        col_offset : int
+        G : (N, c) array, CSR matrix or tensor
+            Gradients, read where they lie: NumPy arrays of float16, float32 or float64 with rows of
+            contiguous elements, SciPy CSR of float32 or float64, or torch tensors (bfloat16 too) on
+            the CPU or a CUDA device. An `np.memmap` of mode "r" or "r+" may be larger than memory:
+            it is read in batches, of which one at a time stays in the process. c must be in_dim,
+            unless `col_offset` or `accumulate` say that this is one of several chunks of columns.
+        out : (N, out_dim) array or tensor, optional
+            Where the result goes: C-contiguous, of the dtype of the result. Made where it is not
+            given.
+        col_offset : int, default 0
             The row of Γ that belongs to the first column of G.
-        accumulate : bool
-            Add to `out`: gradients that arrive layer by layer.
+        accumulate : bool, default False
+            Add to `out`: for gradients that arrive layer by layer.
         n_threads : int, optional
-            Threads of the core; default: OpenMP's.
-        progress : bool
-            Show a progress bar (needs tqdm).
+            Threads of the core.
+        progress : bool, default False
+            Show a bar (needs tqdm).
 
         Returns
         -------
-        (N, out_dim) array: `out` itself, or a new one of G's kind (NumPy or torch) and dtype;
-        float32 where G has 16 bits, which are summed as float32.
-
-        The bits do not depend on n_threads, the ISA level, or how rows are split into calls; on a
-        CUDA device sums agree with these to rounding.
+        (N, out_dim) array or tensor
+            `out` itself, or a new one of G's kind (NumPy or torch) and dtype; float32 where G has
+            16 bits, which are summed as float32. The bits do not depend on n_threads, the
+            instruction set, or how rows are split into calls; on a CUDA device sums agree with
+            these to rounding.
 
         Raises
         ------
         TypeError, ValueError
-            Wrong dtype, shape, memory layout or CSR structure; NaN or Inf in G (the number of rows
-            and the first one are named, `out` is then undefined); overflow of the sums, which are
-            √ζ times the sketch, ζ entries in a row of Γ, and some more on the way.
+            A wrong dtype, shape, memory layout or CSR structure; NaN or Inf in G (the number of
+            rows and the first one are named, `out` is then undefined); overflow of the sums, which
+            are √ζ times the sketch, ζ entries in a row of Γ, and some more on the way.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> S = skmm.SparseSign(1000, 64, seed=1)
+        >>> G = np.random.default_rng(0).standard_normal((5, 1000))
+        >>> Z = S.apply(G)
+        >>> np.allclose(Z, G @ S.toarray())
+        True
+        >>> left, right = np.ascontiguousarray(G[:, :400]), np.ascontiguousarray(G[:, 400:])
+        >>> parts = S.apply(left, out=np.zeros((5, 64)), accumulate=True)
+        >>> parts = S.apply(right, out=parts, col_offset=400, accumulate=True)
+        >>> np.allclose(parts, Z)
+        True
         """
-        return self._apply("G", G, out, col_offset, accumulate, n_threads, progress)
+        A = arrays.matrix("G", G)
+        Z = self._apply("G", A, out, col_offset, accumulate, n_threads, progress)
+        if out is not None:
+            return out
+        return Z if tensors.on_device(A) else tensors.like(G, Z)
 
     def _apply(
         self,
         name: str,
-        G: Any,
+        A: Any,
         out: Any = None,
         col_offset: int = 0,
         accumulate: bool = False,
         n_threads: int | None = None,
         progress: bool = False,
     ) -> Any:
-        """`apply` of an argument that the caller knows by another name."""
-        if checks.on_device(G):
-            return self._apply_on_device(name, G, out, col_offset, accumulate)
-        A = checks.csr(name, G) if sp.issparse(G) else checks.gradients(name, G)
+        """`apply` of a checked matrix (`arrays.matrix`) that the caller knows by this name."""
+        if tensors.on_device(A):
+            return self._apply_on_device(name, A, out, col_offset, accumulate)
         n, cols = A.shape
         col_offset, accumulate, threads, Z = call = self._checked_call(
             {name: A}, A.shape, out, col_offset, accumulate, n_threads
         )
-        if sp.issparse(A):
+        if not isinstance(A, np.ndarray):
             nnz = int(A.indptr[-1])
             index = np.promote_types(A.indices.dtype, A.indptr.dtype)
             indices, indptr = (x.astype(index, copy=False) for x in (A.indices[:nnz], A.indptr))
@@ -137,19 +198,44 @@ class Sketch(ABC):
                     )
                     done += G_part.size
         self._check_finite({name: A}, Z)
-        return checks.like(G, Z) if out is None else out
+        return Z
 
+    @overload
     def apply_outer(
         self,
-        E: Any,
-        X: Any,
-        out: Any = None,
+        E: TensorT,
+        X: TensorT,
+        *,
+        out: TensorT | None = None,
         col_offset: int = 0,
         accumulate: bool = False,
         n_threads: int | None = None,
         progress: bool = False,
-    ) -> Any:
-        """The sketch of the rows e_i ⊗ x_i, which are not formed: entry c d + j is E[i, c] X[i, j].
+    ) -> TensorT: ...
+    @overload
+    def apply_outer(
+        self,
+        E: Array,
+        X: Array,
+        *,
+        out: Array | None = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> Array: ...
+    def apply_outer(
+        self,
+        E: DenseMatrix,
+        X: DenseMatrix,
+        *,
+        out: DenseMatrix | None = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> DenseMatrix:
+        """Sketch the rows e_i ⊗ x_i, which are not formed: entry c d + j is E[i, c] X[i, j].
 
         These are the per-sample gradients of the (C, d) weight of a linear layer, row-major, at
         inputs X and the gradients E of the losses with respect to its outputs. The bits are those
@@ -157,25 +243,36 @@ class Sketch(ABC):
 
         Parameters
         ----------
-        E : (N, C) array of float32 or float64
-        X : (N, d) array of the same type
-            NumPy or a torch tensor on the CPU, of rows of contiguous elements, read where they lie.
-            C d must be in_dim, unless `col_offset` or `accumulate` say that this is one of several
-            chunks of columns.
-        out, col_offset, accumulate, n_threads, progress : as in `apply`
+        E : (N, C) array or tensor
+            float32 or float64, rows of contiguous elements, on the CPU.
+        X : (N, d) array or tensor
+            The same type. C d must be in_dim, unless `col_offset` or `accumulate` say that this is
+            one of several chunks of columns.
+        out, col_offset, accumulate, n_threads, progress
+            As in `apply`.
 
         Returns
         -------
-        (N, out_dim) array: `out` itself, or a new one of E's kind (NumPy or torch) and dtype.
+        (N, out_dim) array or tensor
+            `out` itself, or a new one of E's kind (NumPy or torch) and dtype.
 
         Raises
         ------
         TypeError, ValueError
-            Wrong dtype, shape or memory layout; NaN or Inf in E or X (the number of rows and the
+            A wrong dtype, shape or memory layout; NaN or Inf in E or X (the number of rows and the
             first one are named, `out` is then undefined); overflow of products or sums, as in
             `apply`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> S = skmm.SparseSign(3 * 40, 16)
+        >>> E, X = np.ones((2, 3)), np.ones((2, 40))
+        >>> np.array_equal(S.apply_outer(E, X), S.apply(np.ones((2, 120))))
+        True
         """
-        left, right = checks.dense("E", E), checks.dense("X", X)
+        left, right = arrays.dense("E", E), arrays.dense("X", X)
         if len(right) != len(left):
             raise ValueError(
                 f"X: expected as many rows as E ({len(left)}), got shape {right.shape}"
@@ -188,29 +285,28 @@ class Sketch(ABC):
             self._core.sketch_outer(left, right, *call, tick)
         Z = call[-1]
         self._check_finite(factors, Z)
-        return checks.like(E, Z) if out is None else out
+        return tensors.like(E, Z) if out is None else out
 
     def _apply_on_device(
-        self, name: str, G: Any, out: Any, col_offset: int, accumulate: bool
+        self, name: str, A: Any, out: Any, col_offset: int, accumulate: bool
     ) -> Any:
-        """`apply` of a CUDA tensor, where it lies."""
+        """`apply` of a checked CUDA tensor, where it lies."""
         from ..device.gamma import add_dense
 
-        A = checks.tensor(name, G, ("float16", "bfloat16", "float32", "float64"))
         col_offset, accumulate = self._checked_columns(
             {name: A}, tuple(A.shape), out, col_offset, accumulate
         )
         torch = sys.modules["torch"]
         shape, dtype = (len(A), self.out_dim), torch.promote_types(A.dtype, torch.float32)
         Z = A.new_empty(shape, dtype=dtype) if out is None else out
-        if not checks.is_torch(Z) or (Z.shape, Z.dtype, Z.device) != (shape, dtype, A.device):
+        if not tensors.is_torch(Z) or (Z.shape, Z.dtype, Z.device) != (shape, dtype, A.device):
             raise ValueError(f"out: expected a tensor of shape {shape} of {dtype} on {A.device}")
         if not accumulate:
             Z.zero_()
         add_dense(self, A, Z, col_offset)
         finite = Z.isfinite().all(1).cpu().numpy()
         if not finite.all():
-            checks.raise_not_finite(name, A.isfinite().all(1).cpu().numpy())
+            arrays.raise_not_finite(name, A.isfinite().all(1).cpu().numpy())
             raise ValueError(f"{name}: expected values whose sums do not overflow {dtype}")
         return Z
 
@@ -240,22 +336,22 @@ class Sketch(ABC):
         col_offset: int,
         accumulate: bool,
         n_threads: int | None,
-    ) -> tuple[int, bool, int, checks.Array]:
+    ) -> tuple[int, bool, int, Array]:
         """(col_offset, accumulate, threads, Z) of a sketch of rows of such a shape, which come from
         `factors`: arguments by their names."""
         col_offset, accumulate = self._checked_columns(factors, shape, out, col_offset, accumulate)
         Z = self._checked_out(factors, shape[0], out)
         if accumulate:
-            checks.raise_not_finite("out", checks.finite_rows(Z))
+            arrays.raise_not_finite("out", arrays.finite_rows(Z))
         return col_offset, accumulate, checks.threads(n_threads), Z
 
-    def _checked_out(self, factors: dict[str, Any], n_rows: int, out: Any) -> checks.Array:
+    def _checked_out(self, factors: dict[str, Any], n_rows: int, out: Any) -> Array:
         """`out`, or a new array, for the sketch of rows of `factors`."""
         shape = (n_rows, self.out_dim)
         dtype = sum_type(next(iter(factors.values())))
         if out is None:
             return np.empty(shape, dtype)
-        Z = checks.dense("out", out)
+        Z = arrays.dense("out", out)
         if Z.shape != shape or Z.dtype != dtype:
             raise ValueError(f"out: expected shape {shape} of {dtype}, got {Z.shape} of {Z.dtype}")
         if not (Z.flags.c_contiguous and Z.flags.writeable):
@@ -265,24 +361,42 @@ class Sketch(ABC):
                 raise ValueError(f"out: expected memory apart from that of {name}")
         return Z
 
-    def _check_finite(self, factors: dict[str, Any], Z: checks.Array) -> None:
+    def _check_finite(self, factors: dict[str, Any], Z: Array) -> None:
         # Every entry of a row of each factor reaches its row of Z (0 · Inf is NaN): a finite Z
         # proves finite factors.
-        finite = checks.finite_rows(Z)
+        finite = arrays.finite_rows(Z)
         if finite.all():
             return
         for name, A in factors.items():
-            checks.raise_not_finite(name, checks.finite_rows(A))
+            arrays.raise_not_finite(name, arrays.finite_rows(A))
         raise ValueError(
             f"{_product(factors)}: expected values whose sums stay below "
             f"{np.finfo(Z.dtype).max:.3g} ({Z.dtype}), got overflow in {(~finite).sum()} of "
             f"{len(Z)} rows, first in row {finite.argmin()}"
         )
 
-    def toarray(self, start: int = 0, stop: int | None = None) -> checks.Array:
-        """Rows [start, stop) of Γ as a float32 array of shape (stop - start, out_dim).
+    def toarray(self, start: int = 0, stop: int | None = None) -> Array:
+        """Rows [start, stop) of Γ, dense.
 
-        Raises ValueError for rows outside [0, in_dim].
+        Parameters
+        ----------
+        start, stop : int
+            Row numbers in [0, in_dim]; by default all rows.
+
+        Returns
+        -------
+        (stop - start, out_dim) array of float32
+
+        Raises
+        ------
+        TypeError, ValueError
+            Rows outside [0, in_dim].
+
+        Examples
+        --------
+        >>> import skmm_fast as skmm
+        >>> abs(skmm.SparseSign(100, 16, nnz_per_row=4).toarray(3, 5)).sum(axis=1)
+        array([2., 2.], dtype=float32)
         """
         stop = self.in_dim if stop is None else checks.integer("stop", stop, 0, self.in_dim)
         start = checks.integer("start", start, 0, stop)
@@ -294,17 +408,41 @@ class Sketch(ABC):
 
 @dataclass(frozen=True)
 class SparseSign(Sketch):
-    """SparseStack / OSNAP: ζ = nnz_per_row entries ±1/√ζ in each row of Γ, one at a uniform place
-    (to 2⁻⁸ at worst) of each of ζ blocks of nearly equal width; O(nnz(G) ζ) operations.
+    """Γ with ζ entries ±1/√ζ in each row, one at a uniform place of each of ζ blocks of columns.
 
-    nnz_per_row defaults to min(8, out_dim), which embeds as well as a Gaussian (OSNAP: Nelson and
-    Nguyên, 2013). Raises TypeError or ValueError where it exceeds out_dim, or out_dim in_dim.
+    This is SparseStack, or OSNAP: it takes O(nnz(G) ζ) operations, and with ζ = 8 embeds as well as
+    a Gaussian. Places are uniform to 2⁻⁸ at worst; the blocks have nearly equal width.
+
+    Parameters
+    ----------
+    in_dim, out_dim : int
+        r and m, the shape of Γ; out_dim <= in_dim.
+    nnz_per_row : int, default min(8, out_dim)
+        ζ, at most out_dim.
+    seed : int, default 0
+        64 bits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        nnz_per_row above out_dim, out_dim above in_dim.
+
+    Notes
+    -----
+    OSNAP: Nelson and Nguyên, 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> skmm.SparseSign(1000, 64).apply(np.ones((3, 1000))).shape
+    (3, 64)
     """
 
     in_dim: int
     out_dim: int
-    nnz_per_row: int = None  # type: ignore[assignment]  # resolved below
-    seed: int = 0
+    nnz_per_row: int = field(default=None, kw_only=True)  # type: ignore[assignment]  # resolved below
+    seed: int = field(default=0, kw_only=True)
 
     kind: ClassVar[str] = "sparse-sign"
 
@@ -321,21 +459,39 @@ class SparseSign(Sketch):
 
 @dataclass(frozen=True)
 class GroupedSign(Sketch):
-    """Eight entries ±1/√8 in each row of Γ, one at a uniform place of each of 8 blocks, as in
-    `SparseSign`; but groups of 8 rows, one from each 1024 of 8192, share their places with the sign
-    patterns of a Hadamard matrix, so that dense rows are sketched in little more than a read of G.
+    """Γ with eight entries ±1/√8 in each row, as in `SparseSign`, but rows that share their places.
 
-    On subspaces that do not know the seed it embeds as well as independent rows (coordinates at
-    random, adjacent, strided, in runs, and dense subspaces: measured, bench/README.md; not proven).
-    One that contains whole groups is embedded like ζ = 1, or not at all. A call costs as if its
-    columns were rounded up to multiples of 8192; CSR rows cost four times those of `SparseSign`.
+    Groups of 8 rows, one from each 1024 of 8192, share their places with the sign patterns of a
+    Hadamard matrix, so that dense rows are sketched in little more than a read of G. On subspaces
+    that do not know the seed it embeds as well as independent rows (coordinates at random,
+    adjacent, strided, in runs, and dense subspaces: measured in bench/README.md, not proven). A
+    subspace that contains whole groups is embedded like ζ = 1, or not at all. A call costs as if
+    its columns were rounded up to multiples of 8192; CSR rows cost four times those of
+    `SparseSign`.
 
-    Raises TypeError or ValueError where out_dim is below 8 or exceeds in_dim.
+    Parameters
+    ----------
+    in_dim, out_dim : int
+        r and m, the shape of Γ; 8 <= out_dim <= in_dim.
+    seed : int, default 0
+        64 bits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        out_dim below 8 or above in_dim.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> skmm.GroupedSign(10_000, 64).apply(np.ones((3, 10_000))).shape
+    (3, 64)
     """
 
     in_dim: int
     out_dim: int
-    seed: int = 0
+    seed: int = field(default=0, kw_only=True)
 
     kind: ClassVar[str] = "grouped-sign"
     least_out_dim: ClassVar[int] = 8
@@ -347,11 +503,31 @@ class GroupedSign(Sketch):
 
 @dataclass(frozen=True)
 class Gaussian(Sketch):
-    """Independent N(0, 1/out_dim) entries: the reference, at O(nnz(G) out_dim) operations."""
+    """Γ with independent entries N(0, 1/out_dim): the reference, at O(nnz(G) out_dim) operations.
+
+    Parameters
+    ----------
+    in_dim, out_dim : int
+        r and m, the shape of Γ; out_dim <= in_dim.
+    seed : int, default 0
+        64 bits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        out_dim above in_dim.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> skmm.Gaussian(1000, 64).apply(np.ones((3, 1000))).shape
+    (3, 64)
+    """
 
     in_dim: int
     out_dim: int
-    seed: int = 0
+    seed: int = field(default=0, kw_only=True)
 
     kind: ClassVar[str] = "gaussian"
 
@@ -365,9 +541,10 @@ KINDS: dict[str, type[Sketch]] = {
 }
 
 
-def make(kind: str, in_dim: int, out_dim: int, seed: int, nnz_per_row: int | None = None) -> Sketch:
+def make(
+    kind: str, in_dim: int, out_dim: int, *, nnz_per_row: int | None = None, seed: int = 0
+) -> Sketch:
     """The sketch of a kind by its name, one of KINDS; nnz_per_row is that of "sparse-sign"."""
-    checks.choice("sketch", kind, tuple(KINDS))
-    if kind == "sparse-sign":
-        return SparseSign(in_dim, out_dim, nnz_per_row, seed)  # type: ignore[arg-type]
-    return KINDS[kind](in_dim, out_dim, seed=seed)  # type: ignore[call-arg]
+    checks.choice("sketch", kind, get_args(Kind))
+    options = {"nnz_per_row": nnz_per_row} if kind == "sparse-sign" else {}
+    return KINDS[kind](in_dim, out_dim, seed=seed, **options)  # type: ignore[call-arg]

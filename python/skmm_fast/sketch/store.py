@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .._support import checks
-from .._support.checks import Array
 from .._support.files import only_writer, write_whole
+from .._support.types import Array
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -44,13 +44,36 @@ class Manifest:
 
 
 class SketchStore:
-    """The sketches of a dataset in a folder, complete or not, as `sketch_dataset` writes them.
-
-    path : the folder
+    """The sketches of a data set in a folder, complete or not, as `sketch_dataset` writes them.
 
     Every shard is held against the manifest: its type, its shape, the size of its file (not its
-    values). Raises FileNotFoundError where there is no manifest, ValueError where a file is not
-    what was written.
+    values).
+
+    Parameters
+    ----------
+    path : path
+        The folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no manifest.
+    ValueError
+        A file is not what was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from skmm_fast import SketchStore
+    >>> from skmm_fast.gradients import GradientSketcher, sketch_dataset
+    >>> sketcher = GradientSketcher(torch.nn.Linear(4, 3).eval(), params="all", sketch_dim=8)
+    >>> samples = torch.utils.data.TensorDataset(torch.randn(20, 4), torch.arange(20) % 3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = sketch_dataset(sketcher, samples, folder, progress=False)
+    ...     store = SketchStore(folder)
+    ...     store.complete, store.array().shape
+    (True, (20, 8))
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -99,11 +122,34 @@ class SketchStore:
             f"{done} of {self._n_shards} shards)"
         )
 
-    def array(self) -> Any:
-        """All sketches, (N, m), as a read-only `np.memmap` of one file.
+    def array(self) -> np.memmap[Any, np.dtype[Any]]:
+        """All sketches, as one memory map.
 
-        Shards of a store of several are put together once, in `array.npy`, which takes their room
-        on disk again. Raises ValueError where rows are missing, OSError where the disk is full.
+        The shards of a store of several are put together once, in `array.npy`, which takes their
+        room on disk again.
+
+        Returns
+        -------
+        (N, m) np.memmap
+            Read-only.
+
+        Raises
+        ------
+        ValueError
+            Rows are missing.
+        OSError
+            The disk is full.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import torch
+        >>> from skmm_fast.gradients import GradientSketcher, sketch_dataset
+        >>> sketcher = GradientSketcher(torch.nn.Linear(4, 3).eval(), params="all", sketch_dim=8)
+        >>> samples = torch.utils.data.TensorDataset(torch.randn(20, 4), torch.arange(20) % 3)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sketch_dataset(sketcher, samples, folder, progress=False).array().dtype
+        dtype('float32')
         """
         missing = self.missing
         if missing:
@@ -138,7 +184,7 @@ class SketchStore:
     def _file(self, shard: int) -> Path:
         return self.path / f"shard-{shard:05}.npy"
 
-    def _shard(self, shard: int) -> Array:
+    def _shard(self, shard: int) -> np.memmap[Any, np.dtype[Any]]:
         return _mapped(self._file(shard), (len(self._rows(shard)), self.sketch_dim), self.dtype)
 
     def _is_done(self, shard: int) -> bool:
@@ -220,7 +266,9 @@ def _write_npy(
         file.write(part.data)
 
 
-def _mapped(path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+def _mapped(
+    path: Path, shape: tuple[int, int], dtype: np.dtype[Any]
+) -> np.memmap[Any, np.dtype[Any]]:
     """The array in the file, read-only; ValueError where it is not of this shape, type and size."""
     expected = f"{path}: expected {dtype} of shape {shape} in a whole .npy file, got"
     try:

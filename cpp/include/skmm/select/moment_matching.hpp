@@ -7,9 +7,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <vector>
 
 #include "skmm/base/parallel.hpp"
+#include "skmm/linalg/dense.hpp"
 #include "skmm/linalg/row_matrix.hpp"
 #include "skmm/linalg/simplex.hpp"
 
@@ -25,30 +25,31 @@ struct MomentProblem {
 };
 
 struct MomentFit {
-    double objective = 0.0;  // φ at the returned s
-    double start = 0.0;      // φ where it began
-    double gap = 0.0;  // objective - (largest lower bound on φ seen); 0 <= φ(s) - min φ <= gap
-    bool converged = false;       // gap <= tol φ(start), or φ = 0 to rounding
-    std::int64_t passes = 0;      // over Y
-    std::vector<double> moments;  // (k) Σ_i s_i y_ij²
-    // Of every iteration: φ, gap, and the seconds since the start.
-    std::vector<double> objectives, gaps, seconds;
+    Vector s;                 // (N) the best point seen
+    double objective = 0.0;   // φ(s)
+    double start = 0.0;       // φ where it began
+    double gap = 0.0;         // 0 <= φ(s) - min φ <= gap, by the largest lower bound on φ seen
+    bool converged = false;   // gap <= tol φ(start), or φ = 0 to rounding
+    std::int64_t passes = 0;  // over Y
+    Vector moments;           // (k) Σ_i s_i y_ij²
+    Vector objectives, gaps;  // φ and gap after every iteration,
+    Vector seconds;           // and the time since the start
 };
 
 // Called after every iteration with its number, φ and gap; false stops.
 using Watch = std::function<bool(std::int64_t iteration, double objective, double gap)>;
 
-// Proximal points c, c', ... from s (feasible): s' = argmin φ(s) + ‖s - c‖² / (2 step), each by
-// Newton's method on the k-dimensional dual
+// The proximal point method from `start` (N), a feasible point: the next centre is
+// argmin φ(s) + ‖s - c‖² / (2 step), found by Newton's method on the k-dimensional dual
 //
 //     max over u >= 0 of  uᵀt - Σ_j u_j² / (4 w_j) + min over s of ‖s - c‖² / (2 step) - ⟨Bu, s⟩,
 //
-// B = (y_ij²), whose minimiser is s(u) = P(c + step Bu); exact line search, no pass; Hessian of a
-// sample of the rows strictly inside the box. Two passes over Y an iteration. φ is that of the best
-// point on segments between the s(u), so that it never grows; lower bounds are values of the dual
-// for step = ∞.
+// B = (y_ij²), whose minimiser is s(u) = P(c + step Bu). The Hessian is that of a sample of the
+// rows strictly inside the box, the line search is exact and reads no row of Y: an iteration makes
+// two passes over Y. φ is that of the best point on the segments between the points s(u), so that
+// it never grows. Every value of the dual for step = ∞ is a lower bound on φ.
 template <class T>
-MomentFit match_moments(const MomentProblem<T>& problem, double tol, int max_iter, int n_threads,
-                        const Tick& tick, const Watch& watch, double* s);
+MomentFit match_moments(const MomentProblem<T>& problem, Vector start, double tol, int max_iter,
+                        int n_threads, const Tick& tick, const Watch& watch);
 
 }  // namespace skmm

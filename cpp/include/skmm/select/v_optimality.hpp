@@ -22,7 +22,6 @@ struct Whitened {
 };
 
 struct DesignOptions {
-    std::int64_t n;      // rows to choose, those of `include` counted
     std::int64_t block;  // rows added per pass over Z, at most
     Sampler sampler;     // kGreedy: largest gain; kLinear, kExp: at random, with probability
                          // proportional to the gain or to exp(gain / (temperature * largest gain))
@@ -34,8 +33,8 @@ struct DesignOptions {
 };
 
 struct Design {
-    std::vector<std::int64_t> rows;  // in the order chosen; after an exchange, ascending
-    std::int64_t swaps = 0;
+    RowList rows;            // in the order chosen; after an exchange, ascending
+    std::int64_t swaps = 0;  // exchanges made
 };
 
 // From `start` (rows beside those of include, within the quotas): greedy additions by the gain
@@ -46,6 +45,6 @@ struct Design {
 // Ties: lowest row.
 template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& options, const Constraints& constraints,
-                 const std::vector<std::int64_t>& start, int n_threads, const Tick& tick);
+                 const RowList& start, int n_threads, const Tick& tick);
 
 }  // namespace skmm

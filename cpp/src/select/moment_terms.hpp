@@ -1,0 +1,129 @@
+// The terms of the moment-matching objective φ, and the passes over Y that evaluate them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <vector>
+
+#include "skmm/base/types.hpp"
+#include "skmm/linalg/dense.hpp"
+#include "skmm/linalg/products.hpp"
+#include "skmm/select/moment_matching.hpp"
+
+namespace skmm {
+
+inline double inner(const Vector& a, const Vector& b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+inline double squared(double x) { return x * x; }
+
+// The terms t_j and B = (y_ij²) of φ, scaled by √w_j: in these units every weight is 1.
+template <class T>
+class MomentTerms {
+public:
+    MomentTerms(const MomentProblem<T>& problem, int n_threads, const Tick& tick)
+        : problem_(problem),
+          threads_(n_threads),
+          tick_(tick),
+          root_(problem.weight, problem.weight + cols()),
+          target_(root_.size()) {
+        for (double& w : root_) w = std::sqrt(w);
+        for (std::size_t j = 0; j < root_.size(); ++j) target_[j] = problem.target[j] * root_[j];
+    }
+
+    i64 rows() const { return problem_.y.view.rows; }
+    i64 cols() const { return problem_.y.view.cols; }
+    i64 passes() const { return passes_; }
+    const Vector& target() const { return target_; }
+
+    // p = Bᵀs, one pass over the rows where s is not zero.
+    Vector moments(const Vector& s) {
+        Vector p(root_.size());
+        problem_.y.column_squares(s.data(), counting(), p.data());
+        for (std::size_t j = 0; j < p.size(); ++j) p[j] *= root_[j];
+        return p;
+    }
+
+    // g = Bu, one pass.
+    void combine(const Vector& u, Vector& g) {
+        Vector scaled(u.size());
+        std::transform(u.begin(), u.end(), root_.begin(), scaled.begin(), std::multiplies<>());
+        problem_.y.square_dots(scaled.data(), counting(), g.data());
+    }
+
+    Vector unscaled(Vector p) const {
+        for (std::size_t j = 0; j < p.size(); ++j) p[j] /= root_[j];
+        return p;
+    }
+
+    // t - p, zero where p is enough: half the multipliers that p asks for.
+    Vector shortfall(const Vector& p) const {
+        Vector u(p.size());
+        for (std::size_t j = 0; j < p.size(); ++j) u[j] = std::max(target_[j] - p[j], 0.0);
+        return u;
+    }
+    double value(const Vector& p) const {
+        const Vector u = shortfall(p);
+        return inner(u, u);
+    }
+
+    // H = Σ_i b_i b_iᵀ over the `count` rows i with inside(i), centred in each group, and its
+    // trace; where these are many, from a part of them.
+    template <class Inside>
+    double curvature(i64 count, const Inside& inside, Vector& h) const {
+        const auto k = root_.size();
+        const i64 every = std::max<i64>(1, count / std::max(kSampleLeast, kSamplePerCol * cols()));
+        Vector sample, mean(k);
+        std::vector<i64> rows;
+        std::vector<T> y;
+        double trace = 0.0;
+        for (const Group& group : problem_.groups) {
+            rows.clear();
+            for (i64 i = group.first; i < group.last; i += every)
+                if (inside(i)) rows.push_back(i);
+            const std::size_t begin = sample.size();
+            sample.resize(begin + rows.size() * k);
+            std::fill(mean.begin(), mean.end(), 0.0);
+            y.resize(rows.size() * k);
+            problem_.y.take(rows, y.data());
+            double* out = sample.data() + begin;
+            for (const T* yi = y.data(); yi != y.data() + y.size(); yi += k) {
+                for (std::size_t j = 0; j < k; ++j) {
+                    out[j] = root_[j] * squared(static_cast<double>(yi[j]));
+                    mean[j] += out[j] / static_cast<double>(rows.size());
+                }
+                trace += std::inner_product(out, out + k, out, 0.0);
+                out += k;
+            }
+            for (double* b = sample.data() + begin; b != out; b += k)
+                std::transform(b, b + k, mean.begin(), b, std::minus<>());
+        }
+        h.assign(k * k, 0.0);
+        if (sample.empty()) return 0.0;
+        const auto taken = static_cast<i64>(sample.size() / k);
+        second_moment(MatrixView<double>{sample.data(), taken, cols(), cols()}, nullptr, threads_,
+                      tick_, h.data());
+        const double scale = static_cast<double>(count) / static_cast<double>(taken);
+        for (double& x : h) x *= scale;
+        return trace * scale;
+    }
+
+private:
+    static constexpr i64 kSampleLeast = 4096, kSamplePerCol = 16;  // rows in the Hessian
+
+    Tick counting() {  // one more pass
+        ++passes_;
+        return [this](i64) { tick_(passes_); };
+    }
+
+    const MomentProblem<T>& problem_;
+    int threads_;
+    const Tick& tick_;
+    Vector root_, target_;  // √w, √w t
+    i64 passes_ = 0;
+};
+
+}  // namespace skmm

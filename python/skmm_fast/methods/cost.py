@@ -1,0 +1,45 @@
+"""What a method takes, predicted from the size of the problem and the speed of the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Work:
+    """The size of a problem."""
+
+    n_rows: int  # N
+    dim: int  # m
+    n: int  # rows to choose
+    itemsize: int  # bytes of an entry of Z
+    scratch: bool  # whether copies of Z go to a file
+
+    @property
+    def copy(self) -> int:
+        """Bytes of Z."""
+        return self.n_rows * self.dim * self.itemsize
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What this machine does with rows of m entries."""
+
+    flops: float  # per second, in products of matrices
+    bytes: float  # per second, in passes over rows
+    row: float  # seconds per row of what NumPy does with a vector of doubles
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method adds to the spectrum, the certificate and the diagnosis of every selection."""
+
+    seconds: float = 0.0
+    peak_bytes: float = 0.0
+    scratch_bytes: int = 0
+    route: str = ""  # of V-optimal selection
+
+
+def no_cost(work: Work, speed: Speed) -> Cost:
+    """The cost of methods that read Z once, or not at all."""
+    return Cost()

@@ -1,0 +1,48 @@
+"""Selections made group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import _core
+from .._support.types import Array, Indices
+from .constraints import Constraints
+from .problem import Problem
+
+SUBSETS = 1 << 16  # numbers of the uniform draws of methods; the diagnosis has those below
+
+
+def each_group(constraints: Constraints, choose: Callable[[Indices, int, int], Indices]) -> Indices:
+    """A selection, ascending: the rows of include, and in each group g those that
+    choose(free rows, count, g) takes."""
+    chosen = [constraints.include]
+    for g, group in enumerate(constraints.groups):
+        if group.count:
+            chosen.append(choose(constraints.free[group.part], group.count, g))
+    return np.sort(np.concatenate(chosen))
+
+
+def group_seed(seed: int, g: int) -> int:
+    """A seed for the draw in group g, so that draws in groups are independent."""
+    return seed ^ (g * 0x9E3779B97F4A7C15 % 2**64)
+
+
+def draw_uniformly(rows: Indices, count: int, seed: int, g: int) -> Indices:
+    """`count` of these rows of group g."""
+    return rows[_core.draw_subset(len(rows), count, seed, SUBSETS + g)]
+
+
+def largest_scores(problem: Problem, score: Array) -> Indices:
+    """The rows of largest score (N,) in each group; ties are drawn, since the lowest rows of data
+    that is sorted by class would be of one class."""
+
+    def choose(rows: Indices, count: int, g: int) -> Indices:
+        x = score[rows]
+        least = np.partition(x, len(x) - count)[len(x) - count]
+        above, ties = rows[x > least], rows[x == least]
+        drawn = draw_uniformly(ties, count - len(above), problem.seed, g)
+        return np.append(above, drawn)
+
+    return each_group(problem.constraints, choose)

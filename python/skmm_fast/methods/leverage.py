@@ -1,0 +1,66 @@
+"""Draws by leverage scores: how far the rows reach along each direction of the pool."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _core
+from .._support import checks
+from .._support.types import Floats, Indices
+from .groups import SUBSETS, each_group, group_seed
+from .problem import Chosen, Problem
+
+
+def t_leverage(problem: Problem, rank: int | None = None) -> Chosen:
+    """Draws with probability proportional (up to 1) to the truncated leverage scores
+    Σ_{j <= rank} ⟨z_i, v_j⟩² / (N λ_j) (Drineas, Mahoney and Muthukrishnan 2008; SkMM, arXiv
+    2407.06120, section 5). rank: 1 to that of Z, which is the default."""
+    if rank is not None:
+        checks.integer("rank", rank, 1)
+    mom = problem.pool.moments
+    k = mom.rank if rank is None else checks.integer("rank", rank, 1, mom.rank)
+    return _by_leverage(problem, mom.eigenvectors[:, :k], problem.n_rows * mom.eigenvalues[:k])
+
+
+def r_leverage(problem: Problem, ridge: float | None = None) -> Chosen:
+    """Likewise, by the ridge leverage scores z_iᵀ(ZᵀZ + ridge I)⁻¹z_i (Alaoui and Mahoney 2015).
+
+    ridge > 0, in units of eigenvalues of ZᵀZ. Default: the mean over half of the rank(Z)
+    directions of what the others hold (Cohen, Musco and Musco 2017).
+    """
+    if ridge is not None:
+        ridge = checks.real("ridge", ridge, above=0.0)
+    mom = problem.pool.moments
+    if ridge is None:
+        k = (mom.rank + 1) // 2
+        ridge = problem.n_rows * float(mom.eigenvalues[k : mom.rank].sum()) / k
+    kept = mom.eigenvectors[:, : mom.rank]
+    return _by_leverage(problem, kept, problem.n_rows * mom.eigenvalues[: mom.rank] + ridge)
+
+
+def inclusion(score: Floats, n: int) -> Floats:
+    """(N,) probabilities min(1, c score_i) that sum to n; rows of score 0 share what the others
+    cannot take."""
+    positive = int(np.count_nonzero(score > 0))
+    if positive <= n:
+        rest = (n - positive) / (len(score) - positive) if positive < len(score) else 1.0
+        return np.where(score > 0, 1.0, rest)
+    score = score / score.max()
+    pi: Floats = score * (n / score.sum())
+    while (over := pi > 1).any():
+        pi[over] = 1.0
+        below = pi < 1
+        pi[below] *= (n - np.count_nonzero(~below)) / pi[below].sum()
+    return pi
+
+
+def _by_leverage(problem: Problem, directions: Floats, weights: Floats) -> Chosen:
+    """Drawn by Σ_j ⟨z_i, d_j⟩² / w_j, along a random order."""
+    score = problem.pool.Z.row_norms(directions / np.sqrt(weights), problem.n_threads)
+
+    def choose(rows: Indices, count: int, g: int) -> Indices:
+        order = _core.random_order(len(rows), problem.seed, SUBSETS + g)
+        pi = inclusion(score[rows], count)
+        return rows[_core.draw_pivotal(pi, count, group_seed(problem.seed, g), order)]
+
+    return Chosen(each_group(problem.constraints, choose))

@@ -1,0 +1,79 @@
+"""What a trained model puts out for the samples: probabilities, logits, its last layer.
+
+Those of a new head say nothing: the model is trained already, at least a little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._support import arrays, tensors
+from .._support.types import Array
+
+IN_CACHE = 1 << 19  # bytes
+
+
+def predicted(
+    n_rows: int, method: str, probs: Any = None, logits: Any = None, dtype: Any = None
+) -> tuple[int, Iterator[tuple[slice, Array]]]:
+    """The number of classes C, and blocks of rows with their predicted probabilities (B, C), from
+    these or from logits: exactly one must be given. In the type of what is given, or dtype.
+
+    Raises TypeError or ValueError naming the argument, before the first block.
+    """
+    if (probs is None) == (logits is None):
+        got = "neither" if probs is None else "both"
+        raise ValueError(
+            f"probs: expected predicted probabilities (N, C), or logits, with method {method!r}, "
+            f"got {got}"
+        )
+    name, given = ("probs", probs) if logits is None else ("logits", logits)
+    x = outputs(name, given, n_rows)
+    if logits is None:
+        for rows in arrays.row_blocks(x, IN_CACHE):
+            p = x[rows]
+            off = np.flatnonzero((p.min(axis=1) < 0) | (np.abs(p.sum(axis=1) - 1) > 1e-3))
+            if len(off):
+                raise ValueError(
+                    f"probs: expected rows of probabilities that sum to 1, got {p[off[0]]} in row "
+                    f"{rows.start + off[0]}"
+                )
+    shares = _shares if logits is None else _softmax
+    exact = x.dtype if dtype is None else dtype
+    blocks = arrays.row_blocks(x, IN_CACHE)
+    return x.shape[1], ((rows, shares(x[rows].astype(exact, copy=False))) for rows in blocks)
+
+
+def outputs(name: str, x: Any, n_rows: int) -> Array:
+    """(N, C) finite numbers, C > 1, from an array or a torch tensor on any device."""
+    array = host_matrix(name, x)
+    if len(array) != n_rows or array.shape[1] < 2:
+        raise ValueError(f"{name}: expected shape ({n_rows}, C), C > 1, got {array.shape}")
+    arrays.raise_not_finite(name, arrays.finite_rows(array))
+    return array
+
+
+def host_matrix(name: str, x: Any) -> Array:
+    """An array or torch tensor, on any device, of floats; those of 16 bits as float32."""
+    return arrays.widened(arrays.gradients(name, on_host(x)))
+
+
+def on_host(x: Any) -> Any:
+    """A tensor of a device copied to the CPU; anything else as it is."""
+    return x.cpu() if tensors.on_device(x) else x
+
+
+def log(p: Array) -> Array:
+    """log p, finite where p = 0."""
+    return np.asarray(np.log(np.maximum(p, np.finfo(p.dtype).tiny)))
+
+
+def _shares(x: Array) -> Array:
+    return np.asarray(x / x.sum(axis=1, keepdims=True))
+
+
+def _softmax(x: Array) -> Array:
+    return _shares(np.exp(x - x.max(axis=1, keepdims=True)))

@@ -1,0 +1,153 @@
+"""The methods of `select`. A new one is a function of a `Problem` in a file of this folder, its
+name in `MethodName`, and an entry here: `select`, `plan`, the command, README's table and the error
+messages read this table."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from . import (
+    forgetting,
+    leverage,
+    model_scores,
+    moment_matching,
+    sampling,
+    sequential,
+    v_optimality,
+)
+from .cost import Cost, Speed, Work, no_cost
+from .problem import Chosen
+
+MethodName = Literal[
+    "v-optimal",
+    "moment-matching",
+    "uniform",
+    "class-balanced",
+    "herding",
+    "k-center",
+    "adaptive",
+    "t-leverage",
+    "r-leverage",
+    "grand",
+    "glister",
+    "entropy",
+    "margin",
+    "least-confidence",
+    "contextual-diversity",
+    "el2n",
+    "deepfool",
+    "forgetting",
+]
+METHODS: tuple[MethodName, ...] = get_args(MethodName)
+
+
+@dataclass(frozen=True)
+class Method:
+    """An entry of the table."""
+
+    name: MethodName
+    run: Callable[..., Chosen]  # (problem, **options)
+    chooses_by: str
+    source: str
+    needs: tuple[str, ...] = ()  # inputs beside the rows, as arguments of `select`
+    wants: str = ""  # an input that has a default
+    options: Callable[..., object] | None = None  # what takes the options; by default `run`
+    cost: Callable[[Work, Speed], Cost] | None = no_cost  # None: unknown to `plan`
+
+    @property
+    def option_names(self) -> tuple[str, ...]:
+        parameters = inspect.signature(self.options or self.run).parameters.values()
+        return tuple(p.name for p in parameters if p.default is not p.empty)
+
+    def require_options(self, options: dict[str, Any]) -> None:
+        """Raises TypeError naming the option that this method does not have."""
+        known = self.option_names
+        for name in options:
+            if name not in known:
+                had = ", ".join(known) or "it has none"
+                raise TypeError(f"{name}: expected an option of method {self.name!r} ({had})")
+
+
+_TABLE = (
+    Method(
+        "v-optimal", v_optimality.run, "the variance part of the risk, tr(Σ̃ Σ̃_S⁻¹)",
+        "SkMM, arXiv 2407.06120, equation 3",
+        options=v_optimality.VOptimalOptions, cost=v_optimality.cost,
+    ),
+    Method(
+        "moment-matching", moment_matching.run, "second moments, then draws",
+        "SkMM, arXiv 2407.06120, equation 5",
+        options=moment_matching.SelectOptions, cost=moment_matching.cost,
+    ),
+    Method("uniform", sampling.uniform, "draws", "without replacement"),
+    Method(
+        "class-balanced", sampling.class_balanced, "draws, as many of each class",
+        "without replacement", ("y",),
+    ),
+    Method(
+        "herding", sequential.herding, "the mean",
+        "Welling 2009; Rebuffi et al. 2017", cost=sequential.cost,
+    ),
+    Method(
+        "k-center", sequential.k_center, "the distance to the nearest row chosen",
+        "Gonzalez 1985; Sener and Savarese 2018", cost=sequential.cost,
+    ),
+    Method(
+        "adaptive", sequential.adaptive, "draws by what is left of a row beside those chosen",
+        "Deshpande and Vempala 2006; Chen et al. 2022", cost=sequential.cost,
+    ),
+    Method(
+        "t-leverage", leverage.t_leverage, "draws by truncated leverage",
+        "Drineas, Mahoney and Muthukrishnan 2008",
+    ),
+    Method(
+        "r-leverage", leverage.r_leverage, "draws by ridge leverage", "Alaoui and Mahoney 2015",
+    ),
+    Method("grand", model_scores.grand, "the largest norms", "Paul, Ganguli and Dziugaite 2021"),
+    Method(
+        "glister", sequential.glister, "gains on validation samples",
+        "Killamsetty et al. 2021", wants="validation", cost=sequential.cost,
+    ),
+    Method(
+        "entropy", model_scores.entropy, "the entropy of predictions",
+        "Shannon 1948; Settles 2009", ("probs or logits",),
+    ),
+    Method(
+        "margin", model_scores.margin, "the lead of the first class on the second",
+        "Scheffer et al. 2001", ("probs or logits",),
+    ),
+    Method(
+        "least-confidence", model_scores.least_confidence, "the probability of the first class",
+        "Lewis and Gale 1994", ("probs or logits",),
+    ),
+    Method(
+        "contextual-diversity", sequential.contextual_diversity,
+        "the divergence of predictions from the nearest chosen", "Agarwal et al. 2020",
+        ("probs or logits",), cost=None,  # its passes are over what it makes of N C probabilities
+    ),
+    Method(
+        "el2n", model_scores.el2n, "the error of predictions", "Paul, Ganguli and Dziugaite 2021",
+        ("probs or logits", "y"),
+    ),
+    Method(
+        "deepfool", model_scores.deepfool, "the distance to where the class changes",
+        "Moosavi-Dezfooli et al. 2016; Ducoffe and Precioso 2018", ("logits", "head"),
+    ),
+    Method(
+        "forgetting", forgetting.forgetting, "what training forgot", "Toneva et al. 2019",
+        ("record",),
+    ),
+)  # fmt: skip
+REGISTRY: dict[str, Method] = {method.name: method for method in _TABLE}
+
+
+def markdown_table() -> str:
+    """README's table of methods."""
+    rows = [("method", "chooses by", "needs, beside gradients", "source"), ("---",) * 4]
+    for m in _TABLE:
+        needs = ", ".join(m.needs) or (f"{m.wants} (default: the pool)" if m.wants else "")
+        rows.append((f"`{m.name}`", m.chooses_by, needs, m.source))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -1,0 +1,91 @@
+"""Rows chosen one after another, each after one pass over all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from .._support import checks
+from .._support.progress import bar
+from .._support.types import DenseMatrix, Indices, Matrix
+from ..pool.row_matrix import HostRowMatrix, RowMatrix
+from .cost import Cost, Speed, Work
+from .model_outputs import log, predicted
+from .problem import Chosen, Problem
+
+
+def herding(problem: Problem) -> Chosen:
+    """Each row brings the mean of those chosen nearest to the mean of all: it minimises
+    ‖(t+1)μ - Σ_S z - z_i‖ (Welling 2009; Rebuffi et al. 2017, algorithm 4)."""
+    pool = problem.pool
+    mean, norms = pool.Z.mean(), pool.squared_norms
+    return _picks(problem, _core.herding_pursuit, pool.Z, mean, mean, None, norms)
+
+
+def glister(problem: Problem, validation: Matrix | None = None, eta: float | None = None) -> Chosen:
+    """Each row has the largest ⟨z_i, v⟩, v the mean gradient of the validation samples, which
+    every pick moves: v -= (eta/n) Σ_V z (Killamsetty et al. 2021, algorithm 1, by a quadratic
+    model of the validation loss in the sketch).
+
+    validation: (N_V, r), rows with the columns of X; default: X itself. Σ_V, the second moment of
+    their gradients, stands for the Hessian. eta: default 1/λ_1(Σ_V).
+    """
+    if eta is not None:
+        eta = checks.real("eta", eta, above=0.0)
+    given = validation is not None
+    pool = problem.like_pool("validation", validation) if given else problem.pool
+    mom, m = pool.moments, pool.Z.shape[1]
+    step = 1 / mom.eigenvalues[0] if eta is None else eta
+    response = (mom.eigenvectors * (step / problem.n * mom.eigenvalues)) @ mom.eigenvectors.T
+    no_penalty = np.zeros(problem.n_rows)
+    return _picks(
+        problem, _core.herding_pursuit, problem.pool.Z, pool.Z.mean(), np.zeros(m),
+        (response + response.T) / 2, no_penalty,
+    )  # fmt: skip
+
+
+def k_center(problem: Problem) -> Chosen:
+    """Each row is farthest from its nearest one chosen; the first is random (Gonzalez 1985; Sener
+    and Savarese 2018)."""
+    pool = problem.pool
+    norms = pool.squared_norms
+    return _picks(problem, _core.k_center, pool.Z, 0, norms, problem.seed)
+
+
+def contextual_diversity(
+    problem: Problem, probs: DenseMatrix | None = None, logits: DenseMatrix | None = None
+) -> Chosen:
+    """k-center, by the symmetric Kullback-Leibler divergence Σ_c (p_c - q_c)(log p_c - log q_c) of
+    predicted probabilities (Agarwal et al. 2020)."""
+    C, blocks = predicted(problem.n_rows, "contextual-diversity", probs, logits, np.float64)
+    both, own = np.empty((problem.n_rows, 2 * C)), np.empty(problem.n_rows)
+    for rows, p in blocks:
+        both[rows, :C], both[rows, C:] = p, log(p)
+        own[rows] = 2 * (both[rows, :C] * both[rows, C:]).sum(axis=1)
+    return _picks(problem, _core.k_center, HostRowMatrix(both), C, own, problem.seed)
+
+
+def adaptive(problem: Problem) -> Chosen:
+    """Random pivoting: each row is drawn with probability proportional to the squared norm of its
+    residual beside the span of those chosen; begun anew where residuals are rounding (Deshpande
+    and Vempala 2006; Chen, Epperly, Tropp and Webber 2022)."""
+    pool = problem.pool
+    norms = pool.squared_norms
+    return _picks(problem, _core.random_pivoting, pool.Z, norms, problem.seed)
+
+
+def cost(work: Work, speed: Speed) -> Cost:
+    """A pass over Z for each row chosen."""
+    return Cost(seconds=work.n * (work.copy / speed.bytes + work.n_rows * speed.row / 8))
+
+
+def _picks(
+    problem: Problem, pick: Callable[..., Indices], rows: RowMatrix, *arguments: Any
+) -> Chosen:
+    """One row after another, by the core."""
+    with bar("choose rows", problem.n, problem.progress) as tick:
+        chosen = pick(rows.core, problem.constraints.core, *arguments, problem.n_threads, tick)
+    return Chosen(np.sort(chosen))

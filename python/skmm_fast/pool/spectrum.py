@@ -1,0 +1,111 @@
+"""The spectrum of the second moment of the rows of Z (SkMM, arXiv 2407.06120, section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._support import arrays, checks
+from .._support.types import DenseMatrix, Floats
+from .row_matrix import RowMatrix, row_matrix
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The spectrum of the second moment Σ̃ = ZᵀZ/N = VΛVᵀ, which is not centred.
+
+    Attributes
+    ----------
+    eigenvalues : (m,) array
+        λ_1 >= ... >= λ_m >= 0.
+    eigenvectors : (m, m) array
+        The columns of V.
+    rank : int
+        The number of eigenvalues above rounding.
+    intrinsic_dim : int
+        r̄ = min{t : Σ_{j>t} λ_j <= tr(Σ̃)/N}.
+    n_samples : int
+        N.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> skmm.moments(np.eye(4)).eigenvalues
+    array([0.25, 0.25, 0.25, 0.25])
+    """
+
+    eigenvalues: Floats  # (m,), descending, >= 0
+    eigenvectors: Floats  # (m, m), columns
+    rank: int  # eigenvalues above rounding
+    intrinsic_dim: int  # r̄ = min{t : Σ_{j>t} λ_j <= tr(Σ̃)/N}
+    n_samples: int
+
+
+def moments(Z: DenseMatrix, *, n_threads: int | None = None) -> Moments:
+    """Eigenvalues, eigenvectors, rank and intrinsic dimension of Σ̃ = ZᵀZ/N.
+
+    Parameters
+    ----------
+    Z : (N, m) array or tensor
+        float32 or float64; sums are float64. A tensor on a CUDA device stays there.
+    n_threads : int, optional
+        Threads of the core.
+
+    Returns
+    -------
+    Moments
+        An eigenvalue counts towards the rank above λ_1 max(10 m ε_64, (m ε_Z)²): below, it is
+        rounding of Σ̃ or of Z.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Z of a wrong type or shape, NaN or Inf in it, Z = 0, and rows whose root mean square norm is
+        not within 1e-75 to 1e75.
+
+    Notes
+    -----
+    SkMM, arXiv 2407.06120, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skmm_fast as skmm
+    >>> Z = np.diag([3.0, 2.0, 0.0])
+    >>> skmm.moments(Z).rank
+    2
+    """
+    return spectrum(row_matrix("Z", Z), "Z", checks.threads(n_threads))
+
+
+def spectrum(Z: RowMatrix, name: str, n_threads: int) -> Moments:
+    """`moments` of checked rows that the caller knows by this name."""
+    n, m = Z.shape
+    sigma = Z.second_moment(None, n_threads)
+    total = float(np.trace(sigma)) / n
+    if not np.isfinite(total):
+        parts = [arrays.finite_rows(Z.array(rows)) for rows in arrays.row_blocks(Z)]
+        arrays.raise_not_finite(name, np.concatenate(parts))
+    if total == 0.0 and not any(Z.array(rows).any() for rows in arrays.row_blocks(Z)):
+        raise ValueError(f"{name}: expected a nonzero entry, got zeros only")
+    if not 1e-150 < total < 1e150:  # so that fourth powers of entries are float64 numbers
+        raise ValueError(f"{name}: expected rows of norm 1e-75 to 1e75, got {np.sqrt(total):.3g}")
+    eigenvalues, eigenvectors = np.linalg.eigh(sigma / n)
+    eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
+    eps = m * max(10 * np.finfo(np.float64).eps, m * float(np.finfo(Z.dtype).eps) ** 2)
+    tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
+    return Moments(
+        eigenvalues=eigenvalues,
+        eigenvectors=np.ascontiguousarray(eigenvectors[:, ::-1]),
+        rank=int((eigenvalues > eps * eigenvalues[0]).sum()),
+        intrinsic_dim=int((tail <= tail[0] / n).argmax()),
+        n_samples=n,
+    )
+
+
+def rounding_of_moments(k: int) -> float:
+    """A bound on the error of a (k, k) second moment that was summed in float64, relative to its
+    largest eigenvalue: below it, an eigenvalue may as well be zero."""
+    return 16 * k * float(np.finfo(np.float64).eps)

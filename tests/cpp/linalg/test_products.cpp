@@ -1,0 +1,125 @@
+#include <cmath>
+
+#include "../support/check.hpp"
+#include "../support/shared.hpp"
+#include "skmm/linalg/products.hpp"
+#include "skmm/linalg/row_matrix.hpp"
+
+using namespace skmm;
+using check::kQuiet;
+using check::normals;
+
+template <class T>
+static void check_products(const double* s) {
+    const i64 n = 301, k = 37, d = 40;
+    const std::vector<T> z = normals<T>(n * k);
+    const std::vector<double> by = normals<double>(k * d, 5), u = normals<double>(k, 6);
+    std::vector<double> m(k * k), q(n), p(k), g(n), t(n);
+    std::vector<T> out(n * d);
+    const MatrixView<T> rows{z.data(), n, k, k};
+    const MatrixView<double> right{by.data(), k, d, d};
+    second_moment(rows, s, 2, kQuiet, m.data());
+    row_norms(rows, nullptr, n, right, 2, kQuiet, q.data());
+    multiply(rows, nullptr, right, 2, kQuiet, MutableMatrixView<T>{out.data(), n, d, d});
+    column_squares(rows, s, 2, kQuiet, p.data());
+    square_dots(rows, u.data(), 2, kQuiet, g.data());
+    dots(rows, u.data(), 2, kQuiet, t.data());
+    for (i64 a = 0; a < k; ++a) {
+        for (i64 b = 0; b < k; ++b) {
+            double sum = 0.0;
+            for (i64 i = 0; i < n; ++i)
+                sum += (s == nullptr ? 1.0 : s[i]) * double(z[i * k + a]) * z[i * k + b];
+            CHECK(std::abs(m[a * k + b] - sum) < 1e-9);
+            if (a == b) CHECK(std::abs(p[a] - sum) < 1e-9);
+        }
+    }
+    for (i64 i = 0; i < n; ++i) {
+        double norm = 0.0, dot = 0.0, square_dot = 0.0;
+        for (i64 c = 0; c < d; ++c) {
+            double x = 0.0;
+            for (i64 j = 0; j < k; ++j) x += z[i * k + j] * by[j * d + c];
+            CHECK(std::abs(x - out[i * d + c]) < 1e-5);
+            norm += x * x;
+        }
+        for (i64 j = 0; j < k; ++j) {
+            dot += u[j] * z[i * k + j];
+            square_dot += u[j] * double(z[i * k + j]) * z[i * k + j];
+        }
+        CHECK(std::abs(norm - q[i]) < 1e-9 * norm);
+        CHECK(std::abs(dot - t[i]) < 1e-9);
+        CHECK(std::abs(square_dot - g[i]) < 1e-9);
+    }
+}
+
+TEST(products_equal_their_definitions) {
+    std::vector<double> s(301);
+    for (std::size_t i = 0; i < s.size(); ++i) s[i] = static_cast<double>(i % 3) / 7.0;
+    for (const double* weights : {static_cast<const double*>(s.data()), (const double*)nullptr}) {
+        check_products<float>(weights);
+        check_products<double>(weights);
+    }
+}
+
+TEST(products_of_listed_rows_are_those_of_all_rows) {
+    const i64 n = 400, k = 9, d = 35, apart = k + 2;
+    const std::vector<float> z = normals<float>(n * apart);
+    const std::vector<double> by = normals<double>(k * d, 5);
+    const MatrixView<float> rows{z.data(), n, k, apart};
+    const MatrixView<double> right{by.data(), k, d, d};
+    std::vector<i64> list;
+    for (i64 t = 0; t < 150; ++t) list.push_back(t * 7 % n);
+    const i64 count = static_cast<i64>(list.size());
+    std::vector<double> all(n), some(count);
+    std::vector<float> all_products(n * d), some_products(count * d);
+    row_norms(rows, nullptr, n, right, 2, kQuiet, all.data());
+    row_norms(rows, list.data(), count, right, 2, kQuiet, some.data());
+    multiply(rows, nullptr, right, 2, kQuiet,
+             MutableMatrixView<float>{all_products.data(), n, d, d});
+    multiply(rows, list.data(), right, 2, kQuiet,
+             MutableMatrixView<float>{some_products.data(), count, d, d});
+    for (i64 t = 0; t < count; ++t) {
+        CHECK(some[t] == all[list[t]]);
+        for (i64 c = 0; c < d; ++c)
+            CHECK(some_products[t * d + c] == all_products[list[t] * d + c]);
+    }
+}
+
+TEST(products_have_the_same_bits_on_any_threads) {
+    const i64 n = 20011, k = 13;
+    const std::vector<float> z = normals<float>(n * k);
+    const MatrixView<float> rows{z.data(), n, k, k};
+    const std::vector<double> by = normals<double>(k * k, 5);
+    std::vector<std::vector<double>> found;
+    for (const int threads : {1, 3}) {
+        std::vector<double> m(k * k), q(n), p(k), g(n), t(n);
+        second_moment(rows, nullptr, threads, kQuiet, m.data());
+        row_norms(rows, nullptr, n, {by.data(), k, k, k}, threads, kQuiet, q.data());
+        column_squares(rows, nullptr, threads, kQuiet, p.data());
+        square_dots(rows, by.data(), threads, kQuiet, g.data());
+        dots(rows, by.data(), threads, kQuiet, t.data());
+        for (auto* x : {&m, &q, &p, &g, &t}) found.push_back(*x);
+    }
+    for (std::size_t e = 0; e < 5; ++e) CHECK(found[e] == found[e + 5]);
+}
+
+TEST(rows_of_weight_zero_are_not_read) {
+    const i64 n = 10, k = 3;
+    std::vector<double> z = normals<double>(n * k), s(n, 1.0), m(k * k), p(k);
+    z[4 * k] = std::nan("");
+    s[4] = 0.0;
+    const MatrixView<double> rows{z.data(), n, k, k};
+    second_moment(rows, s.data(), 2, kQuiet, m.data());
+    column_squares(rows, s.data(), 2, kQuiet, p.data());
+    for (const double x : m) CHECK(std::isfinite(x));
+    for (const double x : p) CHECK(std::isfinite(x));
+}
+
+TEST(a_row_matrix_takes_rows_in_the_order_asked_for) {
+    const i64 n = 6, k = 3;
+    const std::vector<float> z = normals<float>(n * k);
+    const RowMatrix<float> rows = row_matrix<float>({z.data(), n, k, k}, 1);
+    std::vector<float> taken(3 * k);
+    rows.take({4, 0, 4}, taken.data());
+    for (i64 j = 0; j < k; ++j)
+        CHECK(taken[j] == z[4 * k + j] && taken[k + j] == z[j] && taken[2 * k + j] == z[4 * k + j]);
+}

@@ -1,0 +1,210 @@
+"""Rows per class, include and exclude, in every method that selects."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from support.problems import check, problems
+from support.reference import moment_terms
+
+import skmm_fast as skmm
+from skmm_fast.methods.constraints import class_counts
+
+METHODS = ("v-optimal", "moment-matching")
+FEW_ROWS = "ignore:n = .* < rank"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.data())
+def test_proportional_counts(sizes, data):
+    total = sum(sizes)
+    assume(total >= len(sizes))
+    n = data.draw(st.integers(len(sizes), total))
+    counts = np.array(class_counts("proportional", range(len(sizes)), np.array(sizes), n))
+    assert counts.sum() == n
+    assert np.all(np.abs(counts - n * np.array(sizes) / total) < 1)
+    assert np.all(counts <= sizes)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.data())
+def test_balanced_counts(sizes, data):
+    """One row after the other, to the class that has fewest; which of equals is free."""
+    assume(sum(sizes) >= len(sizes))
+    n = data.draw(st.integers(len(sizes), sum(sizes)))
+    expected = [0] * len(sizes)
+    for _ in range(n):
+        open_ = [c for c, size in enumerate(sizes) if expected[c] < size]
+        expected[min(open_, key=expected.__getitem__)] += 1
+    counts = class_counts("balanced", range(len(sizes)), np.array(sizes), n)
+    assert sorted(counts) == sorted(expected)
+    assert all(count <= size for count, size in zip(counts, sizes, strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    problems(),
+    st.booleans(),
+    st.sampled_from(["greedy", "linear", "exp"]),
+    st.sampled_from(["auto", "greedy", "relaxation"]),
+    st.integers(1, 9),
+)
+@pytest.mark.filterwarnings(FEW_ROWS)
+def test_v_optimal(problem, refine, sampler, route, block):
+    Z, y, n, per_class, include, exclude, _ = problem
+    selected = skmm.select(
+        Z, n, sketch_dim=Z.shape[1], y=y, per_class=per_class, include=include, exclude=exclude,
+        refine=refine, sampler=sampler, route=route, block=block, seed=3,
+    )  # fmt: skip
+    check(selected.indices, problem)
+    assert selected.diagnosis.v_optimality >= selected.diagnosis.lower_bound * (1 - 1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    problems(),
+    st.booleans(),
+    st.sampled_from(["systematic", "pivotal", "top"]),
+    st.sampled_from(["paper", "relative"]),
+)
+@pytest.mark.filterwarnings(FEW_ROWS)
+def test_moment_matching(problem, refine, draw, weighting):
+    Z, y, n, per_class, include, exclude, _ = problem
+    selected = skmm.select(
+        Z, n, method="moment-matching", sketch_dim=Z.shape[1], y=y, per_class=per_class,
+        include=include,
+        exclude=exclude, refine=refine, draw=draw, weighting=weighting, seed=3, max_iter=50,
+    )  # fmt: skip
+    check(selected.indices, problem)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(), st.sampled_from(["random", "uniform"]), st.sampled_from([0, 1, 200]))
+def test_s_is_feasible(problem, init, max_iter):
+    Z, y, n, per_class, include, exclude, counts = problem
+    fit = skmm.match_moments(
+        Z, n, c_s=0.99, init=init, max_iter=max_iter, y=y, per_class=per_class, include=include,
+        exclude=exclude,
+    )  # fmt: skip
+    assert fit.s.min() >= 0
+    assert fit.s.max() <= 1 / n * (1 + 1e-15)
+    assert fit.s.sum() == pytest.approx(1, abs=1e-9)
+    assert np.all(fit.s[include] == 1 / n)
+    assert np.all(fit.s[exclude] == 0)
+    assert fit.gap >= 0
+    for c, count in counts.items():
+        assert per_class is None or fit.s[y == c].sum() == pytest.approx(count / n, abs=1e-9)
+
+
+def test_uniform_s_is_within_its_cap():
+    Z = np.random.default_rng(0).standard_normal((6, 2))
+    fit = skmm.match_moments(Z, 6, init="uniform", include=[3])
+    assert fit.s.max() <= 1 / 6
+
+
+def independent_minimum(Z, n, c_s, weighting, y, per_class, include, exclude):
+    """min φ by SLSQP in slack form: φ = Σ w_j u_j², u_j >= λ_j/c_s - Σ s_i a_ij, u >= 0."""
+    target, A, w = moment_terms(Z, c_s, weighting)
+    N, scale = len(Z), 1 / (w @ target**2)
+    in_class = np.array([y == c for c in per_class], float)
+    share = np.array(list(per_class.values())) / n
+    bounds = np.tile([0, 1 / n], (N, 1))
+    bounds[include, 0] = 1 / n
+    bounds[exclude, 1] = 0
+    s = in_class.T @ (share / in_class.sum(axis=1))
+    found = minimize(
+        lambda x: scale * (w @ x[N:] ** 2),
+        np.concatenate([s, np.maximum(target - s @ A, 0)]),
+        jac=lambda x: np.concatenate([np.zeros(N), 2 * scale * w * x[N:]]),
+        bounds=[*bounds, *[(0, None)] * len(w)],
+        constraints=[
+            {
+                "type": "eq",
+                "fun": lambda x: in_class @ x[:N] - share,
+                "jac": lambda x: np.hstack([in_class, np.zeros((len(share), len(w)))]),
+            },
+            {
+                "type": "ineq",
+                "fun": lambda x: (x[N:] + x[:N] @ A - target) / target,
+                "jac": lambda x: np.hstack([A.T, np.eye(len(w))]) / target[:, None],
+            },
+        ],
+        options={"maxiter": 1000, "ftol": 1e-14},
+    )
+    assert found.success, found.message
+    return found.fun / scale
+
+
+@pytest.mark.parametrize("weighting", ["paper", "relative"])
+@pytest.mark.parametrize("c_s", [0.9, 0.5])
+@pytest.mark.parametrize(
+    ("include", "exclude"), [([], []), ([2, 5], []), ([], [0, 7]), ([9], [1, 3])]
+)
+def test_moments_by_class_equal_slsqp(weighting, c_s, include, exclude):
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        Z = rng.standard_normal((40, 5)) * rng.exponential(size=(40, 1)) * 0.7 ** np.arange(5)
+        y, n, per_class = np.arange(40) % 3, 8, {0: 2, 1: 1, 2: 5}
+        constraints = {"y": y, "per_class": per_class, "include": include, "exclude": exclude}
+        fit = skmm.match_moments(
+            Z, n, c_s=c_s, weighting=weighting, tol=1e-9, max_iter=10_000, **constraints
+        )
+        best = independent_minimum(Z, n, c_s, weighting, **constraints)
+        target, A, w = moment_terms(Z, c_s, weighting)
+        scale = fit.start_objective
+        assert fit.converged
+        assert fit.objective == pytest.approx(w @ np.maximum(target - fit.s @ A, 0) ** 2)
+        assert abs(fit.objective - best) <= 1e-6 * scale
+        assert fit.objective - best <= fit.gap + 1e-7 * scale
+        early = skmm.match_moments(Z, n, c_s=c_s, weighting=weighting, max_iter=2, **constraints)
+        assert early.objective - best <= early.gap + 1e-7 * scale
+
+
+def test_an_init_that_misses_its_sums_is_an_error():
+    Z, y, s = np.random.default_rng(0).standard_normal((12, 3)), np.arange(12) % 2, np.zeros(12)
+    s[:4] = 1 / 4  # two of each class
+    good = skmm.match_moments(Z, 4, y=y, per_class="balanced", init=s, max_iter=0)
+    assert np.array_equal(good.s, s)
+    for constraints, message in (
+        ({"y": y, "per_class": {0: 3, 1: 1}}, "init: .* class that sum to its count"),
+        ({"include": [8]}, "init: expected 1/n on the rows of include"),
+        ({"exclude": [0]}, "init: .* 0 on those of exclude"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            skmm.match_moments(Z, 4, init=s, **constraints)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(METHODS), st.integers(0, 10**6))
+def test_the_class_that_is_short_is_named(method, seed):
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.repeat(["ant", "bee", "cat"], [4, 10, 16]))
+    Z, ants, cats = rng.standard_normal((30, 3)), *(np.flatnonzero(y == c) for c in ("ant", "cat"))
+
+    def fails(name, **constraints):
+        with pytest.raises(ValueError, match=f"per_class: .*class {name}"):
+            skmm.select(Z, 9, method=method, y=y, **constraints)
+
+    fails("ant", per_class={"ant": 5, "bee": 2, "cat": 2})
+    fails("ant", per_class={"ant": 4, "cat": 5}, exclude=ants[:1])
+    fails("ant", per_class={"ant": 1, "cat": 8}, include=ants[:2])
+    fails("cat", per_class="proportional", include=cats[:6])
+    fails("cat", per_class="balanced", include=cats[:4])
+    fails("cat", per_class={"bee": 9}, include=cats[:1])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_impossible_constraints(method):
+    Z, y = np.random.default_rng(0).standard_normal((30, 3)), np.arange(30) % 3
+    for constraints, message in (
+        ({"per_class": "balanced"}, "y: expected labels"),
+        ({"y": y, "per_class": {0: 3, 1: 3, 2: 4}}, "per_class: .* sum to n = 9, got 10"),
+        ({"y": y, "per_class": {0: 3, 1: 3, 7: 3}}, "per_class: .* classes that occur in y, got 7"),
+        ({"y": np.arange(30), "per_class": "balanced"}, "n: .* each of 30 classes, got 9"),
+        ({"include": range(10)}, "include: expected at most n = 9"),
+        ({"exclude": range(22)}, "exclude: expected to leave n = 9"),
+        ({"include": [3], "exclude": [3]}, "exclude: .* row 3 in both"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            skmm.select(Z, 9, method=method, **constraints)

@@ -1,0 +1,151 @@
+"""Scores of predictions, of gradients and of training: the n largest, ties at random."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import baseline_reference as naive
+
+import skmm_fast as skmm
+
+DTYPES = (np.float32, np.float64)
+N, C = 90, 6
+pytestmark = pytest.mark.filterwarnings("ignore:n = .* < rank")
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((N, 5)).astype(np.float32)
+y = rng.integers(0, C, N)
+LOGITS = 2 * rng.standard_normal((N, C))
+
+
+def chosen(n, method, X=X, **options):
+    return skmm.select(X, n, method=method, sketch_dim=X.shape[1], **options).indices
+
+
+def check(method, scores, tolerance=1e-6, X=X, **options):
+    """Whatever n, the scores chosen are the n largest."""
+    largest = np.sort(scores)[::-1]
+    for n in (1, 7, len(scores) // 2, len(scores)):
+        found = np.sort(scores[chosen(n, method, X=X, **options)])[::-1]
+        np.testing.assert_allclose(found, largest[:n], rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("given_as", ["probs", "logits"])
+@pytest.mark.parametrize("method", ["entropy", "margin", "least-confidence", "el2n"])
+def test_scores_of_predictions(method, given_as, dtype):
+    logits = LOGITS.astype(dtype)
+    P = naive.softmax(logits.astype(float))
+    options = {given_as: logits if given_as == "logits" else P.astype(dtype)}
+    score = getattr(naive, method.replace("-", "_"))
+    if method == "el2n":
+        check(method, score(P, y), y=y, **options)
+    else:
+        check(method, score(P), **options)
+
+
+@pytest.mark.parametrize("method", ["entropy", "margin", "least-confidence", "el2n"])
+def test_certain_predictions(method):
+    """Zeros and ones; logits so far apart that their softmax is that in float32."""
+    right = np.arange(N) % 3 > 0
+    P = np.eye(C)[np.where(right, y, (y + 1) % C)]
+    unsure = [4, 40]
+    P[unsure] = 1 / C
+    for options in ({"probs": P}, {"logits": (np.log(P + 1e-300) * 2).astype(np.float32)}):
+        if method == "el2n":
+            check(method, naive.el2n(P, y), y=y, **options)
+        else:
+            assert chosen(2, method, **options).tolist() == unsure
+
+
+@pytest.mark.parametrize("given_as", ["logits", "probs"])
+@pytest.mark.parametrize("method", ["entropy", "margin", "least-confidence", "el2n"])
+def test_confident_predictions(method, given_as):
+    """Probabilities of 1e-9 beside one near 1, in float32: what is left of the latter is 0."""
+    logits = (20 * np.eye(C)[y] + 2 * LOGITS).astype(np.float32)
+    P = naive.softmax(logits.astype(float))
+    options = {"logits": logits}
+    if given_as == "probs":
+        P = P.astype(np.float32)
+        options, P = {"probs": P}, P.astype(float)
+        P /= P.sum(axis=1, keepdims=True)  # what float32 left out
+    if method == "el2n":
+        check(method, naive.el2n(P, y), 1e-5, y=y, **options)
+    else:
+        check(method, getattr(naive, method.replace("-", "_"))(P), 1e-5, **options)
+
+
+def test_huge_logits_do_not_overflow():
+    logits = (LOGITS * 1e30).astype(np.float32)
+    logits[13] = 1e30
+    for method in ("entropy", "margin", "least-confidence"):
+        assert chosen(1, method, logits=logits).tolist() == [13]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_grand_is_the_norm_of_a_row(dtype):
+    Z = X.astype(dtype) * rng.exponential(size=(N, 1)).astype(dtype)
+    check("grand", np.linalg.norm(Z.astype(float), axis=1), X=Z)
+
+
+def test_grand_of_wide_rows_is_the_norm_of_their_sketch():
+    wide = rng.standard_normal((N, 300)).astype(np.float32)
+    Z = skmm.SparseSign(300, 16, seed=3).apply(wide)
+    rows = skmm.select(wide, 20, method="grand", sketch_dim=16, seed=3).indices
+    assert set(rows) == set(np.argsort(np.linalg.norm(Z.astype(float), axis=1))[-20:])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_deepfool_is_the_smallest_move_that_changes_the_class(dtype):
+    features = rng.standard_normal((N, 2)).astype(dtype)
+    head = rng.standard_normal((4, 2)).astype(dtype)
+    logits = features @ head.T + rng.standard_normal(4).astype(dtype)
+    moves = naive.smallest_change(logits.astype(float), head.astype(float))
+    check("deepfool", -moves, 1e-4, logits=logits, head=head)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 12), st.floats(0, 1))
+def test_forgetting_counts_events(seed, epochs, share):
+    record = np.random.default_rng(seed).random((epochs, N)) < share
+    check("forgetting", naive.forgetting(record), record=record)
+
+
+def test_forgetting_begins_with_what_was_never_learned():
+    record = np.ones((6, N), bool)
+    record[1::2, :5] = False  # forgotten three times
+    record[:, 50:53] = False  # never right
+    record[:3, 60] = False  # learned late, never forgotten
+    assert chosen(3, "forgetting", record=record).tolist() == [50, 51, 52]
+    assert chosen(8, "forgetting", record=record).tolist() == [0, 1, 2, 3, 4, 50, 51, 52]
+
+
+TIES = {
+    "entropy": {"probs": np.full((N, C), 1 / C)},
+    "margin": {"probs": np.full((N, C), 1 / C)},
+    "least-confidence": {"logits": np.zeros((N, C), np.float32)},
+    "el2n": {"probs": np.full((N, C), 1 / C), "y": np.zeros(N, int)},
+    "forgetting": {"record": np.zeros((3, N), bool)},
+    "deepfool": {"logits": np.tile(np.arange(C) / 8, (N, 1)), "head": np.eye(C)},
+    "grand": {"X": np.tile(X[:1], (N, 1))},
+}
+
+
+@pytest.mark.parametrize("method", TIES)
+def test_ties_are_drawn_by_seed(method):
+    T, n = 70, 9
+    draws = [tuple(chosen(n, method, seed=seed, **TIES[method])) for seed in range(T)]
+    assert draws[0] == tuple(chosen(n, method, seed=0, **TIES[method]))
+    assert len(set(draws)) > 0.99 * T
+    counts = np.bincount(np.concatenate(draws), minlength=N)
+    p = n / N
+    assert np.all(np.abs(counts - T * p) < 5 * np.sqrt(T * p * (1 - p)))
+
+
+def test_only_ties_at_the_border_are_drawn():
+    record = np.ones((4, N), bool)
+    record[1, :20] = False  # one event
+    record[1::2, 20:25] = False  # two
+    sets = {tuple(chosen(10, "forgetting", record=record, seed=seed)) for seed in range(20)}
+    assert len(sets) > 15
+    assert all(set(range(20, 25)) < set(rows) <= set(range(25)) for rows in sets)

@@ -1,0 +1,171 @@
+"""The compiled module by itself: its border checks memory, whatever Python checked before."""
+
+import numpy as np
+import pytest
+
+from skmm_fast import _core
+
+TYPE = "incompatible (function|constructor) arguments"  # pybind11's
+ROW = "expected at least one row and one column"
+
+S = _core.SparseSign(10, 4, 2, 0)
+G8 = _core.GroupedSign(10, 8, 0)
+Z = np.ones((2, 10), np.float32)
+OUT = np.zeros((2, 4), np.float32)
+EYE, EYE9 = np.eye(10), np.eye(9)
+INDICES, INDPTR = np.array([0, 1, 1], np.int32), np.array([0, 1, 3], np.int32)
+VALUES, ONE = np.ones(3, np.float32), np.array([2])
+GROUP = np.zeros(2, np.int32)
+TENS, TWOS, HALVES = np.ones(10), np.ones(2), np.full(2, 0.5)
+
+
+def dense(a=Z, offset=0, threads=1, out=OUT):
+    S.sketch_dense(a, offset, False, threads, out)
+
+
+def outer(left=Z[:, :2], right=Z[:, :5], offset=0, out=OUT):
+    S.sketch_outer(left, right, offset, False, 1, out)
+
+
+def csr(values=VALUES, indices=INDICES, indptr=INDPTR, threads=1, out=OUT):
+    S.sketch_csr(values, indices, indptr, 10, 0, False, threads, out)
+
+
+def limits(n_rows=2, group=None, counts=(2,), include=()):
+    return _core.Constraints(n_rows, group, list(counts), list(include))
+
+
+def v_optimal(z=Z, b=EYE, start=(), threads=1, block=1, sampler="greedy", **of_limits):
+    return _core.v_optimal(
+        z, b, limits(**of_limits), block, getattr(_core.Sampler, sampler), 0.1, 1.0, False, 0.0, 0,
+        list(start), threads,
+    )  # fmt: skip
+
+
+def moments(y=Z, target=TENS, start=HALVES, **of_limits):
+    c = limits(**{"counts": (1,), **of_limits})
+    return _core.match_moments(y, target, np.ones(10), c, start, 1e-6, 10, 1)
+
+
+def pursuit(q=TENS, response=None, penalty=TWOS, **of_limits):
+    return _core.herding_pursuit(Z, limits(**of_limits), q, np.ones(10), response, penalty, 1)
+
+
+def centers(z=Z, turn=0, own=TWOS, **of_limits):
+    return _core.k_center(z, limits(**of_limits), turn, own, 0, 1)
+
+
+def pivots(norm=TWOS, **of_limits):
+    return _core.random_pivoting(Z, limits(**of_limits), norm, 0, 1)
+
+
+def test_what_is_safe_is_taken():
+    dense()
+    outer()
+    csr(indices=np.array([0, 1, 2], np.int32))
+    for call in (v_optimal, pursuit, centers, pivots):
+        assert len(getattr(call(), "rows", [0, 1])) == 2
+    assert moments().s.sum() == pytest.approx(1)
+    free = limits(5, np.array([1, 0, -1, 1, 0], np.int32), (1, 2), [3]).free_rows()
+    assert free.rows.tolist() == [1, 4, 0]
+    assert free.groups == [[0, 2, 1], [2, 3, 1]] or free.groups == [(0, 2, 1), (2, 3, 1)]
+
+
+REFUSED = [
+    (TYPE, lambda: dense(Z.astype(float))),
+    (TYPE, lambda: dense(Z.astype(np.int16))),
+    (TYPE, lambda: dense(Z.astype(np.float16), out=OUT.astype(np.float16))),
+    ("col_offset: expected columns inside", lambda: dense(offset=1)),
+    ("col_offset: expected columns inside", lambda: dense(offset=-1)),
+    ("out: expected contiguous", lambda: dense(out=OUT[:1])),
+    ("out: expected contiguous", lambda: dense(out=np.zeros((2, 8), np.float32)[:, ::2])),
+    ("a: expected rows of contiguous", lambda: dense(Z[:, ::2])),
+    ("n_threads: expected 1..1024", lambda: dense(threads=0)),
+    (ROW, lambda: dense(Z[:0], out=OUT[:0])),
+    (ROW, lambda: dense(Z[:, :0])),
+    (TYPE, lambda: outer(Z[:, :2].astype(float))),
+    ("right: expected as many rows", lambda: outer(right=Z[:1, :5])),
+    ("right: expected rows of contiguous", lambda: outer(right=Z[:, ::2])),
+    ("col_offset: expected columns inside", lambda: outer(offset=1)),
+    ("out: expected contiguous", lambda: outer(out=OUT[:1])),
+    (ROW, lambda: outer(Z[:, :0])),
+    ("indices: expected strictly ascending", csr),
+    ("indptr: expected to run from 0", lambda: csr(indptr=INDPTR + 1)),
+    ("indptr: expected no row to end", lambda: csr(indptr=np.array([0, 4, 3], np.int32))),
+    ("indices: expected 0 <= index", lambda: csr(indices=INDICES + 9)),
+    ("indices: expected 0 <= index", lambda: csr(indices=INDICES - 1)),
+    ("indices: expected as many as values", lambda: csr(indices=INDICES[:2])),
+    (ROW, lambda: csr(VALUES[:0], INDICES[:0], INDPTR[:1], out=OUT[:0])),
+    ("n_threads: expected 1..1024", lambda: csr(threads=0)),
+    ("expected 8 <= out_dim", lambda: _core.GroupedSign(10, 7, 0)),
+    ("expected 1 <= nnz_per_row <= out_dim", lambda: _core.SparseSign(10, 4, 5, 0)),
+    ("out: expected contiguous", lambda: G8.sketch_dense(Z, 0, False, 1, OUT)),
+    ("n_threads: expected 1..1024", lambda: _core.team_size(-1)),
+    ("start: expected rows of the embedding", lambda: S.rows(9, OUT)),
+    ("total: expected", lambda: _core.project_capped_simplex(np.ones(3), 0.1, 1.0, 1)),
+    ("count: expected 0..N", lambda: _core.support(np.ones(3), 1.0, 4, 0.0, 1)),
+    ("n: expected 1..N", lambda: _core.draw_pivotal(np.ones(3), 4, 0)),
+    ("order: expected rows in", lambda: _core.draw_pivotal(np.ones(3), 3, 0, np.arange(1, 4))),
+    ("order: expected rows in", lambda: _core.draw_systematic(np.ones(3), 3, 0, np.arange(-1, 2))),
+    ("order: expected contiguous", lambda: _core.draw_systematic(np.ones(3), 3, 0, np.arange(4))),
+    (TYPE, lambda: _core.draw_systematic(np.ones(3), 3, 0, np.arange(3, dtype=np.int32))),
+    ("n_rows: expected at least 0", lambda: _core.random_order(-1, 0)),
+    ("n: expected 0..N", lambda: _core.draw_subset(3, 4, 0)),
+    # Constraints
+    ("n_rows: expected at least 0", lambda: limits(-1)),
+    ("counts: expected no more than the rows", lambda: limits(counts=(3,))),
+    ("counts: expected no more than the rows", lambda: limits(counts=(-1,))),
+    ("counts: expected at least one row", lambda: limits(counts=(0,))),
+    ("group: expected .N,. where there is more", lambda: limits(counts=(1, 1))),
+    ("group: expected less than the number", lambda: limits(group=GROUP + 1)),
+    ("group: expected .N,.", lambda: limits(group=GROUP[:1])),
+    (TYPE, lambda: limits(group=GROUP.astype(np.int64))),
+    ("counts: expected no more than the rows", lambda: limits(group=GROUP - 1)),
+    ("include: expected distinct rows", lambda: limits(include=[0, 0])),
+    ("include: expected distinct rows", lambda: limits(include=[7])),
+    ("include: expected distinct rows", lambda: limits(include=[-1])),
+    ("include: expected distinct rows", lambda: limits(counts=(1,), include=[0, 1])),
+    # Methods
+    ("constraints: expected as many rows", lambda: v_optimal(n_rows=3)),
+    ("start: expected distinct rows", lambda: v_optimal(include=[0], start=[0])),
+    ("start: expected rows within the counts", lambda: v_optimal(start=[2])),
+    ("start: expected rows within the counts", lambda: v_optimal(start=[-1])),
+    ("start: expected rows within the counts", lambda: v_optimal(counts=(1,), start=[0, 1])),
+    ("n_threads: expected 1..1024", lambda: v_optimal(threads=0)),
+    ("block: expected at least 1", lambda: v_optimal(block=0)),
+    ("b: expected as many rows", lambda: v_optimal(b=EYE9)),
+    ("z: expected contiguous", lambda: v_optimal(z=object())),
+    ("target: expected .k,.", lambda: moments(target=np.ones(9))),
+    ("start: expected .N,.", lambda: moments(start=np.ones(3))),
+    ("constraints: expected as many free rows", lambda: moments(n_rows=3)),
+    ("constraints: expected as many free rows", lambda: moments(counts=(2,), include=[0])),
+    ("q: expected", lambda: pursuit(q=np.ones(3))),
+    ("response: expected", lambda: pursuit(response=np.ones((10, 1)))),
+    ("penalty: expected", lambda: pursuit(penalty=np.ones(1))),
+    ("constraints: expected as many rows", lambda: pursuit(n_rows=3)),
+    ("turn: expected 0 or m / 2", lambda: centers(turn=3)),
+    ("own: expected", lambda: centers(own=np.ones(4)[::2])),
+    ("z: expected contiguous", lambda: centers(Z[:, ::2])),
+    (TYPE, lambda: centers(own=np.ones(2, np.float32))),
+    ("constraints: expected as many rows", lambda: centers(n_rows=3)),
+    ("norm: expected", lambda: pivots(np.ones(1))),
+    ("constraints: expected as many rows", lambda: pivots(n_rows=3)),
+    # Products
+    ("s: expected .N,.", lambda: _core.second_moment(Z, np.ones(3))),
+    ("d: expected as many rows", lambda: _core.row_norms(Z, EYE9)),
+    ("rows: expected 0..N-1", lambda: _core.row_norms(Z, EYE, ONE)),
+    ("out: expected contiguous", lambda: _core.multiply(Z, EYE, None, OUT, 1)),
+    ("rows: expected 0..N-1", lambda: _core.multiply(Z, EYE, ONE, Z[:1], 1)),
+    ("u: expected .k,.", lambda: _core.dots(Z, np.ones(9))),
+]
+
+
+@pytest.mark.parametrize(("message", "call"), REFUSED)
+def test_what_would_be_unsafe_is_refused(message, call):
+    with pytest.raises(TypeError if message == TYPE else (ValueError, TypeError), match=message):
+        call()
+
+
+@pytest.mark.parametrize("sampler", ["greedy", "linear"])
+def test_rows_that_are_no_numbers_end_a_selection(sampler):
+    assert len(v_optimal(Z * np.float32(np.nan), sampler=sampler).rows) == 0

@@ -1,0 +1,131 @@
+"""Types and order of arguments: what a type checker refuses, and what comes last."""
+
+import inspect
+import subprocess
+import sys
+import typing
+
+import pytest
+
+import skmm_fast as skmm
+from skmm_fast.gradients import GradientSketcher, sketch_dataset
+from skmm_fast.methods.registry import REGISTRY
+
+DATA = {
+    skmm.select: ("X", "n"),
+    skmm.plan: ("n_samples", "sketch_dim", "n"),
+    skmm.diagnose: ("Z", "indices"),
+    skmm.moments: ("Z",),
+    skmm.match_moments: ("Z", "n"),
+    skmm.v_optimal: ("Z", "n"),
+    skmm.draw: ("s", "n"),
+    skmm.SparseSign: ("in_dim", "out_dim"),
+    skmm.GroupedSign: ("in_dim", "out_dim"),
+    skmm.Gaussian: ("in_dim", "out_dim"),
+    skmm.Sketch.apply: ("self", "G"),
+    skmm.Sketch.apply_outer: ("self", "E", "X"),
+    GradientSketcher: ("model",),
+    sketch_dataset: ("sketcher", "dataset", "path"),
+}
+LAST = ["seed", "n_threads", "progress"]
+
+
+@pytest.mark.parametrize("function", DATA)
+def test_options_are_keywords_and_these_come_last(function):
+    parameters = inspect.signature(function).parameters
+    options = [p for name, p in parameters.items() if name not in DATA[function]]
+    assert list(parameters)[: len(DATA[function])] == list(DATA[function])
+    assert all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in options)
+    names = [p.name for p in options if p.kind == p.KEYWORD_ONLY]
+    last = [name for name in LAST if name in names]
+    assert names[len(names) - len(last) :] == last
+
+
+def test_no_public_function_returns_any():
+    for module in (skmm, skmm.gradients):
+        for name in module.__all__:
+            item = getattr(module, name)
+            members = vars(item).items() if inspect.isclass(item) else [(name, item)]
+            for part, member in members:
+                method = getattr(member, "__func__", getattr(member, "fget", None) or member)
+                if inspect.isfunction(method) and (part == name or not part.startswith("_")):
+                    said = inspect.signature(method).return_annotation
+                    assert said not in ("Any", typing.Any, inspect.Signature.empty), part
+
+
+def test_the_registry_names_every_method():
+    assert tuple(REGISTRY) == skmm.METHODS
+    assert all(method.source and method.chooses_by for method in REGISTRY.values())
+
+
+CODE = """
+import numpy as np
+import scipy.sparse as sp
+import torch
+import skmm_fast as skmm
+from skmm_fast.gradients import GradientSketcher
+
+Z, T = np.ones((9, 3)), torch.ones((9, 3))
+model = torch.nn.Linear(3, 2)
+S = skmm.SparseSign(3, 2)
+"""
+GOOD = """
+from numpy.typing import NDArray
+from typing import Any
+
+def mine(Z: Any, n: int, seed: int) -> list[int]:
+    return list(range(n))
+
+a: NDArray[Any] = S.apply(Z)
+b: torch.Tensor = S.apply(T)
+c: NDArray[Any] = S.apply(sp.csr_array(Z), n_threads=1)
+for X in (Z, T):
+    skmm.select(X, 2, y=[0, 1, 2] * 3, per_class={0: 1, 1: 1}, include=[1])
+skmm.select(sp.csr_array(Z), 0.2, method="uniform")
+skmm.select(Z, 2, method=mine)
+skmm.select(skmm.SketchStore("sketches"), 2)
+selection = skmm.select(Z, 2)
+rows: NDArray[np.float64] = selection.subset(Z)
+names: list[str] = selection.subset(["a"] * 9)
+subset: torch.utils.data.Subset[Any] = selection.subset(torch.utils.data.TensorDataset(T))
+skmm.v_optimal(T, 2, sampler="exp").indices.sum()
+GradientSketcher(model, loss="mse", targets="random")
+"""
+BAD = [
+    ('skmm.select(Z, 2, method="voptimal")', "arg-type"),
+    ('skmm.select("hello", 2)', "arg-type"),
+    ("skmm.select([[1.0]], 2)", "arg-type"),
+    ('skmm.select(Z, 2, sketch="sparse")', "arg-type"),
+    ('skmm.select(Z, 2, per_class="equal")', "arg-type"),
+    ('skmm.select(Z, 2, "uniform")', "call-arg"),
+    ('skmm.plan(10, 2, 2, method="voptimal")', "arg-type"),
+    ('skmm.draw(np.ones(2), 1, method="best")', "arg-type"),
+    ('skmm.v_optimal(Z, 2, route="fast")', "arg-type"),
+    ('skmm.match_moments("hello", 2)', "arg-type"),
+    ('skmm.match_moments(Z, 2, weighting="none")', "arg-type"),
+    ('S.apply("hello")', "call-overload"),
+    ("skmm.SparseSign(9, 3, 2)", "call-arg"),
+    ('GradientSketcher(model, loss="ce")', "arg-type"),
+    ('GradientSketcher(model, targets="labels")', "arg-type"),
+    ('GradientSketcher(model, method="hook")', "arg-type"),
+]
+
+
+def test_what_a_type_checker_refuses(tmp_path):
+    """mypy --strict takes the good calls, and refuses each of the bad ones."""
+    path = tmp_path / "calls.py"
+    path.write_text(CODE + GOOD + "".join(f"{call}\n" for call, _ in BAD))
+    first = len((CODE + GOOD).splitlines())
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary"]
+    cache = ["--cache-dir", str(tmp_path / "cache")]
+    done = subprocess.run(
+        [*command, *cache, str(path)], capture_output=True, text=True, timeout=600, cwd=tmp_path
+    )
+    found = {}
+    for line in done.stdout.splitlines():
+        _, number, kind, message = line.split(":", 3)
+        if kind.strip() == "error":
+            found[int(number) - first - 1] = message
+    assert found.keys() == set(range(len(BAD))), done.stdout
+    for i, (_, code) in enumerate(BAD):
+        assert f"[{code}]" in found[i]
