@@ -160,9 +160,8 @@ class Sketch(ABC):
         """
         A = arrays.matrix("G", G)
         Z = self._apply("G", A, out, col_offset, accumulate, n_threads, progress)
-        if out is not None:
-            return out
-        return Z if tensors.on_device(A) else tensors.like(G, Z)
+        result: DenseMatrix = Z if tensors.on_device(A) else tensors.like(G, Z)
+        return result if out is None else out
 
     def _apply(
         self,
