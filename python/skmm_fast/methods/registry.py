@@ -73,71 +73,71 @@ class Method:
 
 _TABLE = (
     Method(
-        "v-optimal", v_optimality.run, "the variance part of the risk, tr(Σ̃ Σ̃_S⁻¹)",
+        "v-optimal", v_optimality.run, "smallest tr(Σ̃ Σ̃_S⁻¹), the variance part of the risk",
         "SkMM, arXiv 2407.06120, equation 3",
         options=v_optimality.VOptimalOptions, cost=v_optimality.cost,
     ),
     Method(
-        "moment-matching", moment_matching.run, "second moments, then draws",
+        "moment-matching", moment_matching.run, "relaxed selection that matches second moments, then a draw",
         "SkMM, arXiv 2407.06120, equation 5",
         options=moment_matching.SelectOptions, cost=moment_matching.cost,
     ),
-    Method("uniform", sampling.uniform, "draws", "without replacement"),
+    Method("uniform", sampling.uniform, "uniform draw", "sampling without replacement"),
     Method(
-        "class-balanced", sampling.class_balanced, "draws, as many of each class",
-        "without replacement", ("y",),
+        "class-balanced", sampling.class_balanced, "uniform draw, equally many rows of each class",
+        "sampling without replacement", ("y",),
     ),
     Method(
-        "herding", sequential.herding, "the mean",
+        "herding", sequential.herding, "mean of the chosen rows near the mean of all",
         "Welling 2009; Rebuffi et al. 2017", cost=sequential.cost,
     ),
     Method(
-        "k-center", sequential.k_center, "the distance to the nearest row chosen",
+        "k-center", sequential.k_center, "largest distance to the nearest chosen row",
         "Gonzalez 1985; Sener and Savarese 2018", cost=sequential.cost,
     ),
     Method(
-        "adaptive", sequential.adaptive, "draws by what is left of a row beside those chosen",
+        "adaptive", sequential.adaptive, "draw by the residual beside the span of the chosen rows",
         "Deshpande and Vempala 2006; Chen et al. 2022", cost=sequential.cost,
     ),
     Method(
-        "t-leverage", leverage.t_leverage, "draws by truncated leverage",
+        "t-leverage", leverage.t_leverage, "draw by truncated leverage scores",
         "Drineas, Mahoney and Muthukrishnan 2008",
     ),
     Method(
-        "r-leverage", leverage.r_leverage, "draws by ridge leverage", "Alaoui and Mahoney 2015",
+        "r-leverage", leverage.r_leverage, "draw by ridge leverage scores", "Alaoui and Mahoney 2015",
     ),
-    Method("grand", model_scores.grand, "the largest norms", "Paul, Ganguli and Dziugaite 2021"),
+    Method("grand", model_scores.grand, "largest gradient norms", "Paul, Ganguli and Dziugaite 2021"),
     Method(
-        "glister", sequential.glister, "gains on validation samples",
+        "glister", sequential.glister, "largest first-order gain on validation samples",
         "Killamsetty et al. 2021", wants="validation", cost=sequential.cost,
     ),
     Method(
-        "entropy", model_scores.entropy, "the entropy of predictions",
+        "entropy", model_scores.entropy, "largest entropy of the predicted probabilities",
         "Shannon 1948; Settles 2009", ("probs or logits",),
     ),
     Method(
-        "margin", model_scores.margin, "the lead of the first class on the second",
+        "margin", model_scores.margin, "smallest lead of the likeliest class",
         "Scheffer et al. 2001", ("probs or logits",),
     ),
     Method(
-        "least-confidence", model_scores.least_confidence, "the probability of the first class",
+        "least-confidence", model_scores.least_confidence, "smallest probability of the likeliest class",
         "Lewis and Gale 1994", ("probs or logits",),
     ),
     Method(
         "contextual-diversity", sequential.contextual_diversity,
-        "the divergence of predictions from the nearest chosen", "Agarwal et al. 2020",
+        "largest divergence of predictions from the nearest chosen row", "Agarwal et al. 2020",
         ("probs or logits",), cost=None,  # its passes are over what it makes of N C probabilities
     ),
     Method(
-        "el2n", model_scores.el2n, "the error of predictions", "Paul, Ganguli and Dziugaite 2021",
+        "el2n", model_scores.el2n, "largest error of the predicted probabilities", "Paul, Ganguli and Dziugaite 2021",
         ("probs or logits", "y"),
     ),
     Method(
-        "deepfool", model_scores.deepfool, "the distance to where the class changes",
+        "deepfool", model_scores.deepfool, "smallest change of features that changes the class",
         "Moosavi-Dezfooli et al. 2016; Ducoffe and Precioso 2018", ("logits", "head"),
     ),
     Method(
-        "forgetting", forgetting.forgetting, "what training forgot", "Toneva et al. 2019",
+        "forgetting", forgetting.forgetting, "samples most often forgotten in training", "Toneva et al. 2019",
         ("record",),
     ),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The house is in order: layers, the core without Python, types, warnings, the C++ tests."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,11 @@ import pytest
 
 import skmm_fast
 import skmm_fast.gradients
+from skmm_fast.methods.registry import markdown_table
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "python" / "skmm_fast"
+DESIGN = (ROOT / "DESIGN.md").read_text()
 
 RANKS = [  # a package imports from those of lower ranks only
     {"_support"},
@@ -72,10 +75,18 @@ def test_no_module_has_the_name_of_a_public_function():
     assert not modules & public
 
 
+def run_on_import(tree):
+    """The nodes of a module but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from run_on_import(node)
+
+
 def test_only_optional_packages_are_imported_late():
     allowed = {"numpy", "scipy", *sys.stdlib_module_names}
     for name in MODULES.keys() - OF_TORCH:
-        for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        for node in run_on_import(ast.parse(MODULES[name].read_text())):
             modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 modules = [node.module]
@@ -102,6 +113,26 @@ def test_version_is_the_same_everywhere():
 
     assert version("skmm-fast") == skmm_fast.__version__
     assert f"## {skmm_fast.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_table_of_methods_in_the_readme():
+    assert markdown_table() in (ROOT / "README.md").read_text(), f"expected\n{markdown_table()}"
+
+
+def test_every_source_of_the_core_has_its_tests():
+    for source in (ROOT / "cpp/src").rglob("*.cpp"):
+        room = source.parent.name
+        assert (ROOT / "tests/cpp" / room / f"test_{source.stem}.cpp").exists(), source
+
+
+def test_no_unnamed_namespace_in_a_header():
+    for header in (ROOT / "cpp").rglob("*.hpp"):
+        assert "namespace {" not in header.read_text(), header
+
+
+def test_documents_lead_to_files_that_exist():
+    for place in re.findall(r"`((?:python/skmm_fast|cpp|tests|bench|docs)/[\w./]*)`", DESIGN):
+        assert (ROOT / place).exists(), place
 
 
 @pytest.fixture(scope="module", params=["with OpenMP", "baseline without OpenMP"])
