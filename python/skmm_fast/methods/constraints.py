@@ -132,7 +132,7 @@ def labels_of(y: Any, n_rows: int) -> Labels:
             shifted = np.subtract(array, least, dtype=wide).astype(np.int64)
             seen = np.bincount(shifted) > 0
             numbers = (np.cumsum(seen) - 1).astype(np.int32)
-            return Labels((np.flatnonzero(seen) + int(least)).astype(array.dtype), numbers[shifted])
+            return Labels(np.flatnonzero(seen).astype(array.dtype) + least, numbers[shifted])
     try:
         values, number = np.unique(array, return_inverse=True)
     except TypeError:

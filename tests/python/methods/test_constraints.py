@@ -5,11 +5,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from support.problems import check, problems
+from support.problems import check, group_of, problems
+from support.problems import constraints as constraints_for
 from support.reference import moment_terms
 
 import skmm_fast as skmm
-from skmm_fast.methods.constraints import class_counts
+from skmm_fast.methods.constraints import class_counts, labels_of
 
 METHODS = ("v-optimal", "moment-matching")
 FEW_ROWS = "ignore:n = .* < rank"
@@ -208,3 +209,57 @@ def test_other_impossible_constraints(method):
     ):
         with pytest.raises(ValueError, match=message):
             skmm.select(Z, 9, method=method, **constraints)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([np.int8, np.uint8, np.int32, np.int64, np.uint64, np.bool_, "U3", float]),
+    st.integers(0, 2**32),
+    st.integers(1, 50),
+    st.booleans(),
+)
+def test_labels_as_numbers_are_those_of_unique(dtype, seed, N, wide):
+    rng = np.random.default_rng(seed)
+    if np.issubdtype(dtype, np.integer):
+        info = np.iinfo(dtype)
+        ends = (info.min, info.max) if wide else (info.max // 2, min(info.max // 2 + 9, info.max))
+        y = rng.integers(*ends, size=N, dtype=dtype, endpoint=True)
+        y[: N // 4] = ends[0]
+    else:
+        y = rng.integers(0, 5, N).astype(dtype)
+    values, number = np.unique(y, return_inverse=True)
+    found = labels_of(y, N)
+    assert found.values.dtype == values.dtype
+    assert np.array_equal(found.values, values)
+    assert found.number.dtype == np.int32
+    assert np.array_equal(found.number, number)
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems())
+def test_free_rows_group_by_group(problem):
+    _, y, n, per_class, include, exclude, _ = problem
+    N = len(y)
+    allowed = constraints_for(N, n, y, per_class, include, exclude)
+    group, fixed = group_of(allowed), set(allowed.include)
+    assert allowed.n == sum(allowed.counts) == n
+    assert np.array_equal(allowed.never(), np.sort(exclude))
+    for g, free in enumerate(allowed.groups):
+        rows = [i for i in range(N) if group[i] == g and i not in fixed]
+        assert allowed.free[free.part].tolist() == rows
+        assert free.size == len(rows)
+        assert free.count == allowed.counts[g] - sum(group[i] == g for i in fixed)
+    assert len(allowed.free) == N - len(exclude) - len(fixed)
+
+
+def test_rows_that_are_no_selection():
+    allowed = constraints_for(6, 3, [0, 0, 0, 1, 1, 1], {0: 1, 1: 2}, include=[3], exclude=[0])
+    allowed.require("method", np.array([1, 3, 5]))
+    for rows, message in (
+        ([1, 3], "expected 3 rows, got 2"),
+        ([1, 4, 5], "expected the rows of include"),
+        ([0, 3, 4], "expected no excluded row, got 0"),
+        ([1, 2, 3], "as many rows of each class"),
+    ):
+        with pytest.raises(ValueError, match=f"method: .*{message}"):
+            allowed.require("method", np.array(rows))

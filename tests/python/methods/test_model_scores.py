@@ -12,10 +12,9 @@ DTYPES = (np.float32, np.float64)
 N, C = 90, 6
 pytestmark = pytest.mark.filterwarnings("ignore:n = .* < rank")
 
-rng = np.random.default_rng(0)
-X = rng.standard_normal((N, 5)).astype(np.float32)
-y = rng.integers(0, C, N)
-LOGITS = 2 * rng.standard_normal((N, C))
+X = np.random.default_rng(0).standard_normal((N, 5)).astype(np.float32)
+y = np.random.default_rng(1).integers(0, C, N)
+LOGITS = 2 * np.random.default_rng(2).standard_normal((N, C))
 
 
 def chosen(n, method, X=X, **options):
@@ -84,12 +83,12 @@ def test_huge_logits_do_not_overflow():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_grand_is_the_norm_of_a_row(dtype):
-    Z = X.astype(dtype) * rng.exponential(size=(N, 1)).astype(dtype)
+    Z = X.astype(dtype) * np.random.default_rng(3).exponential(size=(N, 1)).astype(dtype)
     check("grand", np.linalg.norm(Z.astype(float), axis=1), X=Z)
 
 
 def test_grand_of_wide_rows_is_the_norm_of_their_sketch():
-    wide = rng.standard_normal((N, 300)).astype(np.float32)
+    wide = np.random.default_rng(4).standard_normal((N, 300)).astype(np.float32)
     Z = skmm.SparseSign(300, 16, seed=3).apply(wide)
     rows = skmm.select(wide, 20, method="grand", sketch_dim=16, seed=3).indices
     assert set(rows) == set(np.argsort(np.linalg.norm(Z.astype(float), axis=1))[-20:])
@@ -97,6 +96,7 @@ def test_grand_of_wide_rows_is_the_norm_of_their_sketch():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_deepfool_is_the_smallest_move_that_changes_the_class(dtype):
+    rng = np.random.default_rng(5)
     features = rng.standard_normal((N, 2)).astype(dtype)
     head = rng.standard_normal((4, 2)).astype(dtype)
     logits = features @ head.T + rng.standard_normal(4).astype(dtype)

@@ -12,8 +12,8 @@ import skmm_fast as skmm
 DTYPES = (np.float32, np.float64)
 pytestmark = pytest.mark.filterwarnings("ignore:n = .* < rank")
 
-rng = np.random.default_rng(0)
-Z12 = rng.standard_normal((12, 3)) * rng.exponential(size=(12, 1))
+Z12 = np.random.default_rng(0).standard_normal((12, 3))
+Z12 *= np.random.default_rng(1).exponential(size=(12, 1))
 
 
 def draws(Z, n, method, seeds, **options):
@@ -83,7 +83,7 @@ def test_classes_are_drawn_independently():
 @pytest.mark.parametrize("method", ["t-leverage", "r-leverage", "adaptive"])
 def test_zero_rows_come_last(method):
     Z = np.zeros((20, 3))
-    Z[5:13] = rng.standard_normal((8, 3))
+    Z[5:13] = np.random.default_rng(2).standard_normal((8, 3))
     for seed in range(5):
         options = {"sketch_dim": 3, "seed": seed}
         assert set(skmm.select(Z, 8, method=method, **options).indices) == set(range(5, 13))
@@ -106,7 +106,8 @@ def test_adaptive_begins_anew():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_adaptive_takes_from_each_direction_in_turn(dtype):
     """Duplicates and multiples of three directions, of norms far apart."""
-    directions = np.linalg.qr(rng.standard_normal((8, 3)))[0].T * [[1], [30], [1000]]
+    directions = np.linalg.qr(np.random.default_rng(3).standard_normal((8, 3)))[0].T
+    directions = directions * [[1], [30], [1000]]
     Z = (np.repeat(directions, 4, axis=0) * np.tile([1.0, 2.0, 2.0, -1.0], 3)[:, None]).astype(
         dtype
     )
@@ -118,6 +119,7 @@ def test_adaptive_takes_from_each_direction_in_turn(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_adaptive_spans_what_it_can(dtype):
     """A spectrum that falls over five digits: n = rank rows span it, more are distinct."""
+    rng = np.random.default_rng(4)
     Z = (rng.standard_normal((400, 12)) * 10.0 ** -np.linspace(0, 5, 12)).astype(dtype)
     for n in (12, 24, 200, 400):
         selection = skmm.select(Z, n, method="adaptive", sketch_dim=12)
@@ -148,7 +150,7 @@ def test_class_balanced():
     "method", ["uniform", "adaptive", "t-leverage", "r-leverage", "k-center", "class-balanced"]
 )
 def test_a_seed_gives_the_same_again(method):
-    Z, y = rng.standard_normal((300, 4)), np.arange(300) % 3
+    Z, y = np.random.default_rng(5).standard_normal((300, 4)), np.arange(300) % 3
     first, second = (draws(Z, 30, method, 4, y=y) for _ in range(2))
     assert np.array_equal(first, second)
     assert len({tuple(rows) for rows in first.tolist()}) == 4

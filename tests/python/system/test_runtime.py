@@ -252,7 +252,8 @@ print(numpy.array_equal(torch.cat(list(loader)).numpy(), Z))
 )
 def test_ctrl_c_stops_a_long_call_within_a_second(call):
     code = f"""
-import numpy, skmm_fast
+import numpy, signal, skmm_fast
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have it ignored
 Z = numpy.random.default_rng(0).standard_t(3, size=(200_000, 64)).astype('f4')
 wide = numpy.broadcast_to(numpy.ones(40_000_000, 'f4'), (2000, 40_000_000))
 def csr(rows, per_row):
