@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <random>
 
 #include "../support/check.hpp"
 #include "skmm/base/memory.hpp"

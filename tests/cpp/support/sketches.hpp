@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <random>
 #include <vector>
 
 #include "check.hpp"
@@ -95,7 +96,7 @@ void check_dense(const S& s, i64 n) {
     CHECK(sketched<T>(dense_view(a, n), s, 3) == z);
 }
 
-// So do CSR rows, with indices of any type, and with the dense rows that they stand for.
+// So do CSR rows with indices of either type, and the dense rows that they stand for.
 template <class T, class S>
 void check_csr(const S& s, i64 n) {
     const Thinned<T> a(normals<T>(n * s.in_dim), n);
@@ -110,36 +111,27 @@ void check_csr(const S& s, i64 n) {
     CHECK(sketched<T>(narrow, s, 2) == z);
 }
 
-// Columns in two pieces, each with its part of Γ, the second added to the first; dense and CSR.
+// Columns in two pieces, each with its part of Γ, the second added to the first; CSR rows of the
+// second piece alone, then twice.
 template <class T, class S>
 void check_pieces(const S& s, i64 n) {
     const i64 r = s.in_dim, cut = r / 3;
-    const Thinned<T> a(normals<T>(n * r), n);
-    std::vector<T> left, right, dense(n * s.out_dim), csr = dense;
-    for (i64 e = 0; e < n * r; ++e) (e % r < cut ? left : right).push_back(a.dense[e]);
-    sketch_into(dense, dense_view(left, n), s, 2);
-    sketch_into(dense, dense_view(right, n), s, 2, cut, true);
-    check_product(dense, a.dense, s);
+    const std::vector<T> a = normals<T>(n * r);
+    std::vector<T> left, right, z(n * s.out_dim);
+    for (i64 e = 0; e < n * r; ++e) (e % r < cut ? left : right).push_back(a[e]);
+    sketch_into(z, dense_view(left, n), s, 2);
+    sketch_into(z, dense_view(right, n), s, 2, cut, true);
+    check_product(z, a, s);
 
-    // In one piece that begins late: the entries before it are missing from the product.
-    std::vector<T> late = a.dense;
-    for (i64 e = 0; e < n * r; ++e)
-        if (e % r < cut) late[e] = T(0);
-    std::vector<T> values;
-    std::vector<i64> indices, indptr{0};
-    for (i64 i = 0; i < n; ++i) {
-        for (i64 c = cut; c < r; ++c) {
-            values.push_back(late[i * r + c]);
-            indices.push_back(c - cut);
-        }
-        indptr.push_back(static_cast<i64>(values.size()));
-    }
-    const skmm::CsrView<T, i64> rest{values.data(), indices.data(), indptr.data(), n, r - cut};
-    sketch_into(csr, rest, s, 2, cut);
-    check_product(csr, late, s);
-    sketch_into(csr, rest, s, 2, cut, true);
+    const Thinned<T> rest(right, n);
+    std::vector<T> late(n * r);
+    for (i64 e = 0, from = 0; e < n * r; ++e)
+        if (e % r >= cut) late[e] = rest.dense[from++];
+    sketch_into(z, rest.csr(), s, 2, cut);
+    check_product(z, late, s);
+    sketch_into(z, rest.csr(), s, 2, cut, true);
     for (T& x : late) x += x;
-    check_product(csr, late, s);
+    check_product(z, late, s);
 }
 
 // The products, each rounded once, give the bits; any sizes, part of Γ, rows apart in memory.
