@@ -273,7 +273,7 @@ def same(n_rows: int = 500, n: int = 150) -> None:
 
 
 def measure(Z: np.ndarray, case: Case, n: int) -> dict[str, Any]:
-    made, y = Pool.of(Z), case.options.get("y")
+    made, y = Pool.of(Z, n_threads=THREADS), case.options.get("y")
     own = {name: x for name, x in case.options.items() if name != "y"}
 
     def ours() -> Any:

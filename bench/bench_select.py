@@ -35,7 +35,7 @@ def iterations(n_rows: int = 10**6, n: int = 10_000) -> list[dict[str, Any]]:
     """Seconds of two passes, with all that is done between them, beside two reads of Y."""
     torch.set_num_threads(2)
     Z, rows = pool(n_rows, M), []
-    made, tensor = Pool.of(Z), torch.from_numpy(Z)
+    made, tensor = Pool.of(Z, n_threads=2), torch.from_numpy(Z)
     for init in ("random", "uniform"):
         for weighting, c_s in (("paper", 0.9), ("relative", 0.3), ("relative", 0.02)):
             spent, ratios = [], []
@@ -62,10 +62,10 @@ def iterations(n_rows: int = 10**6, n: int = 10_000) -> list[dict[str, Any]]:
 
 def matching(task: Task, n: int) -> list[dict[str, Any]]:
     """Passes until φ <= 1e-6 φ(s_0) or, where φ cannot be that low, gap <= 1e-4 φ(s_0)."""
-    rows, made = [], Pool.of(task.Z)
+    rows, made = [], Pool.of(task.Z, n_threads=2)
     for weighting in ("paper", "relative"):
         for c_s in C_S:
-            problem = problem_of(made, n)
+            problem = problem_of(made, n, n_threads=2)
             exact = moment_matching.solve(problem, MatchOptions(c_s, weighting, tol=1e-9))
             feasible = exact.objective <= 1e-6 * exact.start_objective
             tol = 1e-6 if feasible else 1e-4
@@ -100,7 +100,7 @@ def timed(made: Pool, n: int, **options: Any) -> dict[str, Any]:
 
 
 def design(n: int) -> list[dict[str, Any]]:
-    made = Pool.of(pool(N, M))
+    made = Pool.of(pool(N, M), n_threads=2)
     cases: list[dict[str, Any]] = [
         {"route": "greedy", "refine": False, "bound": False},
         {"route": "greedy", "refine": False, "bound": False, "block": 32},
@@ -109,13 +109,13 @@ def design(n: int) -> list[dict[str, Any]]:
         {},
     ]
     rows = [{"case": f"N = 50 000, m = 128, n = {n}", **timed(made, n, **c)} for c in cases]
-    bound = v_optimality.solve(problem_of(made, n), VOptimalOptions())[0].lower_bound
+    bound = v_optimality.solve(problem_of(made, n, n_threads=2), VOptimalOptions())[0].lower_bound
     return [{**row, "x bound": row["V-optimality"] / bound} for row in rows]
 
 
 def certified(task: Task, times: tuple[int, ...] = (3, 5, 10, 40)) -> list[dict[str, Any]]:
     """How near the bound selections come, by n in units of m."""
-    rows, made = [], Pool.of(task.Z)
+    rows, made = [], Pool.of(task.Z, n_threads=2)
     for n in (t * task.Z.shape[1] for t in times):
         if 2 * n > len(task.Z):
             continue

@@ -162,7 +162,7 @@ def diagnose(
     >>> skmm.diagnose(Z, np.arange(40), bound=False).rank
     8
     """
-    pool = Pool.of(Z, n_threads=n_threads)
+    pool = Pool.of(Z, n_threads=checks.threads(n_threads))
     S = arrays.rows("indices", indices, len(pool.Z))
     if len(S) == 0:
         raise ValueError("indices: expected at least one row, got none")

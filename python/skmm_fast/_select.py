@@ -136,25 +136,28 @@ def select(
         REGISTRY[checks.choice("method", method, METHODS)].require_options(method_options)
     unit_rows = checks.boolean("unit_rows", unit_rows)
     m = _sketch_dim(r, n, sketch, sketch_dim)
-    S = make(sketch, r, m, seed=checks.seed(seed)) if m < r else None
 
     def pool() -> Pool:
-        Z = _sketched("X", A, S, unit_rows, n_threads, progress, scratch_dir)
+        Z = _sketched("X", A, gamma(), unit_rows, threads, progress, scratch_dir)
         if progress and isinstance(method, str) and not tensors.on_device(Z):
-            _say_plan(Z, n, method, scratch_dir, n_threads)
-        return Pool.of(Z, name="X", n_threads=n_threads)
+            _say_plan(Z, n, method, scratch_dir, threads)
+        return Pool.of(Z, name="X", n_threads=threads)
 
     def like_pool(name: str, rows: Any) -> Pool:
         B = _checked(name, rows)
         if B.shape[1] != r:
             raise ValueError(f"{name}: expected rows of {r} entries, got shape {tuple(B.shape)}")
-        Z = _sketched(name, B, S, unit_rows, n_threads)
-        return Pool.of(Z, name=name, n_threads=n_threads)
+        Z = _sketched(name, B, gamma(), unit_rows, threads)
+        return Pool.of(Z, name=name, n_threads=threads)
+
+    def gamma() -> Sketch | None:
+        return make(sketch, r, m, seed=problem.seed) if m < r else None
 
     problem = Problem.of(
         pool, N, n, y=y, per_class=per_class, include=include, exclude=exclude, seed=seed,
         n_threads=n_threads, progress=progress, scratch_dir=scratch_dir, like_pool=like_pool,
     )  # fmt: skip
+    threads = problem.n_threads
     if isinstance(method, str):
         chosen = REGISTRY[method].run(problem, **method_options)
     else:
@@ -207,7 +210,7 @@ def _sketched(
     A: Any,
     S: Sketch | None,
     unit_rows: bool,
-    n_threads: int | None,
+    threads: int,
     progress: bool = False,
     scratch_dir: str | os.PathLike[str] | None = None,
 ) -> Any:
@@ -217,7 +220,7 @@ def _sketched(
     if S is not None:
         in_file = scratch_dir is not None and not on_device
         out = room((A.shape[0], S.out_dim), sum_type(A), scratch_dir) if in_file else None
-        Z = S._apply(name, A, out=out, n_threads=n_threads, progress=progress)
+        Z = S._apply(name, A, threads, out, progress=progress)
     elif on_device:
         Z = A.float() if A.dtype.itemsize == 2 else A
     else:

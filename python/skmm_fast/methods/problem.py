@@ -74,18 +74,16 @@ class Problem:
         )
 
     @classmethod
-    def of_matrix(
-        cls, Z: Any, n: int | float, *, n_threads: int | None, **arguments: Any
-    ) -> Problem:
-        """Choose from the rows of Z itself."""
-        rows, threads = row_matrix("Z", Z), checks.threads(n_threads)
-        return cls.of(
-            lambda: Pool(rows, spectrum(rows, "Z", threads), threads),
-            len(rows),
-            checks.count(n, len(rows)),
-            n_threads=threads,
-            **arguments,
-        )
+    def of_matrix(cls, Z: Any, n: int | float, **arguments: Any) -> Problem:
+        """Choose from the rows of Z itself; the other arguments are those of `of`."""
+        rows = row_matrix("Z", Z)
+
+        def pool() -> Pool:
+            threads = problem.n_threads
+            return Pool(rows, spectrum(rows, "Z", threads), threads)
+
+        problem = cls.of(pool, len(rows), checks.count(n, len(rows)), **arguments)
+        return problem
 
     @cached_property
     def pool(self) -> Pool:

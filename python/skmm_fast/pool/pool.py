@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from .._support import checks
 from .._support.types import Floats, Indices
 from .row_matrix import RowMatrix, row_matrix
 from .spectrum import Moments, rounding_of_moments, spectrum
@@ -40,10 +39,10 @@ class Pool:
     n_threads: int
 
     @classmethod
-    def of(cls, Z: Any, *, name: str = "Z", n_threads: int | None = None) -> Pool:
+    def of(cls, Z: Any, *, name: str = "Z", n_threads: int = 1) -> Pool:
         """The pool of a matrix that the caller knows by this name. Raises as `moments`."""
-        rows, threads = row_matrix(name, Z), checks.threads(n_threads)
-        return cls(rows, spectrum(rows, name, threads), threads)
+        rows = row_matrix(name, Z)
+        return cls(rows, spectrum(rows, name, n_threads), n_threads)
 
     @cached_property
     def W(self) -> Whitened:

@@ -19,12 +19,12 @@ Kind = Literal["sparse-sign", "grouped-sign", "gaussian"]
 
 
 def sum_type(A: Any) -> np.dtype[Any]:
-    """The type that sums of A's entries have: its own, float32 where these have 16 bits."""
+    """The type of sums of A's entries: float32 if these have 16 bits, else their own type."""
     return A.dtype if A.dtype in checks.FLOATS else np.dtype(np.float32)
 
 
 def _product(factors: dict[str, Any]) -> str:
-    """The name of rows that are made of such arguments."""
+    """The name in error messages of rows that are products of these arguments: "G" or "E ⊗ X"."""
     return " ⊗ ".join(factors)
 
 
@@ -68,11 +68,12 @@ class Sketch(ABC):
             )
         seed = checks.seed(self.seed)
         for name, value in (("in_dim", in_dim), ("out_dim", out_dim), ("seed", seed)):
-            object.__setattr__(self, name, value)  # plain ints
+            object.__setattr__(self, name, value)  # as plain ints, also from NumPy's
 
     @property
     @abstractmethod
-    def _core(self) -> Any: ...
+    def _core(self) -> Any:
+        """The object of the compiled core that makes this Γ."""
 
     @overload
     def apply(
@@ -159,7 +160,8 @@ class Sketch(ABC):
         True
         """
         A = arrays.matrix("G", G)
-        Z = self._apply("G", A, out, col_offset, accumulate, n_threads, progress)
+        threads = checks.threads(n_threads)
+        Z = self._apply("G", A, threads, out, col_offset, accumulate, progress)
         result: DenseMatrix = Z if tensors.on_device(A) else tensors.like(G, Z)
         return result if out is None else out
 
@@ -167,18 +169,18 @@ class Sketch(ABC):
         self,
         name: str,
         A: Any,
+        threads: int,
         out: Any = None,
         col_offset: int = 0,
         accumulate: bool = False,
-        n_threads: int | None = None,
         progress: bool = False,
     ) -> Any:
-        """`apply` of a checked matrix (`arrays.matrix`) that the caller knows by this name."""
+        """`apply` for a matrix that `arrays.matrix` has checked; errors call it `name`."""
         if tensors.on_device(A):
             return self._apply_on_device(name, A, out, col_offset, accumulate)
         n, cols = A.shape
         col_offset, accumulate, threads, Z = call = self._checked_call(
-            {name: A}, A.shape, out, col_offset, accumulate, n_threads
+            {name: A}, A.shape, out, col_offset, accumulate, threads
         )
         if not isinstance(A, np.ndarray):
             nnz = int(A.indptr[-1])
@@ -279,7 +281,8 @@ class Sketch(ABC):
         if right.dtype != left.dtype:
             raise TypeError(f"X: expected the type of E ({left.dtype}), got {right.dtype}")
         factors, shape = {"E": left, "X": right}, (len(left), left.shape[1] * right.shape[1])
-        call = self._checked_call(factors, shape, out, col_offset, accumulate, n_threads)
+        threads = checks.threads(n_threads)
+        call = self._checked_call(factors, shape, out, col_offset, accumulate, threads)
         with bar("sketch", shape[0] * shape[1], progress, "entries") as tick:
             self._core.sketch_outer(left, right, *call, tick)
         Z = call[-1]
@@ -289,7 +292,7 @@ class Sketch(ABC):
     def _apply_on_device(
         self, name: str, A: Any, out: Any, col_offset: int, accumulate: bool
     ) -> Any:
-        """`apply` of a checked CUDA tensor, where it lies."""
+        """`apply` for a checked CUDA tensor, on its own device."""
         from ..device.gamma import add_dense
 
         col_offset, accumulate = self._checked_columns(
@@ -317,6 +320,10 @@ class Sketch(ABC):
         col_offset: int,
         accumulate: bool,
     ) -> tuple[int, bool]:
+        """The checked (col_offset, accumulate), which must go with rows of this shape.
+
+        `factors` maps the names of the arguments that make up these rows (G, or E and X) to them.
+        """
         col_offset = checks.integer("col_offset", col_offset, 0, self.in_dim - 1)
         accumulate = checks.boolean("accumulate", accumulate)
         whole = col_offset == 0 and not accumulate
@@ -334,18 +341,18 @@ class Sketch(ABC):
         out: Any,
         col_offset: int,
         accumulate: bool,
-        n_threads: int | None,
+        threads: int,
     ) -> tuple[int, bool, int, Array]:
-        """(col_offset, accumulate, threads, Z) of a sketch of rows of such a shape, which come from
-        `factors`: arguments by their names."""
+        """The checked (col_offset, accumulate, threads, Z) for a sketch of rows of this shape, made
+        up of `factors` (see `_checked_columns`)."""
         col_offset, accumulate = self._checked_columns(factors, shape, out, col_offset, accumulate)
         Z = self._checked_out(factors, shape[0], out)
         if accumulate:
             arrays.raise_not_finite("out", arrays.finite_rows(Z))
-        return col_offset, accumulate, checks.threads(n_threads), Z
+        return col_offset, accumulate, threads, Z
 
     def _checked_out(self, factors: dict[str, Any], n_rows: int, out: Any) -> Array:
-        """`out`, or a new array, for the sketch of rows of `factors`."""
+        """The checked `out`, or a new array, for the sketch of rows made up of `factors`."""
         shape = (n_rows, self.out_dim)
         dtype = sum_type(next(iter(factors.values())))
         if out is None:
@@ -361,8 +368,11 @@ class Sketch(ABC):
         return Z
 
     def _check_finite(self, factors: dict[str, Any], Z: Array) -> None:
-        # Every entry of a row of each factor reaches its row of Z (0 · Inf is NaN): a finite Z
-        # proves finite factors.
+        """Raises ValueError, which names the cause, where the sketch Z of `factors` is not finite.
+
+        Every entry of a row of each factor reaches the same row of Z (0 · Inf is NaN), so a finite
+        Z proves that the factors are finite.
+        """
         finite = arrays.finite_rows(Z)
         if finite.all():
             return
@@ -543,7 +553,7 @@ KINDS: dict[str, type[Sketch]] = {
 def make(
     kind: str, in_dim: int, out_dim: int, *, nnz_per_row: int | None = None, seed: int = 0
 ) -> Sketch:
-    """The sketch of a kind by its name, one of KINDS; nnz_per_row is that of "sparse-sign"."""
+    """The sketch of the family named `kind`. Only "sparse-sign" uses nnz_per_row."""
     checks.choice("sketch", kind, get_args(Kind))
     options = {"nnz_per_row": nnz_per_row} if kind == "sparse-sign" else {}
     return KINDS[kind](in_dim, out_dim, seed=seed, **options)  # type: ignore[call-arg]
