@@ -42,6 +42,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_scale.py
 	$(BIN)/python bench/bench_cuda_select.py
 	$(BIN)/python bench/bench_draw.py
+	$(BIN)/python bench/bench_checks.py
 	$(BIN)/python bench/bench_baselines.py
 	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/table.py

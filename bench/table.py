@@ -25,6 +25,7 @@ TITLES = {
     "scale": "Stage 2: a whole `select` from a memory map (2 threads)",
     "cuda_select": "Stage 2: selection on a GPU",
     "draw": "Stage 2: draws",
+    "checks": "Stage 2: checks of arguments and labels (seconds; share of `select`; 2 threads)",
     "baselines": "Baselines (N = 50 000, m = 128, n = 1 000, 100 classes, 20 epochs; 2 threads)",
     "table1": "Table 1 of the paper: mean risk (bench/paper/gmm.py)",
     "table1_orders": "Table 1 of the paper: order of its methods, there and here",

@@ -1,5 +1,6 @@
-// What the bindings accept, and how they see it. The border checks memory: exact dtype (by
-// noconvert), dimensions, strides, sizes that must agree and indices that address memory.
+// The arrays that the bindings accept, and the views that they make of them. The bindings check
+// everything on which memory safety depends: the exact dtype (by noconvert), dimensions, strides,
+// sizes that must agree, and indices. They do not check the meaning of values.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -14,7 +15,7 @@
 #include "skmm/base/float16.hpp"
 #include "skmm/base/views.hpp"
 
-// NumPy's types of our 16-bit floats: float16, and uint16 for the bits of bfloat16, which it lacks.
+// The NumPy dtypes of the 16-bit floats. NumPy has no bfloat16, so its bits come as uint16.
 template <>
 struct pybind11::detail::npy_format_descriptor<skmm::Half> {
     static constexpr auto name = const_name("numpy.float16");
@@ -34,17 +35,19 @@ using namespace pybind11::literals;
 template <class T>
 using Array = py::array_t<T, 0>;
 
-// The element types, listed once: calls f with a zero of each.
+// Calls f with a zero of each element type. This is the only list of them.
 template <class F>
 void for_floats(F&& f) {
     f(float{});
     f(double{});
 }
 
+// Raises ValueError with the message `what` unless `holds`.
 inline void require(bool holds, const char* what) {
     if (!holds) throw py::value_error(what);
 }
 
+// Returns n_threads, which must be in 1..1024.
 inline int threads(int n_threads) {
     require(1 <= n_threads && n_threads <= 1024, "n_threads: expected 1..1024");
     return n_threads;
@@ -55,6 +58,7 @@ bool aligned(const Array<T>& a) {
     return reinterpret_cast<std::uintptr_t>(a.data()) % alignof(T) == 0;
 }
 
+// Returns the elements of a contiguous vector of `size` elements.
 template <class T>
 const T* vector_data(const Array<T>& a, std::int64_t size, const char* what) {
     require(a.ndim() == 1 && a.shape(0) == size && aligned(a) &&
@@ -63,7 +67,8 @@ const T* vector_data(const Array<T>& a, std::int64_t size, const char* what) {
     return a.data();
 }
 
-// Rows of contiguous elements, at any distance.
+// Returns a view of a matrix. The elements of a row must be contiguous; the distance between rows
+// is free.
 template <class T>
 MatrixView<T> view(const Array<T>& a, const char* what) {
     constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
@@ -74,6 +79,7 @@ MatrixView<T> view(const Array<T>& a, const char* what) {
     return {a.data(), a.shape(0), a.shape(1), a.strides(0) / size};
 }
 
+// Returns a view of a matrix whose rows must also follow each other without gaps.
 template <class T>
 MatrixView<T> contiguous_view(const Array<T>& a, const char* what) {
     const MatrixView<T> v = view(a, what);
@@ -81,6 +87,7 @@ MatrixView<T> contiguous_view(const Array<T>& a, const char* what) {
     return {v.data, v.rows, v.cols, v.cols};
 }
 
+// Returns a writable view of a contiguous matrix of the shape (rows, cols).
 template <class T>
 MutableMatrixView<T> mutable_view(Array<T>& a, std::int64_t rows, std::int64_t cols,
                                   const char* what) {
@@ -89,13 +96,14 @@ MutableMatrixView<T> mutable_view(Array<T>& a, std::int64_t rows, std::int64_t c
     return {a.mutable_data(), rows, cols, cols};
 }
 
-// A copy.
+// Returns a copy of v.
 template <class T>
 py::array_t<T> to_array(const std::vector<T>& v) {
     return py::array_t<T>(static_cast<py::ssize_t>(v.size()), v.data());
 }
 
-// A view of a vector that lives as long as `owner`, an object of Python's.
+// Returns an array that shares the memory of v and keeps the Python object `owner` alive. `owner`
+// must keep v alive.
 template <class T>
 py::array_t<T> array_of(const std::vector<T>& v, const py::object& owner) {
     return py::array_t<T>(static_cast<py::ssize_t>(v.size()), v.data(), owner);

@@ -1,3 +1,4 @@
+// Binding of the constraints on a selection.
 #include "skmm/select/constraints.hpp"
 
 #include <optional>
@@ -8,7 +9,8 @@
 namespace skmm::bindings {
 namespace {
 
-// Constraints that the core may index by, and that rows can meet.
+// Returns constraints whose indices are safe for the core and that some selection satisfies. Raises
+// ValueError for others.
 Constraints checked_constraints(std::int64_t n_rows, std::optional<Array<std::int32_t>> group,
                                 std::vector<std::int64_t> counts, RowList include) {
     require(n_rows >= 0, "n_rows: expected at least 0");

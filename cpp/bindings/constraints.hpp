@@ -1,4 +1,5 @@
-// Constraints were checked when they were made; what is left is that they fit the rows at hand.
+// A check of constraints for other bindings. Constraints are checked in themselves when they are
+// made; a function that takes them also checks that they fit its rows.
 #pragma once
 
 #include "arrays.hpp"
@@ -6,7 +7,7 @@
 
 namespace skmm::bindings {
 
-// Returns c, which must be of n_rows rows.
+// Returns c. Raises ValueError unless c has n_rows rows.
 const Constraints& require_for(const Constraints& c, std::int64_t n_rows);
 
 }  // namespace skmm::bindings

@@ -1,3 +1,4 @@
+// Bindings of the products over rows and of the capped simplices.
 #include <optional>
 
 #include "arrays.hpp"
@@ -8,7 +9,7 @@
 namespace skmm::bindings {
 namespace {
 
-// Of `count` rows in [0, n_rows), or null.
+// Returns the `count` row numbers, all in [0, n_rows), or null if there are none given.
 const std::int64_t* row_numbers(const std::optional<Array<std::int64_t>>& rows, std::int64_t count,
                                 std::int64_t n_rows) {
     if (!rows) return nullptr;

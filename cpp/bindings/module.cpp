@@ -1,4 +1,4 @@
-// The compiled module: one call per topic.
+// The compiled module _core. Each topic has a file and a function that adds its bindings.
 #include <pybind11/pybind11.h>
 
 namespace skmm::bindings {

@@ -1,3 +1,4 @@
+// Binding of moment matching.
 #include "skmm/select/moment_matching.hpp"
 
 #include "arrays.hpp"
@@ -8,6 +9,8 @@
 namespace skmm::bindings {
 namespace {
 
+// Wraps a Python callback(iteration, objective, gap). The solver stops if it returns a false value
+// other than None.
 Watch make_watch(py::object callback) {
     if (callback.is_none()) return [](std::int64_t, double, double) { return true; };
     return [callback](std::int64_t iteration, double objective, double gap) {

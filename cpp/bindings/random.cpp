@@ -1,3 +1,4 @@
+// Bindings of the random number generator.
 #include "arrays.hpp"
 #include "skmm/base/philox.hpp"
 

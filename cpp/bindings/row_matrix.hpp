@@ -1,4 +1,5 @@
-// Rows as the solvers read them: an array, or an object of Python's whose methods make the passes.
+// Conversion of arguments to a RowMatrix: from an array, or from a Python object whose methods make
+// the passes.
 #pragma once
 
 #include <utility>
@@ -8,13 +9,14 @@
 
 namespace skmm::bindings {
 
+// The RowMatrix of a contiguous array. It shares the memory of z.
 template <class T>
 RowMatrix<T> row_matrix_of(const Array<T>& z, int n_threads, const char* what) {
     return row_matrix(contiguous_view(z, what), n_threads);
 }
 
-// Calls z.array, z.row_norms, z.column_squares, z.square_dots and z.dots, with the GIL. z must
-// outlive it.
+// The RowMatrix of a Python object. Its functions take the GIL and call z.array, z.row_norms,
+// z.column_squares, z.square_dots and z.dots. z must outlive the result.
 inline RowMatrix<double> row_matrix_of(const py::object& z, int n_threads, const char* what) {
     if (!py::hasattr(z, "square_dots")) throw py::type_error(what);
     const auto [n, k] = z.attr("shape").cast<std::pair<std::int64_t, std::int64_t>>();

@@ -1,3 +1,4 @@
+// Bindings of the threads and the ISA level.
 #include "arrays.hpp"
 #include "skmm/base/parallel.hpp"
 #include "skmm/simd/kernels.hpp"

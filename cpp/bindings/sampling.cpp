@@ -1,3 +1,4 @@
+// Bindings of the random samples.
 #include "skmm/select/sampling.hpp"
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 namespace skmm::bindings {
 namespace {
 
+// The type of draw_systematic and draw_pivotal.
 using Method = std::vector<std::int64_t> (*)(const double*, std::int64_t, std::int64_t,
                                              std::uint64_t, const std::int64_t*);
 

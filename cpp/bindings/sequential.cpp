@@ -1,3 +1,4 @@
+// Bindings of the methods that choose rows one after another.
 #include "skmm/select/sequential.hpp"
 
 #include <optional>
@@ -16,7 +17,7 @@ std::vector<double> vector_of(const Array<double>& a, std::int64_t size, const c
     return {x, x + size};
 }
 
-// What `rows` returns, as an array; without the GIL.
+// Calls rows() without the GIL and returns its result as an array.
 template <class F>
 py::array_t<std::int64_t> choose(const F& rows) {
     RowList chosen;

@@ -1,3 +1,4 @@
+// Bindings of the sketches.
 #include "arrays.hpp"
 #include "skmm/sketch/operators.hpp"
 #include "tick.hpp"
@@ -52,7 +53,7 @@ void def_outer(py::class_<S>& c) {
         "out"_a.noconvert(), "progress"_a = py::none());
 }
 
-// What makes a CSR matrix unsafe to walk, or null.
+// Returns why a CSR matrix of nnz entries is unsafe to read, or null if it is safe.
 template <class T, class I>
 const char* fault_in(const CsrView<T, I>& a, std::int64_t nnz) {
     if (a.indptr[0] != 0 || a.indptr[a.rows] != nnz) return "indptr: expected to run from 0 to nnz";
@@ -65,7 +66,7 @@ const char* fault_in(const CsrView<T, I>& a, std::int64_t nnz) {
         for (std::int64_t e = a.indptr[i] + 1; e < a.indptr[i + 1]; ++e)
             rising &= a.indices[e - 1] < a.indices[e];
         ascending &= rising;
-        // Of a rising row the first and the last index say whether all are inside.
+        // If the indices of a row are ascending, checking the first and the last one is enough.
         const std::int64_t n = a.indptr[i + 1] - a.indptr[i];
         for (std::int64_t e = 0; e < n; e += rising && n > 1 ? n - 1 : 1)
             inside &= 0 <= a.indices[a.indptr[i] + e] && a.indices[a.indptr[i] + e] < a.cols;

@@ -1,4 +1,4 @@
-// How the core's long calls reach Python in between.
+// The tick by which long calls of the core let Python handle signals and show progress.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -11,8 +11,8 @@ namespace skmm::bindings {
 
 namespace py = pybind11;
 
-// A tick for the core: about ten times a second it takes the GIL, lets Python handle signals
-// (Ctrl-C raises here) and tells `progress`, when there is one, how much is done.
+// Returns a tick for the core. About ten times a second it takes the GIL, lets Python handle
+// signals (Ctrl-C raises here), and calls progress(done) unless `progress` is None.
 inline Tick make_tick(py::object progress) {
     using Clock = std::chrono::steady_clock;
     return [progress, next = Clock::now()](std::int64_t done) mutable {

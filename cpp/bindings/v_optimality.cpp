@@ -1,3 +1,4 @@
+// Binding of V-optimal selection.
 #include "skmm/select/v_optimality.hpp"
 
 #include <pybind11/native_enum.h>
@@ -13,7 +14,7 @@
 namespace skmm::bindings {
 namespace {
 
-// Raises where the rows of start are not distinct, free, and within the counts.
+// Raises ValueError unless the rows of `start` are distinct, free, and within the counts.
 void require_start(const Constraints& c, const RowList& start) {
     std::vector<std::int64_t> left = c.counts;
     RowList taken = c.include;

@@ -1,4 +1,4 @@
-"""How good a selection is, beside random draws and beside what is possible."""
+"""How good a selection is, compared with random draws and with a bound on what is possible."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from .methods.relaxation import lower_bound
 from .pool.pool import Pool
 from .pool.spectrum import Moments
 
-# Of squared norms x_i = ‖z_i‖² / mean: where the mean over S and that of x_i² were both beyond, on
-# real tasks (bench/NOTES.md), selections were worse than uniform draws, but for a regression with
-# random targets; where others were better, both stayed below 1.8.
+# Let x_i = ‖z_i‖², divided by its mean over all rows. A selection S is warned of where both the mean
+# of x_i over S and the mean of x_i² over all rows exceed this. On real tasks (bench/NOTES.md) such selections were worse
+# than uniform draws, except in a regression with random targets. Where selections were better, both
+# means stayed below 1.8.
 LARGE_NORMS = 2.0
 DRAWS = 8  # uniform draws that a selection is compared with
 
@@ -59,12 +60,12 @@ class Diagnosis:
     True
     """
 
-    v_optimality: float  # * tr(Σ̃ Σ̃_S⁻¹): the variance part of the risk, times n/σ²
-    lower_bound: float  # no n rows have a lower v_optimality; -inf where not asked for
-    random_v_optimality: Floats  # (n_random,) * of uniform draws of n rows
-    c_s: float  # * smallest c with Σ̃ ⪯ c Σ̃_S
-    spectral: float  # * ‖Σ̃ Σ̃_S⁻¹‖₂
-    moment_error: float  # ‖Σ̃_S - Σ̃‖_F / ‖Σ̃‖_F
+    v_optimality: float
+    lower_bound: float
+    random_v_optimality: Floats
+    c_s: float
+    spectral: float
+    moment_error: float
     rank: int
     intrinsic_dim: int
     n: int
@@ -79,7 +80,7 @@ class Diagnosis:
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Diagnosis:
-        """From what JSON gives back: infinite figures are strings there."""
+        """A diagnosis from the values that JSON gives back, where infinite figures are strings."""
         figures = ("v_optimality", "lower_bound", "c_s", "spectral", "moment_error")
         return cls(
             **{
@@ -162,19 +163,18 @@ def diagnose(
     >>> skmm.diagnose(Z, np.arange(40), bound=False).rank
     8
     """
+    n_random, seed = checks.integer("n_random", n_random, 0), checks.seed(seed)
     pool = Pool.of(Z, n_threads=checks.threads(n_threads))
     S = arrays.rows("indices", indices, len(pool.Z))
     if len(S) == 0:
         raise ValueError("indices: expected at least one row, got none")
-    n_random = checks.integer("n_random", n_random, 0)
-    seed = checks.seed(seed)
     return diagnose_rows(pool, S, n_random, seed, lower_bound(pool, len(S)) if bound else -np.inf)
 
 
 def diagnose_rows(
     pool: Pool, S: Indices, n_random: int, seed: int, lower_bound: float
 ) -> Diagnosis:
-    """`diagnose` of checked rows, beside this certified bound."""
+    """`diagnose` for checked arguments, with a certified bound that the caller has."""
     mom, n_rows, n = pool.moments, len(pool.Z), len(S)
     draws = (_core.draw_subset(n_rows, n, seed, 1 + i) for i in range(n_random))
     random = np.array([pool.trace_and_largest(R)[0] for R in draws])
@@ -199,7 +199,7 @@ def diagnose_rows(
 
 
 def _spectral(sigma: Floats, sigma_S: Floats) -> float:
-    """‖Σ̃ Σ̃_S⁻¹‖₂ of a diagonal Σ̃."""
+    """‖Σ̃ Σ̃_S⁻¹‖₂, where Σ̃ is diagonal."""
     return float(np.linalg.norm(sigma[:, None] * np.linalg.inv(sigma_S), 2))
 
 

@@ -1,4 +1,4 @@
-"""How long a selection takes here, and how much memory, before it is begun."""
+"""A prediction of the time and memory that a selection takes on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .methods.cost import Speed, Work
 from .methods.registry import REGISTRY, MethodName
 from .methods.relaxation import USUAL_ROUNDS, USUAL_STEPS, candidates
 
-START = 0.1  # seconds
+START = 0.1  # seconds that every call takes
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Plan:
     """
 
     seconds: float
-    peak_bytes: int  # beside Z and what the process held before
-    scratch_bytes: int  # in scratch_dir
-    route: str  # of v-optimal selection: "greedy" or "relaxation"; else ""
+    peak_bytes: int
+    scratch_bytes: int
+    route: str
 
     def __str__(self) -> str:
         scratch = f", {self.scratch_bytes / 1e9:.2g} GB of disk" if self.scratch_bytes else ""

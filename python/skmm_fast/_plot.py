@@ -59,5 +59,5 @@ def draw_spectrum(axes: Any, picture: Picture, d: Diagnosis) -> None:
 
 
 def _two(points: Array) -> tuple[Array, Array]:
-    """Two coordinates, the second zero where there is only one."""
+    """The two coordinates of points; the second is zero where points have only one."""
     return points[:, 0], points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))

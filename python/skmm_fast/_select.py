@@ -28,7 +28,7 @@ from .sketch.memmap import is_mapped
 from .sketch.operators import KINDS, Kind, Sketch, make, sum_type
 from .sketch.store import SketchStore
 
-MAX_SKETCH_DIM = 512  # of the default
+MAX_SKETCH_DIM = 512  # the widest sketch by default
 
 Rows = Matrix | SketchStore
 
@@ -189,12 +189,12 @@ def select(
 
 
 def _checked(name: str, X: Any) -> Any:
-    """X, or the array of a store, as `arrays.matrix` gives it."""
+    """X checked by `arrays.matrix`; a store stands for its array."""
     return arrays.matrix(name, X.array() if isinstance(X, SketchStore) else X)
 
 
 def _sketch_dim(r: int, n: int, sketch: str, sketch_dim: int | None) -> int:
-    """m for rows of r entries, of which n are chosen."""
+    """The width m of the sketch, for rows of r entries of which n are chosen."""
     least = KINDS[checks.choice("sketch", sketch, get_args(Kind))].least_out_dim
     if sketch_dim is None:
         m = min(r, MAX_SKETCH_DIM, max(least, n // 2))
@@ -214,7 +214,7 @@ def _sketched(
     progress: bool = False,
     scratch_dir: str | os.PathLike[str] | None = None,
 ) -> Any:
-    """Z = AΓ of a checked A, or A as a matrix of floats where S is None."""
+    """Z = AΓ for a checked A, where Γ is S; A itself as a matrix of floats where S is None."""
     on_device = tensors.on_device(A)
     Z: Any
     if S is not None:
@@ -242,7 +242,7 @@ def _say_plan(
     scratch_dir: str | os.PathLike[str] | None,
     n_threads: int | None,
 ) -> None:
-    """On stderr, what the selection will take."""
+    """Prints to stderr what the selection is expected to take."""
     if REGISTRY[method].cost is None:
         return
     N, m = Z.shape
@@ -252,7 +252,7 @@ def _say_plan(
 
 
 def _bound_of_all_rows(problem: Problem, chosen: Chosen) -> float:
-    """What no n rows undercut in tr(Σ̃ Σ̃_S⁻¹), whatever the constraints."""
+    """A lower bound of tr(Σ̃ Σ̃_S⁻¹) over all sets of n rows, without the constraints."""
     relaxed = chosen.relaxation
     if relaxed is None or problem.constraints.constrained or relaxed.tol > TOL:
         return lower_bound(problem.pool, problem.n)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Subset
 
 FORMAT = 1
-PICTURE_ROWS = 5000  # of the pool kept for the picture
+PICTURE_ROWS = 5000  # rows of the pool that are kept for the picture, at most
 
 
 class _HasRows(Protocol):
@@ -65,7 +65,7 @@ class Selection:
     (20, 'v-optimal')
     """
 
-    indices: Indices  # (n,), ascending, distinct
+    indices: Indices
     diagnosis: Diagnosis
     settings: dict[str, Any]
     picture: dict[str, Array]

@@ -1,3 +1,4 @@
+// Threads by OpenMP, or serial versions of the same functions if it is not available.
 #include "skmm/base/parallel.hpp"
 
 #include <algorithm>
@@ -17,7 +18,7 @@ namespace skmm {
 
 namespace {
 
-bool serial = false;
+bool serial = false;  // whether everything runs on the calling thread
 [[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, run_serially);
 
 }  // namespace

@@ -1,3 +1,4 @@
+// Cholesky factors and the bounded Newton step, in plain loops.
 #include "skmm/linalg/dense.hpp"
 
 #include <algorithm>
@@ -7,13 +8,14 @@
 namespace skmm {
 namespace {
 
-constexpr int kRounds = 20;  // of active sets: three to five are usual
+constexpr int kRounds = 20;  // largest number of active sets tried; three to five are usual
 
+// The k of a matrix (k, k).
 std::size_t order(const Vector& a) {
     return static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(a.size()))));
 }
 
-// UᵀU x = b, in place of b.
+// Solves UᵀU x = b. x replaces b.
 void solve(const Vector& u, Vector& b) {
     const std::size_t k = b.size();
     for (std::size_t j = 0; j < k; ++j) {
@@ -44,7 +46,7 @@ bool factor(Vector& a) {
 
 Vector inverse_root(const Vector& u) {
     const std::size_t k = order(u);
-    Vector r(k * k);  // UᵀR = I, row by row
+    Vector r(k * k);  // the solution of UᵀR = I, computed row by row
     for (std::size_t i = 0; i < k; ++i) {
         r[i * k + i] = 1.0;
         for (std::size_t j = 0; j < i; ++j)
@@ -65,7 +67,7 @@ Vector gram(const Vector& r) {
 
 Vector bounded_step(const Vector& h, const Vector& g, const Vector& u) {
     const std::size_t k = g.size();
-    std::vector<bool> held(k);  // d_j = -u_j
+    std::vector<bool> held(k);  // whether d_j is held at its bound, d_j = -u_j
     for (std::size_t j = 0; j < k; ++j) held[j] = u[j] <= 0.0 && g[j] <= 0.0;
     Vector d(k), rest(k), a, b;
     std::vector<std::size_t> free;
@@ -89,7 +91,7 @@ Vector bounded_step(const Vector& h, const Vector& g, const Vector& u) {
         bool changed = false;
         for (std::size_t i = 0; i < k; ++i) {
             bool hold;
-            if (held[i]) {  // released where the slope at the bound points inside
+            if (held[i]) {  // i is released if the slope at its bound points inside
                 double slope = g[i];
                 for (std::size_t j = 0; j < k; ++j) slope -= h[i * k + j] * d[j];
                 hold = !(slope > 0.0);

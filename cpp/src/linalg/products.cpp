@@ -1,3 +1,4 @@
+// Products over rows, cut into blocks and panels for the kernels, with a fixed order of summation.
 #include "skmm/linalg/products.hpp"
 
 #include <algorithm>
@@ -11,19 +12,27 @@
 namespace skmm {
 namespace {
 
-constexpr i64 kBlock = 128;     // rows multiplied together: a panel of them fills half of L1
-constexpr i64 kSums = 32;       // partial sums, added in order: the same bits for any team
-constexpr i64 kRoom = 1 << 25;  // numbers in all of these, for which there may be fewer of them
-constexpr i64 kWork = 1 << 28;  // products of a part between two ticks
+// The rows that are multiplied together. One panel of them takes 32 KB, part of the L1 cache.
+constexpr i64 kBlock = 128;
+// second_moment() cuts the rows into at most this many parts. The sums of the parts are added in
+// order, so that the bits do not depend on the number of threads.
+constexpr i64 kSums = 32;
+// The most numbers in the sums of all parts together. A large k leads to fewer parts, at least 4.
+constexpr i64 kRoom = 1 << 25;
+// The multiply-adds made for a part between two ticks.
+constexpr i64 kWork = 1 << 28;
 
+// The number of panels of kPanel columns that hold k columns.
 i64 panels(i64 k) { return ceil_div(k, kPanel); }
 
-// Rows as panels of kPanel columns, (panels, kBlock, kPanel), zeros beyond the last column.
+// Up to kBlock rows P (rows, k) in doubles, stored as panels (panels, kBlock, kPanel) of their
+// columns. Columns from k on are zero.
 class Panels {
 public:
     Panels(i64 k, double* data) : k_(k), data_(data) {}
     static i64 size(i64 k) { return panels(k) * kBlock * kPanel; }
 
+    // Appends scale * row.
     template <class T>
     void push(const T* row, double scale) {
         for (i64 p = 0; p < panels(k_); ++p) {
@@ -37,7 +46,8 @@ public:
     }
     bool full() const { return rows_ == kBlock; }
 
-    // Adds PᵀP to the upper panels of m, (k, panels * kPanel), and forgets the rows.
+    // Adds PᵀP to m (k, panels * kPanel) and removes all rows. Only the panels on and above the
+    // diagonal of m are computed.
     void flush(double* m) {
         const i64 ld = panels(k_) * kPanel;
         for (i64 a = 0; a < panels(k_); ++a) {
@@ -92,8 +102,9 @@ void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& 
 
 namespace {
 
-// Calls f(first, n, p, y) for the products of rows [first, first + n) with panel p of D: y (n,
-// kPanel), zeros beyond the last column of D.
+// Multiplies `count` rows with D (k, d) and calls f(first, n, p, y) for the products y (n, kPanel)
+// of the rows [first, first + n) with panel p of D. Columns of y beyond the last column of D are
+// zero. For a given row, the panels come in order.
 template <class T, class F>
 void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
                   const Tick& tick, const F& f) {
@@ -175,7 +186,7 @@ void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick&
 
 namespace {
 
-// A number for each row, by a kernel.
+// Computes one number x_i for each row of Z by a kernel, in blocks of rows.
 template <class T, class Kernel>
 void each_row(Kernel kernel, MatrixView<T> z, const double* u, int n_threads, const Tick& tick,
               double* x) {

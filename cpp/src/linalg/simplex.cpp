@@ -1,3 +1,4 @@
+// Thresholds, projections and support functions of capped simplices.
 #include "skmm/linalg/simplex.hpp"
 
 #include <algorithm>
@@ -13,10 +14,12 @@
 namespace skmm {
 namespace {
 
-constexpr int kNewtonSteps = 50;  // then bisection alone: rounding can make Newton creep
+// After this many steps threshold() only bisects, since rounding can make Newton's method slow.
+constexpr int kNewtonSteps = 50;
+// The most steps of the search in support().
 constexpr int kSupportSteps = 60;
 
-// Σ min(max(v_i - tau, 0), cap).
+// Returns Σ min(max(v_i - tau, 0), cap) and the number of terms strictly between 0 and cap.
 Mass clipped_sum(const double* v, i64 n, double cap, double tau, int n_threads) {
     std::vector<i64> inside(static_cast<std::size_t>(ceil_div(n, kSumBlock)));
     const double sum = block_sum(n, n_threads, [&](i64 first, i64 last) {
@@ -30,6 +33,7 @@ Mass clipped_sum(const double* v, i64 n, double cap, double tau, int n_threads) 
     return {sum, static_cast<double>(count)};
 }
 
+// Returns the smallest and the largest entry of v.
 std::pair<double, double> range(const double* v, i64 n, int n_threads) {
     std::vector<std::pair<double, double>> part(static_cast<std::size_t>(ceil_div(n, kSumBlock)));
     for_blocks(n, n_threads, [&](i64 first, i64 last) {
@@ -93,7 +97,9 @@ double support(const double* g, const Groups& groups, double cap, double slack, 
         const double* const v = g + group.first;
         const auto count = static_cast<double>(group.count);
         if (group.count == 0) continue;
-        // count tau + Σ (v_i - tau)₊ is convex in tau and least where `count` entries lie above.
+        // By duality the maximum of the group is cap times the minimum over tau of
+        // count tau + Σ (v_i - tau)₊. That function is convex. At its minimum `count` entries are
+        // above tau. Each of its values gives an upper bound; `least` is the smallest one so far.
         auto [lo, hi] = range(v, n, n_threads);
         double least = count * hi, above_lo = static_cast<double>(n), above_hi = 0.0, tau = lo;
         for (int step = 0; step < kSupportSteps; ++step) {

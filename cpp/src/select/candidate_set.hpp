@@ -1,4 +1,5 @@
-// Which rows are chosen, and ways to pick the next: by score, or at random by weight.
+// CandidateSet: which rows are chosen and which may be added; and two ways to find the next row, by
+// the largest score or at random by weight.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +9,6 @@
 #include <vector>
 
 #include "skmm/base/memory.hpp"
-#include "skmm/base/memory.hpp"
 #include "skmm/base/parallel.hpp"
 #include "skmm/base/types.hpp"
 #include "skmm/linalg/dense.hpp"
@@ -16,7 +16,8 @@
 
 namespace skmm {
 
-// Which rows are chosen, and which may be.
+// The state of every row under the constraints of a selection. The rows of `include` are chosen
+// from the start and cannot be removed.
 class CandidateSet {
 public:
     explicit CandidateSet(const Constraints& constraints)
@@ -35,6 +36,7 @@ public:
 private:
     enum State : unsigned char { kOut, kIn, kFixed };
 
+    // Gives row i a state. `by` is the change of the number of chosen rows.
     void set(i64 i, State state, i64 by) {
         state_[at(i)] = state;
         size_ += by;
@@ -42,15 +44,16 @@ private:
     }
 
     const Constraints& constraints_;
-    std::vector<i64> left_;  // rows of each group that may still be added
+    std::vector<i64> left_;  // (n_groups) how many rows of each group may still be added
     std::vector<State> state_;
     i64 size_ = 0;
 };
 
-// The score of rows that may not be chosen.
+// The score of a row that may not be chosen.
 inline constexpr double kNever = -std::numeric_limits<double>::infinity();
 
-// The `count` rows of largest score(i), largest first, ties by lowest row; none of score kNever.
+// Returns the `count` rows of largest score(i), in descending order; ties go to the lowest row.
+// Rows with the score kNever are left out, so the result may be shorter.
 template <class Score>
 RowList top_rows(i64 n_rows, i64 count, int n_threads, const Score& score) {
     struct Scored {
@@ -96,7 +99,8 @@ RowList top_rows(i64 n_rows, i64 count, int n_threads, const Score& score) {
     return rows;
 }
 
-// One row, with probability proportional to weight(i) >= 0.
+// Returns a row drawn with probability proportional to weight(i) >= 0, or -1 if all weights are
+// zero. u is a uniform number in (0, 1).
 template <class Weight>
 i64 weighted_row(i64 n_rows, double u, int n_threads, const Weight& weight) {
     Vector part(at(ceil_div(n_rows, kSumBlock)));
@@ -104,14 +108,14 @@ i64 weighted_row(i64 n_rows, double u, int n_threads, const Weight& weight) {
         for (i64 i = first; i < last; ++i) part[at(first / kSumBlock)] += weight(i);
     });
     double left = u * std::accumulate(part.begin(), part.end(), 0.0);
-    i64 block = 0;  // rounding may lead past the end: then the last block of positive weight
+    i64 block = 0;  // if rounding leads past the end, this is the last block of positive weight
     for (i64 b = 0; b < static_cast<i64>(part.size()); ++b) {
         if (!(part[at(b)] > 0.0)) continue;
         block = b;
         if (left < part[at(b)]) break;
         left -= part[at(b)];
     }
-    i64 last = -1;  // likewise in the block
+    i64 last = -1;  // if rounding leads past the end, this is the last row of positive weight
     for (i64 i = block * kSumBlock; i < std::min(n_rows, (block + 1) * kSumBlock); ++i) {
         if (!(weight(i) > 0.0)) continue;
         last = i;

@@ -1,3 +1,4 @@
+// The members of Constraints, and the free rows.
 #include "skmm/select/constraints.hpp"
 
 #include <numeric>
@@ -8,7 +9,7 @@ namespace skmm {
 
 i64 Constraints::n() const { return std::accumulate(counts.begin(), counts.end(), i64{0}); }
 
-// A counting sort by group.
+// This is a counting sort of the free rows by group.
 FreeRows free_rows(const Constraints& constraints) {
     std::vector<bool> included(at(constraints.n_rows));
     FreeRows free;
@@ -17,7 +18,7 @@ FreeRows free_rows(const Constraints& constraints) {
         included[at(i)] = true;
         --free.groups[at(constraints.group_of(i))].count;
     }
-    const auto group_of = [&](i64 i) {  // negative where the row is not free
+    const auto group_of = [&](i64 i) {  // negative if row i is not free
         return included[at(i)] ? -1 : constraints.group_of(i);
     };
     for (i64 i = 0; i < constraints.n_rows; ++i)

@@ -1,4 +1,5 @@
-// The line searches of moment matching: no pass over Y, sums over vectors of N.
+// DualLineSearch: evaluates the dual of moment matching along a ray. It reads vectors of N numbers
+// and makes no pass over Y.
 #pragma once
 
 #include <algorithm>
@@ -15,9 +16,12 @@
 
 namespace skmm {
 
-constexpr double kRounding = 1e-12;  // of a mass
+constexpr double kRounding = 1e-12;  // relative error of a group's mass that counts as rounding
 
-// The points s(a) = P(centre + step (g + a d)) and the slope of the dual along them.
+// The points s(a) = P(centre + step (g + a d)) of a ray, where P is the projection onto the
+// feasible set, and the slope of the dual along the ray. P subtracts a threshold tau from each
+// group and clips to [0, cap]. The threshold of each group is found by Newton's method from its
+// last value.
 class DualLineSearch {
 public:
     DualLineSearch(const Groups& groups, double cap, i64 n_rows, int n_threads)
@@ -27,7 +31,8 @@ public:
           parts_(static_cast<std::size_t>(ceil_div(n_rows, kSumBlock) + 1)),
           thresholds_(groups.size()) {}
 
-    // A new ray, from a on, where s(a) is the last point; or the centre, whose threshold is 0.
+    // Starts a new ray at parameter a. s(a) must be the point of the last call of point(), whose
+    // thresholds are kept; or, if `centre`, the centre itself, whose thresholds are 0.
     void begin(const Ray& ray, double a, bool centre) {
         for_groups([&](const Group& group, Threshold& t) {
             if (centre) t.tau = 0.0;
@@ -36,12 +41,13 @@ public:
         });
     }
 
-    // ⟨d, s(a)⟩ and its derivative by a, to first order in the mass that is missing.
+    // Returns ⟨d, s(a)⟩ and its derivative with respect to a. The thresholds are found only
+    // approximately; the value is corrected to first order in the mass that a group still lacks.
     struct Along {
         double value, slope;
     };
     Along along(const Ray& ray, double a) {
-        constexpr double kLoose = 1e-3;  // of the mass of a group
+        constexpr double kLoose = 1e-3;  // relative error of a group's mass
         Along sum{0.0, 0.0};
         for_groups([&](const Group& group, Threshold& t) {
             const RaySums at = settle(ray, group, a, kLoose, t);
@@ -52,8 +58,8 @@ public:
         return sum;
     }
 
-    // x = s(a), feasible to rounding; returns how many of its entries lie strictly between 0 and
-    // cap.
+    // Computes x = s(a), which is feasible up to rounding. Returns the number of its entries that
+    // are strictly between 0 and cap.
     i64 point(const Ray& ray, double a, Vector& x) {
         constexpr double kExact = 1e-14;
         double inside = 0.0;
@@ -73,13 +79,15 @@ public:
     }
 
 private:
+    // The threshold tau of a group at parameter a, and drift = d tau / d a there.
     struct Threshold {
-        double tau, a, drift;  // at a; d tau / d a
+        double tau, a, drift;
     };
     static double drift(const Ray& ray, const RaySums& at) {
         return at.inside > 0.0 ? ray.step * at.d_inside / at.inside : 0.0;
     }
 
+    // The mass that the entries of a group must sum to.
     double total(const Group& group) const { return cap_ * static_cast<double>(group.count); }
 
     template <class F>
@@ -88,7 +96,8 @@ private:
             if (groups_[k].first < groups_[k].last) f(groups_[k], thresholds_[k]);
     }
 
-    // Adds `missing` to entries in the box, those strictly inside first: v has lost digits.
+    // Adds the mass `missing` to entries of x, without leaving [0, cap]: to those strictly inside
+    // first, then to any. This is needed where v in point() has lost digits to cancellation.
     void spread(double missing, const Group& group, Vector& x) const {
         for (const bool any : {false, true}) {
             for (i64 i = group.first; i < group.last && missing != 0.0; ++i) {
@@ -101,6 +110,8 @@ private:
         }
     }
 
+    // Finds the threshold at which the group's mass at parameter a is its total, up to the relative
+    // error `within`. Returns the sums at that point.
     RaySums settle(const Ray& ray, const Group& group, double a, double within, Threshold& t) {
         RaySums at{};
         t.tau = threshold(
@@ -125,6 +136,7 @@ private:
         return at;
     }
 
+    // The sums over a group at parameter a and threshold tau, added in a fixed order.
     RaySums sums(const Ray& ray, const Group& group, double a, double tau) {
         const i64 n = group.last - group.first;
         for_blocks(n, threads_, [&](i64 first, i64 last) {
@@ -146,8 +158,8 @@ private:
     const Groups& groups_;
     double cap_;
     int threads_;
-    std::vector<RaySums> parts_;
-    std::vector<Threshold> thresholds_;
+    std::vector<RaySums> parts_;         // one per block of kSumBlock rows
+    std::vector<Threshold> thresholds_;  // one per group
 };
 
 }  // namespace skmm

@@ -1,4 +1,4 @@
-// What the rows of W = Z B see of a set of rows: the state of greedy additions and exchanges.
+// InformationMatrix: the state of greedy additions and exchanges in V-optimal selection.
 #pragma once
 
 #include <algorithm>
@@ -19,8 +19,12 @@
 
 namespace skmm {
 
-// The information matrix M = W_SᵀW_S + ridge I, its inverse C, and what each row of W = Z B sees of
-// it: p = wᵀCw and q = ‖Cw‖².
+// The information matrix M = W_SᵀW_S + ridge I of a set S of rows of W = Z B, its inverse C, and
+// two numbers for every row w of W: p = wᵀCw and q = ‖Cw‖². They give the change of tr C if the row
+// is added or removed.
+//
+// p and q are out of date after some changes of S. Call see() before gain() and loss(). remove(),
+// gains_without() and the updates of p and q need Z in memory.
 template <class T>
 class InformationMatrix {
 public:
@@ -32,21 +36,23 @@ public:
         invert();
     }
 
-    // What tr C loses when row i is added, and gains when it is removed (infinite: M turns
-    // singular).
+    // gain(i) is the decrease of tr C if row i is added, and loss(i) its increase if row i is
+    // removed. loss(i) is infinite if M would become nearly singular.
     double gain(i64 i) const { return std::max(q_[at(i)], 0.0) / (1.0 + p_[at(i)]); }
     double loss(i64 i) const {
         const double left = 1.0 - p_[at(i)];
         return left > kSingular ? std::max(q_[at(i)], 0.0) / left
                                 : std::numeric_limits<double>::infinity();
     }
+    // Returns tr C.
     double trace() const {
         double sum = 0.0;
         for (i64 d = 0; d < k(); ++d) sum += c_[at(d * k() + d)];
         return sum;
     }
 
-    // p and q of all rows, which gain() and loss() need, where many changes left them behind.
+    // Brings p and q of all rows up to date, as gain() and loss() need them. Here and below, the
+    // functions that take a tick call it with `done`.
     void see(const Tick& tick, i64 done) {
         if (seen_) return;
         const Tick quiet = [&](i64) { tick(done); };
@@ -55,7 +61,8 @@ public:
         seen_ = true;
     }
 
-    // One row is seen at once where Z is in memory, many may not be.
+    // Adds rows to S. If Z is in memory and the rows are few, p and q are updated. Otherwise only M
+    // and C change, and p and q are out of date until the next see().
     void add(const RowList& rows, const Tick& tick, i64 done) {
         const bool many = rows.size() > 1 && 3 * static_cast<i64>(rows.size()) > k();
         if (many || w_.z.view.data == nullptr) {
@@ -71,7 +78,7 @@ public:
         apply(tick, done);
     }
 
-    // The gains of all rows if row i were removed; M and the rest stay.
+    // Computes the gains of all rows for S without row i. The state does not change.
     void gains_without(i64 i, Vector& gains) const {
         const Change c = changed(row(w_.z.view.row(i)), -1.0);
         const RankOne one{c.uv.data(), c.uv.data() + m(), c.uu, c.delta};
@@ -87,8 +94,8 @@ public:
         });
     }
 
-    // Takes the ridge out of M; false, and nothing changed, where that leaves tr C more than
-    // `factor` times what it was, or infinite.
+    // Subtracts ridge I from M and returns true. If M would not be positive definite, or tr C would
+    // grow by more than `factor`, changes nothing and returns false.
     bool drop_ridge(double ridge, double factor) {
         Vector u = m_;
         for (i64 d = 0; d < k(); ++d) u[at(d * k() + d)] -= ridge;
@@ -102,7 +109,8 @@ public:
         return true;
     }
 
-    // The same M, seen from these rows alone, in memory.
+    // Returns a copy of this state in which Z consists of the listed rows only. They are copied to
+    // `storage`, which must outlive the result. p and q must be up to date.
     InformationMatrix among(const RowList& rows, std::vector<T>& storage) const {
         const i64 count = static_cast<i64>(rows.size());
         storage = taken(rows);
@@ -114,17 +122,21 @@ public:
         }
         return some;
     }
-    // M becomes that of `other`.
+    // Takes over M from `other`. p and q are out of date until the next see().
     void adopt(const InformationMatrix& other) {
         m_ = other.m_;
         invert();
     }
 
 private:
+    // A row with 1 - p <= kSingular cannot be removed.
     static constexpr double kSingular = 1e-6;
-    static constexpr double kFallen = 1e-5;  // of tr C, after which differences have lost digits
-    static constexpr i64 kStale = 10'000;    // changes, likewise
+    // p and q have lost digits to cancellation, and are computed afresh, when tr C has fallen below
+    // this part of its value when they were last computed, or after this many updates.
+    static constexpr double kFallen = 1e-5;
+    static constexpr i64 kStale = 10'000;
 
+    // The state `all` for other rows of W, with p and q not yet set.
     InformationMatrix(const InformationMatrix& all, Whitened<T> some)
         : w_(some),
           threads_(all.threads_),
@@ -140,13 +152,15 @@ private:
     i64 m() const { return w_.z.view.cols; }
     i64 k() const { return w_.b.cols; }
 
+    // A copy of the listed rows of Z.
     std::vector<T> taken(const RowList& rows) const {
         std::vector<T> z(rows.size() * at(m()));
         w_.z.take(rows, z.data());
         return z;
     }
 
-    Vector row(const T* z) const {  // w = Bᵀz
+    // Returns w = Bᵀz.
+    Vector row(const T* z) const {
         Vector w(at(k()));
         for (i64 j = 0; j < m(); ++j) {
             const double zj = static_cast<double>(z[j]);
@@ -155,7 +169,7 @@ private:
         return w;
     }
 
-    // M += w wᵀ over many rows.
+    // Adds w wᵀ to M for each of the listed rows. C is not updated.
     void add_moment(const RowList& rows, const Tick& tick, i64 done) {
         constexpr i64 kChunk = 4096;
         Vector part(at(k() * k())), w;
@@ -177,11 +191,11 @@ private:
         }
     }
 
-    // C' = (M ± w wᵀ)⁻¹ = C - u uᵀ / delta, u = C w (Sherman and Morrison), and what the rows of Z
-    // see of it: uv holds B u and B C u.
+    // The change of C if w wᵀ is added to M (sign = 1) or subtracted (sign = -1). By the formula of
+    // Sherman and Morrison, C' = C - u uᵀ / delta with u = C w.
     struct Change {
-        Vector u, uv;
-        double uu, delta;
+        Vector u, uv;      // (k) u; (2 m) B u and B C u, from which p and q follow by rows of Z
+        double uu, delta;  // uᵀu; delta
     };
     Change changed(const Vector& w, double sign) const {
         Vector u = combine(w, c_.data(), k()), uv = combine(u, bt_.data(), m());
@@ -191,7 +205,8 @@ private:
         return {std::move(u), std::move(uv), uu, delta};
     }
 
-    // The rows see it at the next apply().
+    // Adds row i to S (sign = 1) or removes it (sign = -1) in M and C, and records the change. The
+    // next apply() updates p and q.
     void change(i64 i, double sign) {
         const Vector w = row(w_.z.view.row(i));
         const Change c = changed(w, sign);
@@ -205,8 +220,9 @@ private:
         vectors_.insert(vectors_.end(), c.uv.begin(), c.uv.end());
     }
 
-    // p and q are updated by differences, one pass over Z, while C stays of one order; else they
-    // are made afresh.
+    // Updates p and q for the recorded changes, by rank-one updates in one pass over Z. Computes C,
+    // p and q afresh from M instead if they were out of date or would lose digits (kFallen,
+    // kStale).
     void apply(const Tick& tick, i64 done) {
         stale_ += static_cast<i64>(changes_.size());
         if (!seen_ || stale_ > kStale || trace() < kFallen * fresh_trace_) {
@@ -233,7 +249,7 @@ private:
         vectors_.clear();
     }
 
-    // C from M; no number where M is not positive definite (W is not finite).
+    // Computes C from M. C is NaN if M is not positive definite, which happens if W is not finite.
     void invert() {
         changes_.clear();
         vectors_.clear();
@@ -250,7 +266,7 @@ private:
         fresh_trace_ = trace();
     }
 
-    // x_i = ‖A w_i‖².
+    // Computes x_i = ‖A w_i‖² for all rows w_i, with A (k, k).
     void norms_of(const Vector& a, const Tick& tick, Vector& x) const {
         Vector d(at(m() * k()));  // B Aᵀ
         for (i64 j = 0; j < m(); ++j)
@@ -260,7 +276,7 @@ private:
         w_.z.row_norms({d.data(), m(), k(), k()}, tick, x.data());
     }
 
-    // Σ_a x_a (row a of an (x.size(), cols) matrix).
+    // Returns Σ_a x_a rows_a, where rows_a is row a of the matrix `rows` (x.size(), cols).
     static Vector combine(const Vector& x, const double* rows, i64 cols) {
         Vector y(at(cols));
         for (const double factor : x) {
@@ -278,13 +294,14 @@ private:
 
     Whitened<T> w_;
     int threads_;
-    Vector m_, c_, bt_, p_, q_;  // (k, k), (k, k), Bᵀ (k, m), (N), (N)
-    Vector root_;                // RᵀR = C when it was made from M
-    bool seen_ = false;          // p and q are those of C
-    double fresh_trace_ = 0.0;   // tr C when p and q were last made afresh
-    i64 stale_ = 0;              // changes since
+    Vector m_, c_, bt_, p_, q_;  // (k, k) M, (k, k) C, (k, m) Bᵀ, (N) p, (N) q
+    Vector root_;                // (k, k) R with RᵀR = C, from when C was last computed from M
+    bool seen_ = false;          // whether p and q are up to date
+    double fresh_trace_ = 0.0;   // tr C when C was last computed from M
+    i64 stale_ = 0;              // number of changes since then
+    // The changes of C that p and q do not include yet; u and v are set in apply().
     std::vector<RankOne> changes_;
-    Vector vectors_;  // B u and B v of every change
+    Vector vectors_;  // (changes, 2 m) B u and B C u of these changes
 };
 
 }  // namespace skmm

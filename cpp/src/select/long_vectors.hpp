@@ -1,4 +1,4 @@
-// Elementwise operations on vectors of N numbers, by all threads.
+// Elementwise operations on vectors of N numbers. They use n_threads threads.
 #pragma once
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The solver of moment matching: proximal points, each found by Newton's method on the dual.
 #include "skmm/select/moment_matching.hpp"
 
 #include <algorithm>
@@ -12,21 +13,39 @@
 namespace skmm {
 namespace {
 
-// Chosen by the number of passes on the GMM of the paper, digits and text; see bench/NOTES.md.
-constexpr double kFirstStep = 1e3;  // times 1 / Σ_ij b_ij²
-constexpr double kGrowth = 6.0;     // of the step after one iteration at a centre; 2 after two
-constexpr double kLastStep = 1e12;  // times the first
-constexpr double kFarthest = 1e6;   // times the cap: how far a step may move a row before it is cut
-constexpr double kSettled = 0.5;    // part of the first residual at a centre that ends it
-constexpr int kPatience = 12;       // iterations at a centre at most
-constexpr double kFalling = 0.5;    // part of φ at the last centre: below it a bound can wait
-constexpr double kFlat = 0.05;      // part of its first slope at which a line search ends
-constexpr double kLongest = 1e3;    // multiple of a Newton step
-constexpr double kDropped = 0.1;    // least part of u that is worth a pass at a new centre
-constexpr double kRidge = 1e-11;    // part of its trace that is added to the Hessian
+// These constants were chosen by the number of passes on the GMM of the paper, digits and text; see
+// bench/NOTES.md.
 
-// a in [lo, hi] where `slope`(a), which falls, is about zero: beside `steep`, its value where the
-// search comes from. Newton's method in a bracket.
+// The first proximal step, in units of 1 / Σ_ij b_ij².
+constexpr double kFirstStep = 1e3;
+// The step grows by this factor after a centre that took one iteration. It grows by 2 after a
+// centre that took two iterations, and not at all after more.
+constexpr double kGrowth = 6.0;
+// The largest step, in units of the first one.
+constexpr double kLastStep = 1e12;
+// The step is limited so that it moves no row by more than this multiple of cap before clipping.
+constexpr double kFarthest = 1e6;
+// The iterations at a centre end when the residual is below this part of the first one there.
+constexpr double kSettled = 0.5;
+// They also end after more than this many iterations.
+constexpr int kPatience = 12;
+// The lower bound on φ is not updated at a centre if φ is below this part of its value at the
+// centre before.
+constexpr double kFalling = 0.5;
+// A line search ends when the slope is below this part of the slope at its start.
+constexpr double kFlat = 0.05;
+// The longest step of a line search, in units of the Newton step.
+constexpr double kLongest = 1e3;
+// At a new centre u is scaled back. If less than this part would be left, u is set to zero, since
+// so small a part is not worth a pass.
+constexpr double kDropped = 0.1;
+// The Hessian I / 2 + step Σ b bᵀ gets this part of step Σ ‖b‖² added to its diagonal.
+constexpr double kRidge = 1e-11;
+
+// Finds an a in [lo, hi] with |value| <= kFlat |steep|, by Newton's method kept in a bracket and
+// started at a. slope(a) returns a value, which decreases with a, and its derivative. `steep` is
+// the value at the start of the line search. If the value is positive everywhere in [lo, hi], the
+// result approaches hi; if it is negative everywhere, lo.
 template <class Slope>
 double search(double steep, double lo, double hi, double a, const Slope& slope) {
     for (int step = 0; step < 30; ++step) {
@@ -40,7 +59,7 @@ double search(double steep, double lo, double hi, double a, const Slope& slope) 
     return a;
 }
 
-// φ along the segment from p to q is least at this part of it.
+// Returns the a in [0, 1] that minimises φ at the moments p + a (q - p), by bisection.
 double best_part(const Vector& target, const Vector& p, const Vector& q) {
     double lo = 0.0, hi = 1.0;
     for (int step = 0; step < 50; ++step) {
@@ -53,11 +72,13 @@ double best_part(const Vector& target, const Vector& p, const Vector& q) {
     return hi;
 }
 
+// Whether only one point is feasible: every group has all of its rows or none.
 bool one_feasible_point(const Groups& groups) {
     return std::all_of(groups.begin(), groups.end(),
                        [](const Group& g) { return g.count == 0 || g.count == g.last - g.first; });
 }
 
+// The state of one solution. Vectors of k numbers are in the scaling of MomentTerms.
 template <class T>
 class ProximalNewton {
 public:
@@ -70,7 +91,7 @@ public:
           best_p_(terms_.moments(best_)),
           value_(terms_.value(best_p_)),
           lower_(one_feasible_point(problem.groups) ? value_ : 0.0),
-          // φ where every moment is off by 1e-13 of its target is zero, in float64.
+          // If every moment misses its target by a relative 1e-13, φ counts as zero in float64.
           enough_(std::max(tol * value_, 1e-26 * inner(target(), target()))),
           line_(problem.groups, problem.cap, terms_.rows(), n_threads) {
         fit_.start = value_;
@@ -93,11 +114,12 @@ public:
 private:
     const Vector& target() const { return terms_.target(); }
     double gap() const { return std::max(value_ - lower_, 0.0); }
+    // True also if φ is not a number.
     bool done() const { return !(value_ - lower_ > enough_); }
 
     void iterate(int max_iter, const Watch& watch) {
         begin();
-        int here = 0;  // iterations at this centre
+        int here = 0;  // iterations made at this centre
         double at_first = residual(gradient()), value_before = value_;
         for (int iter = 0; iter < max_iter;) {
             Vector r = gradient();
@@ -116,7 +138,7 @@ private:
             const Vector du = ascent_direction(r);
             ++iter;
             ++here;
-            if (!(inner(du, r) > 0.0)) {  // the dual has its maximum here
+            if (!(inner(du, r) > 0.0)) {  // u maximises the dual of this centre
                 if (step_ == last_step_) return;
                 at_first = slack;
                 continue;
@@ -128,6 +150,7 @@ private:
         }
     }
 
+    // Starts at the centre `best_` with u = 0.
     void begin() {
         const auto n_rows = at(terms_.rows());
         centre_ = x_ = best_;
@@ -142,14 +165,15 @@ private:
 
     bool strictly_inside(i64 i) const { return x_[at(i)] > 0.0 && x_[at(i)] < given_.cap; }
 
-    // The gradient of the dual at u, where s(u) = x.
+    // Returns the gradient of the dual at u, t - u / 2 - Bᵀx with x = s(u).
     Vector gradient() const {
         Vector r(u_.size());
         for (std::size_t j = 0; j < r.size(); ++j) r[j] = target()[j] - u_[j] / 2 - p_[j];
         return r;
     }
 
-    // The norm of what a gradient r leaves to be gained over u >= 0.
+    // Returns the norm of the gradient r projected for the constraint u >= 0: where u_j = 0, only a
+    // positive r_j counts. It is zero if u is optimal.
     double residual(const Vector& r) const {
         double sum = 0.0;
         for (std::size_t j = 0; j < r.size(); ++j)
@@ -157,8 +181,9 @@ private:
         return std::sqrt(sum);
     }
 
-    // Dual Newton step: u + du >= 0 maximises the quadratic model of the dual, whose Hessian is
-    // I / 2 + step Σ b bᵀ; the projected gradient where that does not ascend.
+    // Returns the Newton step du of the dual: u + du >= 0 maximises the quadratic model of the
+    // dual, whose negative Hessian is I / 2 + step Σ b bᵀ. If that is not an ascent direction,
+    // returns the projected gradient.
     Vector ascent_direction(const Vector& r) {
         const std::size_t k = r.size();
         const double trace =
@@ -171,10 +196,10 @@ private:
         return du;
     }
 
-    // The ray from u along du: its points are s(u + a du), d = B du.
+    // The ray from u along du, with the points s(u + a du). It expects d_ = B du.
     Ray ray() const { return {centre_.data(), g_.data(), d_.data(), step_, given_.cap}; }
 
-    // The slope of the dual along du at u + a du, and its derivative by a.
+    // Returns the slope of the dual along du at u + a du, and its derivative with respect to a.
     std::pair<double, double> slope(const Vector& du, double a) {
         const DualLineSearch::Along along = line_.along(ray(), a);
         double straight = 0.0;
@@ -183,14 +208,14 @@ private:
         return {straight - along.value, -inner(du, du) / 2 - along.slope};
     }
 
-    // Moves u by a du, and x with it.
+    // Moves u to u + a du and x to s(u).
     void advance(const Vector& du, double a) {
         inside_ = line_.point(ray(), a, x_);
         for (std::size_t j = 0; j < du.size(); ++j) u_[j] = std::max(u_[j] + a * du[j], 0.0);
         add_scaled(a, d_, threads_, g_);
     }
 
-    // Line search along du, where the dual rises with this slope.
+    // Searches along du for the maximum of the dual and moves there. `steep` is the slope at u.
     void climb(const Vector& du, double steep) {
         terms_.combine(du, d_);
         double longest = kLongest;
@@ -201,8 +226,8 @@ private:
                            [&](double a) { return slope(du, a); }));
     }
 
-    // Proximal step: the centre moves to x, where the multipliers u may be too large. They are
-    // scaled back along the ray to 0, and dropped where little would be left of them.
+    // Proximal step: moves the centre to x. There the multipliers u may be too large, so they are
+    // scaled back along the ray to 0. If less than the part kDropped would be left, u is set to 0.
     void move_centre(double growth) {
         step_ =
             std::min({step_ * growth, last_step_, kFarthest * given_.cap / largest(threads_, g_)});
@@ -222,7 +247,8 @@ private:
         visit();
     }
 
-    // The moments of x, and the best point on the segment from the best one so far to it.
+    // Computes the moments of x, and moves the best point to the minimiser of φ on the segment from
+    // the best point to x.
     void visit() {
         p_ = terms_.moments(x_);
         const double a = best_part(target(), best_p_, p_);
@@ -235,7 +261,7 @@ private:
         value_ = terms_.value(best_p_);
     }
 
-    // Certificate: the dual at u for step = ∞ is a lower bound on φ.
+    // Updates the lower bound on φ, the certificate: the dual at u with step = ∞.
     void raise_lower_bound() {
         const double slack = std::max(0.01 * enough_, 1e-3 * (value_ - lower_));
         const double most = support(g_.data(), given_.groups, given_.cap, slack, threads_);
@@ -254,17 +280,17 @@ private:
     MomentTerms<T> terms_;
     int threads_;
 
-    Vector best_, best_p_;  // the best point so far and its moments,
-    double value_, lower_;  // φ there, and the largest lower bound on φ
-    const double enough_;   // a gap that will do
+    Vector best_, best_p_;  // (N), (k) the best point so far, and its moments
+    double value_, lower_;  // φ at the best point, and the largest lower bound on φ so far
+    const double enough_;   // the gap at which the solver stops
 
     DualLineSearch line_;
     double step_ = 0.0, last_step_ = 0.0;
-    Vector centre_;     // c
-    Vector u_, x_, p_;  // the multipliers, x = s(u), and its moments
-    Vector g_, d_;      // B u and B du
-    Vector h_;          // the Hessian
-    i64 inside_ = 0;    // rows of x strictly inside the box
+    Vector centre_;     // (N) c
+    Vector u_, x_, p_;  // (k), (N), (k) the multipliers, x = s(u), and the moments of x
+    Vector g_, d_;      // (N), (N) B u and B du
+    Vector h_;          // (k, k) the negative Hessian of the dual
+    i64 inside_ = 0;    // number of i with 0 < x_i < cap
     MomentFit fit_;
 };
 

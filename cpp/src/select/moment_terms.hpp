@@ -1,4 +1,5 @@
-// The terms of the moment-matching objective φ, and the passes over Y that evaluate them.
+// MomentTerms: the terms of the moment-matching objective φ, and the passes over Y that evaluate
+// them.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +21,8 @@ inline double inner(const Vector& a, const Vector& b) {
 
 inline double squared(double x) { return x * x; }
 
-// The terms t_j and B = (y_ij²) of φ, scaled by √w_j: in these units every weight is 1.
+// The targets t_j and the matrix B = (y_ij²) of φ, with t_j and column j of B scaled by √w_j. In
+// this scaling, which the members below use, φ(s) = ‖[t - Bᵀs]₊‖². b_i is row i of B.
 template <class T>
 class MomentTerms {
 public:
@@ -39,7 +41,7 @@ public:
     i64 passes() const { return passes_; }
     const Vector& target() const { return target_; }
 
-    // p = Bᵀs, one pass over the rows where s is not zero.
+    // Returns the moments p = Bᵀs. Makes one pass over the rows where s is not zero.
     Vector moments(const Vector& s) {
         Vector p(root_.size());
         problem_.y.column_squares(s.data(), counting(), p.data());
@@ -47,31 +49,34 @@ public:
         return p;
     }
 
-    // g = Bu, one pass.
+    // Computes g = Bu (N). Makes one pass.
     void combine(const Vector& u, Vector& g) {
         Vector scaled(u.size());
         std::transform(u.begin(), u.end(), root_.begin(), scaled.begin(), std::multiplies<>());
         problem_.y.square_dots(scaled.data(), counting(), g.data());
     }
 
+    // Returns the moments p without the scaling: Σ_i s_i y_ij².
     Vector unscaled(Vector p) const {
         for (std::size_t j = 0; j < p.size(); ++j) p[j] /= root_[j];
         return p;
     }
 
-    // t - p, zero where p is enough: half the multipliers that p asks for.
+    // Returns [t - p]₊. Twice this vector are the multipliers u that are optimal for the moments p.
     Vector shortfall(const Vector& p) const {
         Vector u(p.size());
         for (std::size_t j = 0; j < p.size(); ++j) u[j] = std::max(target_[j] - p[j], 0.0);
         return u;
     }
+    // Returns φ at the moments p.
     double value(const Vector& p) const {
         const Vector u = shortfall(p);
         return inner(u, u);
     }
 
-    // H = Σ_i b_i b_iᵀ over the `count` rows i with inside(i), centred in each group, and its
-    // trace; where these are many, from a part of them.
+    // Computes H = Σ_i b_i b_iᵀ over the `count` rows with inside(i), where the b_i of each group
+    // are centred by their mean, and returns Σ_i ‖b_i‖², which is not centred. If the rows are
+    // many, both are estimated from an evenly spaced sample.
     template <class Inside>
     double curvature(i64 count, const Inside& inside, Vector& h) const {
         const auto k = root_.size();
@@ -112,9 +117,10 @@ public:
     }
 
 private:
-    static constexpr i64 kSampleLeast = 4096, kSamplePerCol = 16;  // rows in the Hessian
+    static constexpr i64 kSampleLeast = 4096, kSamplePerCol = 16;  // rows in the sample of H
 
-    Tick counting() {  // one more pass
+    // Counts one more pass and returns the tick for it.
+    Tick counting() {
         ++passes_;
         return [this](i64) { tick_(passes_); };
     }
@@ -122,7 +128,7 @@ private:
     const MomentProblem<T>& problem_;
     int threads_;
     const Tick& tick_;
-    Vector root_, target_;  // √w, √w t
+    Vector root_, target_;  // (k) √w_j, √w_j t_j
     i64 passes_ = 0;
 };
 

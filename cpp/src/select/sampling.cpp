@@ -1,3 +1,4 @@
+// Systematic and pivotal sampling, uniform subsets and random orders.
 #include "skmm/select/sampling.hpp"
 
 #include <algorithm>
@@ -10,16 +11,22 @@
 namespace skmm {
 namespace {
 
-constexpr i64 kOne = i64{1} << 61;  // probability one, in integers that add without rounding
+// Probability one as an integer. Integers add without rounding.
+constexpr i64 kOne = i64{1} << 61;
 
-constexpr i64 kAhead = 32;  // places whose rows are fetched: no processor guesses so far who wins
+// draw_pivotal() prefetches the probability this many positions ahead. The processor does not get
+// so far by speculation, since it cannot predict the random contests.
+constexpr i64 kAhead = 32;
 
+// Converts a probability to units of 2⁻⁶¹.
 i64 fixed(double p) { return static_cast<i64>(p * 0x1p61); }
 
-u64 share(double of_one) {  // of the range of 64-bit keys
+// Returns the 64-bit key below which lies the fraction `of_one` of all keys.
+u64 share(double of_one) {
     return of_one <= 0.0 ? 0 : of_one >= 1.0 ? ~u64{0} : static_cast<u64>(of_one * 0x1p64);
 }
 
+// The random key of row i in subset or order number `which`.
 u64 random_key(i64 i, u64 seed, std::uint32_t which) {
     const Words x = philox(seed, kSubset, static_cast<u64>(i), which);
     return u64{x.w[0]} << 32 | x.w[1];
@@ -28,12 +35,13 @@ u64 random_key(i64 i, u64 seed, std::uint32_t which) {
 }  // namespace
 
 std::vector<i64> draw_systematic(const double* pi, i64 n_rows, i64 n, u64 seed, const i64* order) {
-    u64 total = 0;  // modulo 2⁶⁴, which is enough to tell it from n
+    u64 total = 0;  // Σ pi modulo 2⁶⁴, which is enough to find how far it is from n
     for (i64 i = 0; i < n_rows; ++i) total += static_cast<u64>(fixed(pi[i]));
     const i64 excess = static_cast<i64>(total - static_cast<u64>(n) * static_cast<u64>(kOne));
 
-    // How far from a lattice point towards the next, kOne away. Started within `excess` of either,
-    // the walk would meet one too many or too few.
+    // `way` is the distance covered since the last lattice point; the next one is at kOne. Rounding
+    // makes Σ pi differ from n by `excess`. If the start were closer than that to a lattice point,
+    // the pass would meet one point too many or too few, so such a start is moved.
     i64 way = fixed(uniform(seed, kDraw, 0));
     way = std::max(std::min(way, kOne - 1 - std::max(excess, i64{0})), -std::min(excess, i64{0}));
     std::vector<i64> drawn;
@@ -52,17 +60,18 @@ std::vector<i64> draw_systematic(const double* pi, i64 n_rows, i64 n, u64 seed, 
 std::vector<i64> draw_pivotal(const double* pi, i64 n_rows, i64 n, u64 seed, const i64* order) {
     std::vector<i64> drawn;
     drawn.reserve(static_cast<std::size_t>(n));
-    i64 active = order ? order[0] : 0;  // the one row not yet decided, and its probability
+    i64 active = order ? order[0] : 0;  // the row that is still undecided; p is its probability
     double p = pi[active];
     for (i64 place = 1; place < n_rows; ++place) {
         const i64 i = order ? order[place] : place;
         if (order) __builtin_prefetch(pi + order[std::min(place + kAhead, n_rows - 1)]);
         const double u = uniform(seed, kDraw, static_cast<u64>(place)), both = p + pi[i];
-        if (both < 1.0) {  // one of the two is out
+        if (both < 1.0) {  // One row is rejected. The other one stays undecided, with p = both.
             if (u * both < pi[i]) active = i;
             p = both;
-        } else {  // One of the two is in. Where both = 1, the same u favours the same row as above,
-                  // so that a draw does not hang on the last bit of the sum.
+        } else {  // One row is drawn. The other one stays undecided, with p = both - 1. At both = 1
+                  // a given u favours the same row as in the branch above, so that the outcome does
+                  // not depend on the last bit of the sum.
             if ((1.0 - u) * (2.0 - both) < 1.0 - pi[i]) {
                 drawn.push_back(active);
                 active = i;
@@ -76,8 +85,9 @@ std::vector<i64> draw_pivotal(const double* pi, i64 n_rows, i64 n, u64 seed, con
     return drawn;
 }
 
-// The rows of the n smallest random keys. Nearly all are told by two cuts on either side of the
-// n-th smallest key: below the lower one they are in, above the upper one out.
+// The subset is the rows of the n smallest random keys. Two bounds enclose the n-th smallest key
+// with high probability, and are widened if they do not. Rows with a key below the lower bound are
+// in, rows above the upper bound are out, and only the few between them are compared.
 std::vector<i64> draw_subset(i64 n_rows, i64 n, u64 seed, std::uint32_t which) {
     const double expected = static_cast<double>(n), all = static_cast<double>(n_rows);
     std::vector<i64> rows;
@@ -96,7 +106,7 @@ std::vector<i64> draw_subset(i64 n_rows, i64 n, u64 seed, std::uint32_t which) {
                 open.emplace_back(key, i);
         }
         const i64 known = static_cast<i64>(rows.size()), missing = n - known;
-        if (missing < 0 || missing > static_cast<i64>(open.size())) continue;  // rare: cut again
+        if (missing < 0 || missing > static_cast<i64>(open.size())) continue;  // rare
         std::nth_element(open.begin(), open.begin() + missing, open.end());
         for (i64 k = 0; k < missing; ++k) rows.push_back(open[static_cast<std::size_t>(k)].second);
         std::sort(rows.begin() + known, rows.end());

@@ -1,3 +1,4 @@
+// Herding pursuit, k-center and random pivoting, on the loop that they share.
 #include "skmm/select/sequential.hpp"
 
 #include <algorithm>
@@ -16,7 +17,7 @@ double inner(const Vector& x, const Vector& y) {
     return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
 }
 
-// The rows as picks see them, and which are picked.
+// The loop that the three methods share. It holds the rows of Z and the set of chosen rows.
 template <class T>
 class Picks {
 public:
@@ -27,7 +28,9 @@ public:
     i64 cols() const { return z_.view.cols; }
     i64 size() const { return set_.size(); }
 
-    // A selection: next() makes a pick, see(i) is told of each row of include and of each pick.
+    // Makes a selection and returns its rows. next() returns the next row to choose, or -1 if there
+    // is none. see(i) is called for each row of `include` and for each chosen row, unless no choice
+    // follows.
     template <class See, class Next>
     RowList choose(const See& see, const Next& next) {
         const i64 n = constraints_.n();
@@ -36,7 +39,7 @@ public:
         while (set_.size() < n) {
             tick_(set_.size());
             const i64 i = next();
-            if (i < 0) break;  // Z is not finite
+            if (i < 0) break;  // happens only if Z is not finite
             set_.add(i);
             chosen.push_back(i);
             if (set_.size() < n) see(i);
@@ -44,7 +47,8 @@ public:
         return chosen;
     }
 
-    // The row that may be chosen with the largest score(i), the lowest one of these; or -1.
+    // Returns the row of largest score(i) among those that may be chosen, or -1 if there is none.
+    // Ties go to the lowest row.
     template <class Score>
     i64 best(const Score& score) const {
         const RowList top = top_rows(rows(), 1, threads_,
@@ -52,7 +56,8 @@ public:
         return top.empty() ? -1 : top.front();
     }
 
-    // A row that may be chosen, with probability proportional to weight(i) >= 0; or -1.
+    // Returns one of the rows that may be chosen, drawn with probability proportional to
+    // weight(i) >= 0, or -1 if all weights are zero.
     template <class Weight>
     i64 random(std::uint64_t seed, const Weight& weight) const {
         const double u = uniform(seed, kPicks, static_cast<std::uint64_t>(set_.size()));
@@ -60,17 +65,19 @@ public:
                             [&](i64 i) { return set_.addable(i) ? weight(i) : 0.0; });
     }
 
+    // Returns row i of Z.
     Vector row(i64 i) const {
         std::vector<T> z(at(cols()));
         z_.take({i}, z.data());
         return {z.begin(), z.end()};
     }
 
-    // t_i = ⟨u, z_i⟩: the pass.
+    // Computes t_i = ⟨u, z_i⟩ for all rows. This is the pass over Z.
     void dots(const Vector& u, Vector& t) const {
         z_.dots(u.data(), [&](i64) { tick_(set_.size()); }, t.data());
     }
 
+    // Calls of_row(i) for all rows.
     template <class F>
     void for_rows(const F& of_row) const {
         for_blocks(rows(), threads_, [&](i64 first, i64 last) {
@@ -135,10 +142,10 @@ RowList k_center(const RowMatrix<T>& z, i64 turn, const double* own, const Const
 template <class T>
 RowList random_pivoting(const RowMatrix<T>& z, const double* norm, const Constraints& constraints,
                         std::uint64_t seed, int n_threads, const Tick& tick) {
-    constexpr double kRounding = 1e-12;  // of ‖z_i‖²
+    constexpr double kRounding = 1e-12;  // a residual counts as zero below this part of ‖z_i‖²
     Picks<T> picks(z, constraints, n_threads, tick);
     Vector t(at(picks.rows())), residual(norm, norm + picks.rows());
-    std::vector<Vector> basis;  // orthonormal
+    std::vector<Vector> basis;  // an orthonormal basis of the span of the chosen rows
     return picks.choose(
         [&](i64 p) {
             Vector x = picks.row(p);
@@ -149,7 +156,7 @@ RowList random_pivoting(const RowMatrix<T>& z, const double* norm, const Constra
                 }
             }
             const double left = inner(x, x);
-            if (!(left > kRounding * norm[p])) return;  // in the span already
+            if (!(left > kRounding * norm[p])) return;  // row p is in the span
             for (double& entry : x) entry /= std::sqrt(left);
             picks.dots(x, t);
             picks.for_rows([&](i64 i) {
@@ -164,7 +171,7 @@ RowList random_pivoting(const RowMatrix<T>& z, const double* norm, const Constra
             basis.clear();
             std::copy_n(norm, picks.rows(), residual.begin());
             i = picks.random(seed, [&](i64 j) { return residual[at(j)]; });
-            return i >= 0 ? i : picks.random(seed, [](i64) { return 1.0; });  // rows of zeros
+            return i >= 0 ? i : picks.random(seed, [](i64) { return 1.0; });  // all are zero
         });
 }
 

@@ -1,3 +1,4 @@
+// V-optimal selection: greedy or random additions, then exchanges.
 #include "skmm/select/v_optimality.hpp"
 
 #include <algorithm>
@@ -15,8 +16,9 @@
 namespace skmm {
 namespace {
 
-// Greedy picks among the best candidates, each scored after the one before; until one that is not
-// among them may be better.
+// Chooses up to `count` rows, each the one of largest gain given those before it. Only the rows of
+// largest gain at the start of the block are candidates. Stops when a row that is no candidate may
+// have a larger gain than every candidate.
 template <class T>
 RowList pick_greedily(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
                       const Tick& tick, CandidateSet& set) {
@@ -38,7 +40,7 @@ RowList pick_greedily(const InformationMatrix<T>& info, i64 n_rows, i64 count, i
         const RowList best = top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
             return set.addable(candidates[at(i)]) ? local.gain(i) : kNever;
         });
-        if (best.empty()) break;  // the count of a group is reached: the next block goes on
+        if (best.empty()) break;  // the groups of all candidates are full; the next block goes on
         if (!picks.empty() && local.gain(best.front()) < others) break;
         picks.push_back(candidates[at(best.front())]);
         set.add(picks.back());
@@ -47,7 +49,7 @@ RowList pick_greedily(const InformationMatrix<T>& info, i64 n_rows, i64 count, i
     return picks;
 }
 
-// Picks at random by their gains before the first of them.
+// Draws up to `count` rows at random. All draws use the gains from before the first of them.
 template <class T>
 RowList pick_at_random(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
                        const DesignOptions& o, CandidateSet& set) {
@@ -65,19 +67,21 @@ RowList pick_at_random(const InformationMatrix<T>& info, i64 n_rows, i64 count, 
     while (static_cast<i64>(picks.size()) < count) {
         const double u = uniform(o.seed, kVOptimal, static_cast<std::uint64_t>(set.size()));
         const i64 i = weighted_row(n_rows, u, n_threads, weight);
-        if (i < 0) break;  // every row of positive gain is taken
+        if (i < 0) break;  // every row of positive weight is taken
         picks.push_back(i);
         set.add(i);
     }
     return picks;
 }
 
-// A swap has to save a millionth of the loss, and more of tr C than rounding does.
+// The amount by which a swap must reduce tr C to be made: a millionth of the loss, plus a margin
+// for the rounding of tr C.
 double worth(double loss, double trace) { return 1e-6 * loss + 1e-10 * trace; }
 
-// Swaps inside a group among the rows listed: the one with the largest gain comes in, the one with
-// the least loss goes out, until that is the same row in every group, or tr C is `enough`. tr C
-// falls with every swap. Returns their number.
+// Exchanges rows of the same group, among the listed rows: adds the row of largest gain, then
+// removes the row of least loss. Position i in `rows` is row i of info. A group is settled when the
+// row to remove is the row just added. Stops when every group is settled or tr C <= enough. Every
+// swap reduces tr C. Returns the number of swaps.
 template <class T>
 i64 exchange_among(const RowList& rows, i64 groups, double enough, int n_threads, const Tick& tick,
                    InformationMatrix<T>& info, CandidateSet& set) {
@@ -112,8 +116,9 @@ i64 exchange_among(const RowList& rows, i64 groups, double enough, int n_threads
     }
 }
 
-// Every row in turn leaves and the best one of its group comes in, until none but itself does, or
-// tr C is `enough`. Returns the number of swaps.
+// Tries to replace every chosen row in turn, among the listed rows: if another row of its group has
+// a larger gain once the row is removed, the two are swapped. Stops when no chosen row can be
+// replaced or tr C <= enough. Returns the number of swaps.
 template <class T>
 i64 sweep_among(const RowList& rows, double enough, int n_threads, const Tick& tick,
                 InformationMatrix<T>& info, CandidateSet& set) {
@@ -136,7 +141,7 @@ i64 sweep_among(const RowList& rows, double enough, int n_threads, const Tick& t
         });
         if (best.empty() || !(gains[at(best.front())] > stays + worth(stays, info.trace())))
             continue;
-        info.add(best, tick, set.size());  // first, so that M never comes near to singular
+        info.add(best, tick, set.size());  // added first, so that M does not become nearly singular
         info.remove(i, tick, set.size());
         set.remove(row);
         set.add(rows[at(best.front())]);
@@ -146,20 +151,22 @@ i64 sweep_among(const RowList& rows, double enough, int n_threads, const Tick& t
     return swaps;
 }
 
-// Rounds of exchanges between the rows chosen and those of largest gain, over all and in each
-// group, until a round changes nothing.
+// Makes rounds of exchanges until a round changes nothing or tr C <= enough. A round works on the
+// chosen rows and on candidates: the rows of largest gain, and the row of largest gain in each
+// group. Returns the number of swaps.
 template <class T>
 i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& tick,
              InformationMatrix<T>& info, CandidateSet& set) {
-    constexpr i64 kCandidates = 2048, kPerRow = 2;  // at least; and 1 / kPerRow of the rows chosen
-    constexpr i64 kSwept = 4096;  // rows chosen, at most, of which every one is tried
+    // A round has at least kCandidates candidates, and at least size / kPerRow of them.
+    constexpr i64 kCandidates = 2048, kPerRow = 2;
+    constexpr i64 kSwept = 4096;  // larger selections are not swept: it tries every row
     const auto outside = [&](i64 i) { return !set.chosen(i) && set.group(i) >= 0; };
     for (i64 all = 0;;) {
         if (info.trace() <= enough) return all;
         info.see(tick, set.size());
         RowList rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
                                 [&](i64 i) { return outside(i) ? info.gain(i) : kNever; });
-        RowList first(at(groups), -1);  // of largest gain in its group
+        RowList first(at(groups), -1);  // the candidate of largest gain in each group, or -1
         for (i64 i = 0; i < n_rows; ++i) {
             if (set.removable(i)) rows.push_back(i);
             if (!outside(i)) continue;
@@ -200,14 +207,16 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& const
         const RowList picks = o.sampler == Sampler::kGreedy
                                   ? pick_greedily(info, n_rows, count, n_threads, tick, set)
                                   : pick_at_random(info, n_rows, count, n_threads, o, set);
-        if (picks.empty()) break;  // W is not finite
+        if (picks.empty()) break;  // happens only if W is not finite
         info.add(picks, tick, set.size());
         design.rows.insert(design.rows.end(), picks.begin(), picks.end());
     }
     if (o.refine) {
+        // The largest growth of tr C that is accepted when the ridge is removed.
         constexpr double kMild = 2.0, kRegular = 1e6;
         const i64 groups = constraints.n_groups();
-        // A bad start is refined with the ridge first: it keeps C small while bad rows leave.
+        // If removing the ridge at most doubles tr C, exchange without it. Otherwise exchange with
+        // the ridge first, which keeps C small while bad rows are replaced, and then without it.
         bool regular = info.drop_ridge(o.ridge, kMild);
         if (!regular) {
             design.swaps += exchange(n_rows, groups, 0.0, n_threads, tick, info, set);

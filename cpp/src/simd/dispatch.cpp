@@ -1,4 +1,4 @@
-// Which ISA level runs. SKMM_HAVE_<LEVEL> says that the build holds it.
+// The choice of the ISA level. The build defines SKMM_HAVE_<LEVEL> for each level that it contains.
 #include <cstdlib>
 #include <stdexcept>
 #include <string>

@@ -1,4 +1,4 @@
-// Products of small matrices: sums that fill the registers.
+// Kernels for matrix products. A block of sums stays in registers while the products are added.
 #pragma once
 
 #include "skmm/simd/kernels.hpp"
@@ -6,15 +6,15 @@
 
 namespace skmm::SKMM_LEVEL {
 
-// The block of rows x vectors of sums.
+// The size of the block of sums: kGemmRows rows of kGemmVectors vectors.
 #if defined(__AVX512F__)
 constexpr int kGemmRows = 6, kGemmVectors = 4;
 #else
 constexpr int kGemmRows = 4, kGemmVectors = 2;
 #endif
 
-// What is multiplied: out[i][k] += Σ_c a[i a_row + c a_col] b[c b_row + k], k < width. Rows of b
-// are read up to whole vectors.
+// The product out[i][k] += Σ_c a[i a_row + c a_col] b[c b_row + k] for c < depth and k < width.
+// Rows of b are read in groups of kGemmVectors whole vectors, possibly beyond width.
 template <class A, class B, class Out>
 struct Product {
     const A* a;
@@ -27,6 +27,7 @@ struct Product {
     int width;
 };
 
+// Computes the R rows of the product from row `first` on.
 template <int R, class A, class B, class Out>
 SKMM_INLINE void gemm_rows(const Product<A, B, Out>& p, i64 first) {
     using V = Vector<Out>;
@@ -56,6 +57,7 @@ SKMM_INLINE void gemm_rows(const Product<A, B, Out>& p, i64 first) {
     }
 }
 
+// Computes the first `rows` rows of the product.
 template <class A, class B, class Out>
 SKMM_INLINE void gemm(const Product<A, B, Out>& p, i64 rows) {
     i64 i = 0;

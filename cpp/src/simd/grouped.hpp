@@ -1,6 +1,9 @@
-// Grouped signs: rows of Γ from their counters, and the butterfly that adds 128 columns of G to 128
-// places with 8 stores.
+// Kernels of the grouped-sign sketch: the targets of rows of Γ, the tables of a chunk, and the step
+// that adds 128 columns of G to 128 accumulators by an 8-point Hadamard butterfly and 8 vector
+// stores.
 //
+// simd/kernels.hpp defines chunks, parts, steps and lanes. For a lane of a vector, its place is the
+// position to which a permutation moves it.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +14,15 @@
 
 namespace skmm::SKMM_LEVEL {
 
-// An affine permutation of the 16 lanes over GF(2) from 16 bits: a shift, then a unit lower and a
-// unit upper triangular matrix. V holds integers: lanes, or vectors of them.
+// Returns y + (bit `Bit` of y) * column, over GF(2).
 template <int Bit, class V>
 SKMM_INLINE V shear(V y, V column) {
     return y ^ ((V{} - (y >> Bit & 1)) & column);
 }
+// Maps a lane to its place by the permutation of the 16 lanes that `bits` holds in its lowest 16
+// bits. A lane is a vector of 4 bits over GF(2). The permutation is affine: it adds a shift, then
+// multiplies by a unit lower and a unit upper triangular matrix. V is an integer type or a vector
+// of integers.
 template <class V>
 SKMM_INLINE V place_of_lane(V bits, V lane) {
     V y = lane ^ (bits & 15);
@@ -27,7 +33,7 @@ SKMM_INLINE V place_of_lane(V bits, V lane) {
     y = shear<2>(y, bits >> 13 & 3);
     return shear<1>(y, bits >> 15 & 1);
 }
-// Its inverse.
+// The inverse of place_of_lane().
 template <class V>
 SKMM_INLINE V lane_of_place(V bits, V place) {
     V y = shear<1>(place, bits >> 15 & 1);
@@ -39,23 +45,27 @@ SKMM_INLINE V lane_of_place(V bits, V place) {
     return y ^ (bits & 15);
 }
 
-// Counters of a chunk: t, of the column signs of step t; output_words(k) + t, of the places,
-// signs and lanes of outputs k and k + 1, k even;
-// kPartWords + s / 4, of the lanes and the rotation of part s.
+// The random words of a chunk come from these counters j:
+//   t                    the column signs of step t, for all parts;
+//   output_words(k) + t  the starts, signs and lanes of outputs k and k + 1 (k even) of step t;
+//   kPartWords + s / 4   the lanes and the rotation of part s.
 constexpr u64 output_words(int k) { return static_cast<u64>(kSteps * (1 + k / 2)); }
 constexpr u64 kPartWords = output_words(kParts);
 
-// w[index], lane by lane.
+// Returns w[index] for each lane, with an index of its own in each lane.
 SKMM_INLINE Words64 pick(const Words64 (&w)[4], Words64 index) {
     Words64 picked{};
     for (u64 t = 0; t < 4; ++t) picked |= w[t] & (Words64)(index == Words64{} + t);
     return picked & 0xffffffff;
 }
 
+// The targets of one row of Γ in each lane.
 struct Entries {
     Words64 target[kParts], sign[kParts];
 };
 
+// Computes the targets of the rows `row` of Γ, from the same random words as grouped_chunk(). The
+// lowest bit of a sign counts; the other bits are arbitrary.
 SKMM_INLINE void grouped_entries(u64 key, Words64 row, i64 m, Entries& out) {
     const u64 last = embedding(kGroupedSign, m), unit = grouped_aligned(m) ? kLanes : 1;
     const Words64 chunk = row / kChunk, part = row / kPart % kParts;
@@ -75,7 +85,7 @@ SKMM_INLINE void grouped_entries(u64 key, Words64 row, i64 m, Entries& out) {
         Words64 at = mul_low(mul_low(w[k % 2 * 2], width / unit) >> 32, unit) + place;
         for (u64 over = 0; over <= (kLanes - 1) / width; ++over)
             at -= (Words64)(at >= Words64{} + width) & width;
-        const Words64 common = part & static_cast<u64>(k);  // its parity: the Hadamard matrix
+        const Words64 common = part & static_cast<u64>(k);  // its parity is the Hadamard sign
         out.target[k] = at + first;
         out.sign[k] = sign ^ bits >> place ^ common ^ common >> 1 ^ common >> 2;
     }
@@ -93,8 +103,9 @@ static void grouped_sign(u64 key, const u64* j, int count, i64 m, u32 stride, Ta
     });
 }
 
-// lane[p] = lane_of_place(bits[i], p) for the i-th lane = out + i stride: an affine map, so that
-// the images of 0, 1, 2, 4 and 8 say it all. 16 bits can be read.
+// For each i < count, writes lane[p] = lane_of_place(bits[i], p), p < kLanes, to out + i * stride.
+// The map is affine, so that the images of 0, 1, 2, 4 and 8 determine it. bits is read in whole
+// vectors and must have 16 elements.
 static void store_lanes(const u32* bits, int count, std::uint8_t* out, i64 stride) {
     constexpr int L = Register<u32>::kSize;
     for (int first = 0; first < count; first += L) {
@@ -103,7 +114,7 @@ static void store_lanes(const u32* bits, int count, std::uint8_t* out, i64 strid
         };
         const Words32 zero = lane(0), one = lane(1) ^ zero, two = lane(2) ^ zero;
         const Words32 four = (lane(4) ^ zero) * 0x01010101, eight = (lane(8) ^ zero) * 0x01010101;
-        u32 word[4][L];  // lanes of places 4 q, ..., 4 q + 3
+        u32 word[4][L];  // word[q] holds the lanes of the places 4 q, ..., 4 q + 3, a byte each
         const Words32 word0 = zero * 0x01010101 ^ one * 0x01000100 ^ two * 0x01010000;
         store(word[0], word0);
         store(word[1], word0 ^ four);
@@ -155,7 +166,7 @@ static void grouped_chunk(u64 key, u64 chunk, i64 m, GroupedChunk* out) {
     }
 }
 
-// kLanes numbers in registers of the level.
+// A vector of kLanes numbers, in as many registers as it takes on this level.
 template <class T>
 struct Lanes {
     static constexpr int kSize = Register<T>::kSize, kCount = kLanes / kSize;
@@ -168,7 +179,7 @@ SKMM_INLINE Lanes<T> load_lanes(const T* p) {
     return x;
 }
 
-// x[p] becomes ± x[lane[p]], negated where bit p of signs is set.
+// Permutes a vector and changes signs: x[p] becomes x[lane[p]], negated if bit p of `bits` is set.
 template <class T>
 struct Arrangement {
     using L = Lanes<T>;
@@ -236,7 +247,7 @@ struct Arrangement<float> {
 };
 #endif
 
-// (a, b) = (a + b, a - b).
+// Replaces (a, b) by (a + b, a - b).
 template <class T>
 SKMM_INLINE void butterfly(Lanes<T>& a, Lanes<T>& b) {
     for (int i = 0; i < Lanes<T>::kCount; ++i) {
@@ -246,9 +257,11 @@ SKMM_INLINE void butterfly(Lanes<T>& a, Lanes<T>& b) {
     }
 }
 
-// Rows that share what a step knows of Γ: where that costs more than their registers.
+// The number of rows of G that share the tables of a step. With registers of 64 bytes, sharing does
+// not pay for the registers that two rows take.
 constexpr int kRowsAtOnce = kVectorBytes < 64 ? kGroupedRows : 1;
 
+// grouped_rows() for exactly R rows.
 template <int R, class T>
 SKMM_INLINE void grouped_rows_of(const T* const* x, const T* const* next, const GroupedChunk& chunk,
                                  u64 steps, T* acc, i64 row_size) {

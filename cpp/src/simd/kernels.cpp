@@ -1,7 +1,8 @@
-// The SIMD leaf: compiled once per ISA level, with SKMM_LEVEL set to the level's name.
+// The SIMD kernels. This file is compiled once for each ISA level, with SKMM_LEVEL set to the
+// level's name, and defines the table of kernels of that level.
 //
-// Same bits on every level: element-wise operations, no contraction, and every sum in an order that
-// the source spells out.
+// Every level gives the same bits. For that the kernels use element-wise operations, are compiled
+// without contraction to fused multiply-add, and take every sum in an order that the source states.
 #include "skmm/simd/kernels.hpp"
 
 #include "gemm.hpp"

@@ -1,4 +1,4 @@
-// Entries of outer products of rows.
+// The kernel that computes entries of an outer product of two rows.
 #pragma once
 
 #include "vectors.hpp"

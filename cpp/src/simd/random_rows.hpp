@@ -1,4 +1,6 @@
-// Rows of Γ from their counters. Integer lanes do not meet: registers of the level's own width.
+// Kernels that generate rows of Γ from their counters: Philox in vectors, the targets of a
+// sparse-sign Γ and the entries of a Gaussian Γ. Integers are computed in vectors of the level's
+// own width.
 #pragma once
 
 #include "skmm/base/philox.hpp"
@@ -7,9 +9,9 @@
 
 namespace skmm::SKMM_LEVEL {
 
-constexpr int kWordLanes = Register<u64>::kSize;  // counters in a vector
+constexpr int kWordLanes = Register<u64>::kSize;  // number of counters in a vector
 
-// Product of the low 32 bits of every lane with b.
+// Returns the product of the low 32 bits of every lane of a with the low 32 bits of b.
 SKMM_INLINE Words64 mul_low(Words64 a, u64 b) {
 #if defined(__AVX512F__)
     return (Words64)_mm512_maskz_mul_epu32(0xff, (__m512i)a,
@@ -23,13 +25,14 @@ SKMM_INLINE Words64 mul_low(Words64 a, u64 b) {
 #endif
 }
 
-// The last word of a counter keeps embeddings of different kinds and widths m < 2^24 apart: a
-// sketch of a sketch with one seed stays random.
+// Returns the last counter word of an embedding. It is different for each kind and each width
+// m < 2^24. So a sketch of a sketch is still random if both use one seed.
 SKMM_INLINE u64 embedding(Stream kind, i64 m) { return static_cast<u64>(m) << 8 | kind; }
 
 constexpr u64 kIota[8] = {0, 1, 2, 3, 4, 5, 6, 7};
 
-// w = random words of the counters (i, j, last), in the low halves of the lanes.
+// Computes the four random words of the counters (i, j, last). They are in the low halves of the
+// lanes of w; the high halves are arbitrary.
 SKMM_INLINE void philox_lanes(u64 key, Words64 i, Words64 j, u64 last, Words64 (&w)[4]) {
     w[0] = i;
     w[1] = i >> 32;
@@ -38,8 +41,8 @@ SKMM_INLINE void philox_lanes(u64 key, Words64 i, Words64 j, u64 last, Words64 (
     philox(w, key, mul_low);
 }
 
-// Calls f(c, a, b) with the rows j[c], j[c + 1], ... of Γ in two vectors; past the end the last
-// row repeats.
+// Calls f(c, a, b) for c = 0, 2 kWordLanes, ..., with the row numbers j[c], j[c + 1], ... in the
+// two vectors a and b. Past the end the last row number is repeated.
 template <class F>
 SKMM_INLINE void for_rows(const u64* j, int count, F&& f) {
     constexpr int L = kWordLanes;
@@ -52,8 +55,9 @@ SKMM_INLINE void for_rows(const u64* j, int count, F&& f) {
     }
 }
 
-// Each word is a fraction of 2^32 whose digits are the entries of PerWord blocks: multiplied by
-// 2 width, it leaves 2 place + sign above the point, and what remains below it for the next block.
+// Generates the targets of a sparse-sign Γ. Each random word serves PerWord blocks of columns. Read
+// the word as a fraction u in [0, 1). For a block of the given width, the integer part of
+// 2 width u is 2 column + sign; its fractional part is reused as u for the next block.
 template <int PerWord>
 SKMM_INLINE void sparse_sign_digits(u64 key, const u64* j, int count, i64 m, int zeta, u32 stride,
                                     Targets out) {
@@ -89,10 +93,12 @@ static void sparse_sign(u64 key, const u64* j, int count, i64 m, int zeta, u32 s
         sparse_sign_digits<1>(key, j, count, m, zeta, stride, out);
 }
 
-// Box-Muller on two words: sqrt(-2 ln u) (cos, sin)(2π v), u = (a / 2 + 1/4) / 2^31 (a / 2 rounded
-// down), v = b / 2^32.
+// The Box-Muller transform of two random words a and b: (x, y) = sqrt(-2 ln u) (cos 2πv, sin 2πv)
+// with u = (floor(a / 2) + 1/4) / 2^31 and v = b / 2^32. ln, cos and sin are polynomials, so that
+// the bits do not depend on a mathematical library.
 SKMM_INLINE void box_muller(u32 a, u32 b, float* x, float* y) {
-    // u = z 2^e, z in [sqrt(1/2), sqrt(2)); ln(1 + f), f = z - 1, from the odd series in f/(2 + f).
+    // Write u = z 2^e with z in [sqrt(1/2), sqrt(2)) and f = z - 1. Then ln u = e ln 2 + ln(1 + f),
+    // and ln(1 + f) is an odd series in t = f / (2 + f).
     const float u = (static_cast<float>(static_cast<int>(a >> 1)) + 0.25f) * 0x1p-31f;
     u32 bits;
     __builtin_memcpy(&bits, &u, 4);
@@ -108,7 +114,8 @@ SKMM_INLINE void box_muller(u32 a, u32 b, float* x, float* y) {
     const float log_u = static_cast<float>(e) * 0.693147182f + t * series;
     const float neg = -2.0f * log_u;
     const float r = __builtin_sqrtf(neg > 0.0f ? neg : 0.0f);
-    // Angle = (quadrant + t) π/2, t in [-1/2, 1/2): sin and cos by their Taylor polynomials.
+    // The angle is 2πv = quadrant π/2 + q with q in [-π/4, π/4), up to full turns. sin q and cos q
+    // are Taylor polynomials.
     const u32 turned = b + 0x20000000u;
     const u32 quadrant = turned >> 30;
     const float h = static_cast<float>(static_cast<int>(turned & 0x3fffffffu) - 0x20000000);
@@ -125,8 +132,8 @@ SKMM_INLINE void box_muller(u32 a, u32 b, float* x, float* y) {
     *y = r * (quadrant & 2 ? -s1 : s1);
 }
 
-// Columns 16 c + l, c < 4, of a strip come from counter (j, 16 strip + l): the two Box-Muller
-// pairs.
+// The columns 16 c + l, c < 4, of a strip are the two Box-Muller pairs from the four words of
+// counter (j, 16 strip + l).
 static void gaussian(u64 key, const u64* j, int count, i64 m, int strip, float* out) {
     constexpr int L = kStrip / 4;
     const float scale = 1.0f / __builtin_sqrtf(static_cast<float>(m));

@@ -1,4 +1,5 @@
-// Sparse-sign sketch: columns of a tile of rows, or entries of one row, added to their targets.
+// Kernels of the sparse-sign sketch: they add the columns of a tile of rows, or the entries of one
+// row, to the sums of their targets.
 #pragma once
 
 #include "skmm/simd/kernels.hpp"
@@ -6,7 +7,8 @@
 
 namespace skmm::SKMM_LEVEL {
 
-// The columns of a square block of 64-byte rows, each in as many registers as it takes.
+// A square block of kTileRows rows and columns, held by columns. x[c] is column c (64 bytes), in
+// kRegisters registers.
 template <class T>
 struct Columns {
     static constexpr int kCount = kTileRows<T>;
@@ -14,7 +16,9 @@ struct Columns {
     Vector<T> x[kCount][kRegisters];
 };
 
-// Whole 64-byte lines are read at once: rows a multiple of 4 KB apart share a set of the cache.
+// transpose() reads the 64 bytes at column c of each row and returns their columns. It reads whole
+// cache lines at once, because rows whose distance is a multiple of 4 KB share a set of the cache
+// and evict each other.
 SKMM_INLINE void transpose(const float* const* rows, i64 c, Columns<float>& out) {
     for (int p = 0; p < Columns<float>::kRegisters; ++p) {
         Words32 r[4][4];
@@ -48,7 +52,8 @@ SKMM_INLINE void transpose(const double* const* rows, i64 c, Columns<double>& ou
     }
 }
 
-// Adds `count` columns to their targets; zeta is a constant where Z > 0.
+// Adds the first `count` columns to the sums of their targets. If Z > 0 then Z = zeta, known at
+// compile time.
 template <int Z, class T>
 SKMM_INLINE void scatter_columns(const Columns<T>& columns, int count, int zeta, Targets at,
                                  T* acc) {
@@ -96,6 +101,7 @@ static void scatter_tile(const T* const* rows, const T* const* next, int count, 
     }
 }
 
+// Negates lane l of x if sign[l] is 1 << 31, and keeps it if sign[l] is 0.
 SKMM_INLINE Vector<float, 4> flip(Vector<float, 4> x, const u32* sign) {
     return (Vector<float, 4>)((Vector<u32, 4>)x ^ load<Vector<u32, 4>>(sign));
 }
@@ -103,8 +109,9 @@ SKMM_INLINE Vector<double, 2> flip(Vector<double, 2> x, const u32* sign) {
     return Vector<double, 2>{flip(x[0], sign[0]), flip(x[1], sign[1])};
 }
 
-// 16 bytes of entries at a time: the sums bind by their loads and stores, so the entries come from
-// registers.
+// The loads and stores of the sums limit the speed of this loop. To save loads, entries are loaded
+// 16 bytes at a time and then taken from the register. If Z > 0 then Z = zeta, known at compile
+// time.
 template <int Z, class T>
 SKMM_INLINE void scatter_row_z(const T* values, int count, int zeta, Targets at, T* acc) {
     constexpr int W = 16 / static_cast<int>(sizeof(T));

@@ -1,4 +1,5 @@
-// Sums over rows, in double.
+// Kernels that sum over rows or vectors in double. Sums with eight lanes are folded by sum(), in
+// one order on every level.
 #pragma once
 
 #include "skmm/simd/kernels.hpp"
@@ -6,10 +7,11 @@
 
 namespace skmm::SKMM_LEVEL {
 
+// Returns p[0], ..., p[7] in double.
 SKMM_INLINE f64x8 eight(const float* p) { return __builtin_convertvector(load<f32x8>(p), f64x8); }
 SKMM_INLINE f64x8 eight(const double* p) { return load<f64x8>(p); }
 
-// The first n < 8 entries, zeros after them.
+// Returns p[0], ..., p[n - 1] in double for n < 8. The other lanes are zero.
 template <class T>
 SKMM_INLINE f64x8 eight(const T* p, i64 n) {
     f64x8 v{};
@@ -17,11 +19,12 @@ SKMM_INLINE f64x8 eight(const T* p, i64 n) {
     return v;
 }
 
+// Returns the sum of the eight lanes.
 SKMM_INLINE double sum(f64x8 v) {
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
-// Σ_j x_j y_j, x of any type.
+// Returns Σ_j x_j y_j over j < k. x is float or double.
 template <class T>
 SKMM_INLINE double dot(const T* x, const double* y, i64 k) {
     f64x8 acc{};
@@ -111,7 +114,7 @@ static void clipped_sum(const double* v, i64 count, double tau, double cap, doub
     *inside = n;
 }
 
-// lanes[l] where the mask is set, 0 elsewhere.
+// Returns the lanes where the mask is set, and 0 in the others.
 SKMM_INLINE f64x8 masked(i64x8 mask, f64x8 lanes) { return (f64x8)((i64x8)lanes & mask); }
 
 static void ray_sums(const Ray& ray, i64 first, i64 last, double a, double tau, RaySums* sums) {

@@ -1,9 +1,13 @@
-// Vectors of the leaf: GCC vector extensions, the same operations on every level, and the few
-// intrinsics that they lack.
+// The vector types of the kernels, and basic operations on them. They use GCC vector extensions,
+// with the same operations on every ISA level, and a few intrinsics for what the extensions lack.
 //
-// No standard library in the leaf: a template instantiated in an AVX-512 object would become a
-// shared weak symbol and run everywhere. Each level has a namespace of its own for its types, and
-// its functions are static: the table is the only symbol that leaves the object.
+// Reductions always use eight lanes. Element-wise code uses the native vector width. So every
+// instruction set performs the same operations.
+//
+// The kernels must not use the standard library: a template of it instantiated in an AVX-512 object
+// would become a shared weak symbol and could run on processors without AVX-512. For the same
+// reason the types of each level have a namespace of their own and the functions are static. The
+// table of kernels is the only symbol that an object exports.
 #pragma once
 
 #if defined(__SSE2__)
@@ -22,14 +26,15 @@
 
 namespace skmm::SKMM_LEVEL {
 
-// Of fixed size: lanes that meet in sums.
+// Vectors for reductions. They have eight lanes on every level.
 typedef float f32x8 __attribute__((vector_size(32)));
 typedef double f64x8 __attribute__((vector_size(64)));
 typedef i64 i64x8 __attribute__((vector_size(64)));
 
-// The widest register of the level, for lanes that do not meet; and its shuffles: the even and the
-// odd 32-bit lanes of a, then of b, and within every 16 bytes the lower and the upper lanes of a
-// and b in turn.
+// The width of the level's widest register, for element-wise code, and shuffles of two such
+// registers a and b. EVEN and ODD take the even or odd 32-bit lanes of a, then those of b. LOWER
+// and UPPER take the lower or upper half of every 16 bytes and interleave the lanes of a and b; the
+// lanes have 32 or 64 bits.
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
 #define SKMM_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
@@ -56,6 +61,7 @@ constexpr int kVectorBytes = 16;
 #define SKMM_UPPER64 1, 3
 #endif
 
+// Vector<T> is the level's widest vector of T. Vector<T, Lanes> has the given number of lanes.
 template <class T, int Lanes = kVectorBytes / static_cast<int>(sizeof(T))>
 struct Register {
     static constexpr int kSize = Lanes;
@@ -86,7 +92,8 @@ SKMM_INLINE Words32 odd(Words64 a, Words64 b) {
     return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, SKMM_ODD);
 }
 
-// 16 bytes from each of the rows i, i + step, ... at the same place.
+// Returns a register whose 16-byte parts come from rows[0], rows[step], rows[2 step], ... Each part
+// begins at element `at` of its row.
 template <class T>
 SKMM_INLINE Vector<T> join(const T* const* rows, int step, i64 at) {
     const auto piece = [&](int i) { return reinterpret_cast<const float*>(rows[i * step] + at); };
@@ -103,7 +110,7 @@ SKMM_INLINE Vector<T> join(const T* const* rows, int step, i64 at) {
 #endif
 }
 
-// The unsigned integer of T's size.
+// Bits<T> is the unsigned integer type of the size of T.
 template <class T>
 struct BitsOf {
     using Type = u32;
@@ -115,7 +122,7 @@ struct BitsOf<double> {
 template <class T>
 using Bits = typename BitsOf<T>::Type;
 
-// x with its sign flipped where `sign`, 0 or 1 << 31, says so.
+// Returns x if sign is 0, and -x if it is 1 << 31.
 template <class T>
 SKMM_INLINE T flip(T x, u32 sign) {
     Bits<T> bits;
@@ -125,7 +132,7 @@ SKMM_INLINE T flip(T x, u32 sign) {
     return x;
 }
 
-// The same for all lanes.
+// Returns x if sign is 0, and -x in all lanes if it is 1 << 31.
 template <class T>
 SKMM_INLINE Vector<T> flip_lanes(Vector<T> x, u32 sign) {
     return (Vector<T>)((Vector<Bits<T>>)x ^ (Bits<T>{sign} << (8 * sizeof(T) - 32)));

@@ -1,4 +1,4 @@
-// 16-bit floats to float.
+// Kernels that convert 16-bit floats to float.
 #pragma once
 
 #include "skmm/base/float16.hpp"
@@ -6,16 +6,18 @@
 
 namespace skmm::SKMM_LEVEL {
 
-constexpr int kPrefetchAhead = 1024;  // bytes along a row
+constexpr int kPrefetchAhead = 1024;  // distance of prefetches along a row, in bytes
 
-// The value of the bits of a half, without a product of subnormals, which some programs flush.
+// Returns the bits of the float with the value of the half whose bits are h. No subnormal float is
+// an operand, since some programs set the processor to flush these to zero.
 SKMM_INLINE u32 widened_half(u32 h) {
     const u32 magnitude = h & 0x7fff, sign = (h & 0x8000) << 16;
-    const float f = static_cast<float>(static_cast<int>(magnitude)) * 0x1p-24f;  // where subnormal
+    // f is the value of a subnormal half.
+    const float f = static_cast<float>(static_cast<int>(magnitude)) * 0x1p-24f;
     u32 bits;
     __builtin_memcpy(&bits, &f, sizeof bits);
     const u32 subnormal = 0 - u32{magnitude < 0x400},
-              infinite = u32{magnitude >= 0x7c00};  // or NaN
+              infinite = u32{magnitude >= 0x7c00};  // also set for NaN
     const u32 normal = (magnitude << 13) + ((112 + 112 * infinite) << 23);
     return (bits & subnormal) | (normal & ~subnormal) | sign;
 }

@@ -1,5 +1,5 @@
-// Both sign families by single rows: CSR rows, whose targets come straight from the counters of
-// their columns, and rows of Γ itself.
+// The sign sketches of CSR rows, and the rows of a sign matrix Γ. Both are made row by row: the
+// targets of each entry are generated from the index of its column.
 #include <algorithm>
 
 #include "instantiate.hpp"
@@ -10,11 +10,10 @@
 namespace skmm {
 namespace {
 
-// CSR rows taken by a thread at a time, and entries of Γ used between two ticks.
-constexpr i64 kCsrRows = 64;
-constexpr i64 kCsrWork = 1 << 26;
+constexpr i64 kCsrRows = 64;       // largest number of rows in a task of a thread
+constexpr i64 kCsrWork = 1 << 26;  // additions that a thread makes between two ticks
 
-// acc (m) += row i of A Γ √zeta.
+// Adds row i of √zeta A Γ to acc (m). `at` is scratch memory for targets.
 template <class S, class T, class I>
 void add_row(CsrView<T, I> a, i64 i, const S& g, i64 offset, Targets at, T* acc) {
     u64 j[kTargetBlock];

@@ -1,4 +1,5 @@
-// The Gaussian sketch: pieces of Γ are made in cache, multiplied with every row, and dropped.
+// The Gaussian sketch. A block of rows of Γ is generated, multiplied with every row while it is in
+// cache, and dropped.
 #include <algorithm>
 #include <numeric>
 
@@ -12,16 +13,16 @@
 namespace skmm {
 namespace {
 
-constexpr i64 kDepth = 256;        // rows of Γ made at a time: [kDepth t, kDepth (t + 1))
-constexpr i64 kPiece = 16;         // of which a thread makes this many
-constexpr i64 kMaxRows = 256;      // rows of dense A that a thread multiplies at a time
-constexpr i64 kCsrRows = 1024;     // at most: CSR rows that share a row of Γ in a thread
-constexpr i64 kCsrWork = 1 << 30;  // products that a thread makes between two ticks
+constexpr i64 kDepth = 256;        // rows of Γ in a block; block t is [kDepth t, kDepth (t + 1))
+constexpr i64 kPiece = 16;         // rows of Γ that a thread generates in one task
+constexpr i64 kMaxRows = 256;      // largest number of dense rows of A in a task of a thread
+constexpr i64 kCsrRows = 1024;     // largest number of CSR rows that share a generated row of Γ
+constexpr i64 kCsrWork = 1 << 30;  // multiply-adds that a thread makes between two ticks
 
 i64 strips_of(const Gaussian& g) { return ceil_div(g.out_dim, kStrip); }
 
-// Rows j[0, count) of Γ, cut into strips of kStrip columns: out (strips, depth, kStrip), of which
-// the rows [., 0:count, .] are written.
+// Generates the rows j[0], ..., j[count - 1] of Γ, cut into strips of kStrip columns. Writes them
+// to the first `count` rows of each strip of out (strips, depth, kStrip).
 void make_strips(const Gaussian& g, const u64* j, i64 count, i64 depth, float* out) {
     for (i64 strip = 0; strip < strips_of(g); ++strip)
         kernels().any.gaussian(g.seed, j, static_cast<int>(count), g.out_dim,
@@ -64,8 +65,9 @@ void sketch(Rows<U> a, const Gaussian& g, i64 offset, bool accumulate, int n_thr
 
 namespace {
 
-// Rows [first, first + rows) of a CSR matrix, columns in order; a row of Γ is made once, when the
-// first of these rows has an entry there. Scratch: gamma, kDepth rows of Γ; next, one per row.
+// Sketches the rows [first, first + rows) of a CSR matrix together, in ascending blocks of kDepth
+// columns. A row of Γ is generated once, when the first of these rows has an entry in its column.
+// Scratch memory: gamma holds kDepth rows of Γ; next (rows) is the next entry of each row.
 template <class T, class I>
 void sketch_rows(CsrView<T, I> a, i64 first, i64 rows, const Gaussian& g, i64 offset, float* gamma,
                  i64* next, MutableMatrixView<T> out) {

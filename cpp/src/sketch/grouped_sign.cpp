@@ -1,4 +1,5 @@
-// The grouped-sign sketch of dense rows: each row goes through the butterflies of a chunk of Γ.
+// The grouped-sign sketch of dense rows. Each chunk of columns of a row is multiplied with a chunk
+// of rows of Γ by Hadamard butterflies.
 #include <algorithm>
 
 #include "instantiate.hpp"
@@ -12,7 +13,7 @@ namespace {
 
 static_assert(kSegment % kChunk == 0, "chunks lie inside segments");
 
-// The steps of a chunk that meet its columns [begin, end).
+// Returns the set of steps, as bits, that read some of the columns [begin, end) of a chunk.
 u64 steps_of(const GroupedChunk& chunk, i64 begin, i64 end) {
     u64 steps = 0;
     for (int s = 0; s < kParts; ++s) {
@@ -27,7 +28,7 @@ u64 steps_of(const GroupedChunk& chunk, i64 begin, i64 end) {
 
 }  // namespace
 
-// Sums of a row: (kParts, stride), laid out as grouped_stride() says.
+// The accumulators of a row are (kParts, stride), with the layout that grouped_stride() describes.
 template <template <class> class Rows, class U>
 void sketch(Rows<U> a, const GroupedSign& g, i64 offset, bool accumulate, int n_threads,
             const Tick& tick, MutableMatrixView<Sum<U>> out) {
@@ -42,7 +43,8 @@ void sketch(Rows<U> a, const GroupedSign& g, i64 offset, bool accumulate, int n_
         GroupedChunk& chunk = chunks.data()[slot];
         T* const room = rooms.data() + slot * kGroupedRows * kChunk;
         for (i64 c = 0; c < rows.cols;) {
-            // Columns of this chunk: [begin, begin + count), the others being zero.
+            // These rows have the columns [begin, begin + count) of the chunk. Unless that is the
+            // whole chunk, they are copied to `room`, where the other columns are zero.
             const i64 begin = (c0 + c) % kChunk, count = std::min(kChunk - begin, rows.cols - c);
             const bool whole = count == kChunk;
             kernels().any.grouped_chunk(g.seed, static_cast<u64>((c0 + c) / kChunk), m, &chunk);

@@ -1,4 +1,5 @@
-// The rows, element and index types of sketches, listed once.
+// Macros that instantiate sketch() for a kind of Γ. They hold the only list of its row types,
+// element types and index types.
 #pragma once
 
 #include "skmm/sketch/operators.hpp"

@@ -1,4 +1,6 @@
-// Pieces of dense rows as sums take them: where they lie, or made in `room` just before use.
+// Access to dense rows in their summation type. Stored float and double rows are used in place.
+// 16-bit rows are widened, and rows of an OuterView multiplied out, into scratch memory just before
+// use.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +11,8 @@
 
 namespace skmm {
 
-// Columns [c, c + count) of row i; room (count).
+// Returns the columns [c, c + count) of row i. They are in place, or in the scratch memory room
+// (count).
 template <class T>
 const T* piece(MatrixView<T> a, std::int64_t i, std::int64_t c, int, T*) {
     return a.row(i) + c;
@@ -30,9 +33,10 @@ const T* piece(OuterView<T> a, std::int64_t i, std::int64_t c, int count, T* roo
     return room;
 }
 
-// What to fetch early for row i of a pass over blocks of `count` columns, of which c is the first:
-// its elements, past the last row those of the next block; x, which is in cache, where pieces are
-// made.
+// Returns the address to prefetch for row i, in a pass that takes all rows through the columns
+// [c, c + count) and then goes on to the next columns. For i >= a.rows that is row i % a.rows in
+// the next columns. If piece() writes to scratch memory there is nothing to prefetch; the result is
+// then x, which is in cache already.
 template <class T>
 const T* ahead(MatrixView<T> a, std::int64_t i, std::int64_t c, std::int64_t count, const T*) {
     return i < a.rows ? a.row(i) + c : a.row(i % a.rows) + c + count;
@@ -42,7 +46,8 @@ const T* ahead(const Rows&, std::int64_t, std::int64_t, std::int64_t, const T* x
     return x;
 }
 
-// All rows of `a`, fewer than 2^31 columns; room (a.rows, a.cols).
+// Returns all rows of a, in place or in the scratch memory room (a.rows, a.cols). a must have fewer
+// than 2^31 columns.
 template <class T>
 MatrixView<T> pieces(MatrixView<T> a, T*) {
     return a;

@@ -1,4 +1,5 @@
-// The frame of both sign families on dense rows: sums over segments of columns, in a fixed order.
+// sum_segments(): the loop that both sign sketches of dense rows share. It cuts the columns into
+// segments and adds their sums in a fixed order.
 #pragma once
 
 #include <algorithm>
@@ -13,19 +14,21 @@
 
 namespace skmm {
 
-// Rows of Γ [kSegment s, kSegment (s + 1)) are summed from zero before they are added to the
-// output: this fixes the order of summation for any number of threads, and keeps float sums short.
+// Segment s is the rows [kSegment s, kSegment (s + 1)) of Γ. Its contribution is summed from zero
+// before it is added to the output. This makes the order of summation independent of the number of
+// threads, and keeps sums of floats short.
 constexpr std::int64_t kSegment = 1 << 15;
 
-constexpr std::int64_t kGroupRows = 256;       // rows that share the tables of a thread, at most
-constexpr std::int64_t kGroupBytes = 1 << 19;  // of their sums: part of an L2 cache
-constexpr std::int64_t kSumBytes = 1 << 22;    // of sums that wait to be added to the output
+// A group is the rows of A that one thread takes through a segment; they share tables of targets.
+constexpr std::int64_t kGroupRows = 256;       // largest number of rows in a group
+constexpr std::int64_t kGroupBytes = 1 << 19;  // bytes of the sums of a group: part of an L2 cache
+constexpr std::int64_t kSumBytes = 1 << 22;    // bytes of all sums not yet added to the output
 constexpr std::int64_t kWork = 1 << 30;        // additions between two ticks
 
-// Blocks of (row group, segment) in work at a time: `wave` segments of `groups` groups of `group`
-// rows, a multiple of `tile`. At least a block per thread, where there are as many, and no more
-// than kSumBytes and kWork allow beyond that. Rows are split only as far as it takes to occupy the
-// threads, since the rows of a group share tables.
+// A task of a thread is one group in one segment. The tasks between two ticks are those of `wave`
+// segments and `groups` groups of `group` rows, where `group` is a multiple of `tile`. They are at
+// least one per thread if there are enough; beyond that, kSumBytes and kWork limit them. Rows are
+// split into groups only as far as it takes to occupy the threads, since a group shares tables.
 struct Plan {
     std::int64_t group, groups, wave;
 };
@@ -42,14 +45,16 @@ inline Plan plan(std::int64_t rows, std::int64_t segments, std::int64_t tile,
     return {group, std::min(std::max(splits, blocks / wave), ceil_div(rows, group)), wave};
 }
 
-// The sums of rows: in tiles of `tile` rows of row_size numbers each; `entries` of Γ for a column.
+// The layout of sums. The sums of `tile` rows are stored together, with row_size numbers for each
+// row. A row of Γ has `entries` nonzero entries.
 struct Layout {
     std::int64_t tile, row_size, entries;
 };
 
-// out (+)= what `fold` makes of the sums of all segments, where
-// add(rows, c, slot, sums) adds the columns of a slice of `a`, of which the first meets row c of Γ,
-// to the sums of these rows, and fold(sums, rows) adds sums of up to kTileRows rows to the output.
+// Computes the sketch of `a` segment by segment and writes it to out, or adds it with `accumulate`.
+// add(rows, c, slot, sums) must add the contribution of `rows`, a part of `a`, to the sums of these
+// rows; the first column of `rows` belongs to row c of Γ. fold(sums, rows) must add the sums of up
+// to kTileRows rows to `rows`, a part of the output.
 template <template <class> class Rows, class U, class Add, class Fold>
 void sum_segments(Rows<U> a, std::int64_t offset, Layout layout, bool accumulate, int n_threads,
                   const Tick& tick, MutableMatrixView<Sum<U>> out, const Add& add,

@@ -1,4 +1,5 @@
-// What both sign families know of their rows of Γ: a few targets, each with a sign.
+// The rows of Γ of both sign families, in one interface: a row has a few entries of equal
+// magnitude, and its targets are their columns and signs.
 #pragma once
 
 #include <cmath>
@@ -10,16 +11,17 @@
 
 namespace skmm {
 
+// The number of nonzero entries in a row of Γ.
 inline int entries_of(const SparseSign& g) { return g.zeta; }
 inline int entries_of(const GroupedSign&) { return kParts; }
 
-// The absolute value of an entry.
+// The absolute value of the nonzero entries of Γ.
 template <class S>
 float entry_of(const S& g) {
     return 1.0f / std::sqrt(static_cast<float>(entries_of(g)));
 }
 
-// Targets of the rows j[0, count) of Γ, times stride.
+// Writes the targets of the rows j[0], ..., j[count - 1] of Γ. Columns are multiplied by stride.
 inline void targets(const SparseSign& g, const std::uint64_t* j, int count, std::uint32_t stride,
                     Targets out) {
     kernels().any.sparse_sign(g.seed, j, count, g.out_dim, g.zeta, stride, out);
@@ -29,7 +31,7 @@ inline void targets(const GroupedSign& g, const std::uint64_t* j, int count, std
     kernels().any.grouped_sign(g.seed, j, count, g.out_dim, stride, out);
 }
 
-// Room for the targets of kTargetBlock rows of Γ, one table per slot.
+// Scratch memory for the targets of kTargetBlock rows of Γ, with one table for each slot.
 class TargetTables {
 public:
     TargetTables(int entries, int slots)

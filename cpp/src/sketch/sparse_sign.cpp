@@ -1,5 +1,5 @@
-// The sparse-sign sketch of dense rows: every column of a tile of rows is added to its zeta
-// targets.
+// The sparse-sign sketch of dense rows. Rows are taken in tiles; every column of a tile is added to
+// the sums of its zeta targets.
 #include <algorithm>
 #include <numeric>
 
@@ -12,12 +12,14 @@
 namespace skmm {
 namespace {
 
-// Up to this many rows go one by one: a tile of 16 costs as much as some three of them.
+// Up to this many rows are sketched one by one, since a tile of 16 rows costs about as much as
+// three single rows.
 constexpr i64 kFewRows = 2;
 
 }  // namespace
 
-// Sums lie in tiles (m, tile) of kTileRows rows, or of one where all rows go one by one.
+// Sums are stored in tiles (m, tile). A tile has kTileRows rows, or one row if A has so few rows
+// that all are sketched one by one.
 template <template <class> class Rows, class U>
 void sketch(Rows<U> a, const SparseSign& g, i64 offset, bool accumulate, int n_threads,
             const Tick& tick, MutableMatrixView<Sum<U>> out) {
@@ -38,7 +40,8 @@ void sketch(Rows<U> a, const SparseSign& g, i64 offset, bool accumulate, int n_t
             targets(g, j, count, static_cast<std::uint32_t>(tile), at);
             for (i64 i = 0; i < rows.rows; i += L) {
                 const i64 n = std::min(L, rows.rows - i);
-                // Past the end the first row repeats; those sums are not used.
+                // Lanes past the last row repeat the first row of the tile. Their sums are not
+                // used.
                 const T *x[L], *next[L];
                 for (i64 l = 0; l < L; ++l) {
                     T* const place = room + l * kTargetBlock;

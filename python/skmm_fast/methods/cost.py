@@ -1,4 +1,4 @@
-"""What a method takes, predicted from the size of the problem and the speed of the machine."""
+"""The cost of a method, predicted from the size of a problem and the speed of a machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Cost:
     seconds: float = 0.0
     peak_bytes: float = 0.0
     scratch_bytes: int = 0
-    route: str = ""  # of V-optimal selection
+    route: str = ""  # the route of V-optimal selection, empty for other methods
 
 
 def no_cost(work: Work, speed: Speed) -> Cost:

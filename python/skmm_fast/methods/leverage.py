@@ -12,9 +12,9 @@ from .problem import Chosen, Problem
 
 
 def t_leverage(problem: Problem, rank: int | None = None) -> Chosen:
-    """Draws with probability proportional (up to 1) to the truncated leverage scores
+    """Draw with probability proportional (up to 1) to the truncated leverage scores
     Σ_{j <= rank} ⟨z_i, v_j⟩² / (N λ_j) (Drineas, Mahoney and Muthukrishnan 2008; SkMM, arXiv
-    2407.06120, section 5). rank: 1 to that of Z, which is the default."""
+    2407.06120, section 5). rank lies between 1 and the rank of Z, which is the default."""
     if rank is not None:
         checks.integer("rank", rank, 1)
     mom = problem.pool.moments
@@ -23,10 +23,11 @@ def t_leverage(problem: Problem, rank: int | None = None) -> Chosen:
 
 
 def r_leverage(problem: Problem, ridge: float | None = None) -> Chosen:
-    """Likewise, by the ridge leverage scores z_iᵀ(ZᵀZ + ridge I)⁻¹z_i (Alaoui and Mahoney 2015).
+    """Draw with probability proportional (up to 1) to the ridge leverage scores
+    z_iᵀ(ZᵀZ + ridge I)⁻¹z_i (Alaoui and Mahoney 2015).
 
-    ridge > 0, in units of eigenvalues of ZᵀZ. Default: the mean over half of the rank(Z)
-    directions of what the others hold (Cohen, Musco and Musco 2017).
+    ridge > 0 is in units of eigenvalues of ZᵀZ. By default it is the sum of the smaller half of
+    these eigenvalues, divided by the number of the others (Cohen, Musco and Musco 2017).
     """
     if ridge is not None:
         ridge = checks.real("ridge", ridge, above=0.0)
@@ -39,8 +40,8 @@ def r_leverage(problem: Problem, ridge: float | None = None) -> Chosen:
 
 
 def inclusion(score: Floats, n: int) -> Floats:
-    """(N,) probabilities min(1, c score_i) that sum to n; rows of score 0 share what the others
-    cannot take."""
+    """(N,) inclusion probabilities min(1, c score_i) that sum to n. Where fewer than n scores are
+    positive, the rows of score 0 share the rest."""
     positive = int(np.count_nonzero(score > 0))
     if positive <= n:
         rest = (n - positive) / (len(score) - positive) if positive < len(score) else 1.0
@@ -55,7 +56,8 @@ def inclusion(score: Floats, n: int) -> Floats:
 
 
 def _by_leverage(problem: Problem, directions: Floats, weights: Floats) -> Chosen:
-    """Drawn by Σ_j ⟨z_i, d_j⟩² / w_j, along a random order."""
+    """Draw by the scores Σ_j ⟨z_i, d_j⟩² / w_j, along a random order; d_j are the columns of
+    `directions`."""
     score = problem.pool.Z.row_norms(directions / np.sqrt(weights), problem.n_threads)
 
     def choose(rows: Indices, count: int, g: int) -> Indices:

@@ -1,6 +1,6 @@
-"""What a trained model puts out for the samples: probabilities, logits, its last layer.
+"""Checks of what a trained model puts out for the samples: probabilities, logits, its last layer.
 
-Those of a new head say nothing: the model is trained already, at least a little.
+The outputs of a new head say nothing about samples: the model has been trained at least a little.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import numpy as np
 from .._support import arrays, tensors
 from .._support.types import Array
 
-IN_CACHE = 1 << 19  # bytes
+IN_CACHE = 1 << 19  # bytes of outputs that are looked at together
 
 
 def predicted(
     n_rows: int, method: str, probs: Any = None, logits: Any = None, dtype: Any = None
 ) -> tuple[int, Iterator[tuple[slice, Array]]]:
-    """The number of classes C, and blocks of rows with their predicted probabilities (B, C), from
-    these or from logits: exactly one must be given. In the type of what is given, or dtype.
+    """The number of classes C, and an iterator over blocks of rows and their predicted
+    probabilities (B, C). Exactly one of probs and logits must be given. The probabilities have its
+    dtype, or `dtype`.
 
     Raises TypeError or ValueError naming the argument, before the first block.
     """
@@ -57,7 +58,8 @@ def outputs(name: str, x: Any, n_rows: int) -> Array:
 
 
 def host_matrix(name: str, x: Any) -> Array:
-    """An array or torch tensor, on any device, of floats; those of 16 bits as float32."""
+    """A matrix of floats in host memory, from an array or a tensor on any device; 16-bit floats
+    become float32."""
     return arrays.widened(arrays.gradients(name, on_host(x)))
 
 

@@ -65,15 +65,15 @@ class MomentMatch:
     (True, True)
     """
 
-    s: Floats  # (N,), 0 <= s_i <= 1/n, Σ s_i = 1
-    gamma: Floats  # (rank,), γ_j = max(1/c_S, Σ_i s_i a_ij / λ_j)
-    objective: float  # φ(s)
-    start_objective: float  # φ(s_0)
-    gap: float  # φ(s) - min φ lies in [0, gap]
+    s: Floats
+    gamma: Floats
+    objective: float
+    start_objective: float
+    gap: float
     n_iter: int
-    n_passes: int  # over ZV
-    converged: bool  # gap <= tol φ(s_0), or φ(s) is zero to rounding
-    history: dict[str, Floats]  # "objective", "gap", "seconds" of each iteration
+    n_passes: int
+    converged: bool
+    history: dict[str, Floats]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a method solves, and what it gives back."""
+"""What a method is given, and what it gives back."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Problem:
         return self.constraints.n
 
     def balanced(self) -> Problem:
-        """The same with as many rows of each class as of any other."""
+        """This problem with equally many rows of each class; small classes give all they have."""
         c = self.constraints
         never, N = c.never(), c.n_rows
         counted = constraints_of(N, c.n, self.labels, "balanced", c.include, never)
@@ -109,8 +109,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a method gives."""
+    """The result of a method."""
 
     rows: Indices  # (n,), ascending
     facts: dict[str, Any] = field(default_factory=dict)  # what the method says of its work
-    relaxation: Relaxation | None = None  # of the problem, where it was solved on the way
+    relaxation: Relaxation | None = None  # the problem's, where the method solved it

@@ -78,7 +78,8 @@ _TABLE = (
         options=v_optimality.VOptimalOptions, cost=v_optimality.cost,
     ),
     Method(
-        "moment-matching", moment_matching.run, "relaxed selection that matches second moments, then a draw",
+        "moment-matching", moment_matching.run,
+        "relaxed selection that matches second moments, then a draw",
         "SkMM, arXiv 2407.06120, equation 5",
         options=moment_matching.SelectOptions, cost=moment_matching.cost,
     ),
@@ -104,9 +105,13 @@ _TABLE = (
         "Drineas, Mahoney and Muthukrishnan 2008",
     ),
     Method(
-        "r-leverage", leverage.r_leverage, "draw by ridge leverage scores", "Alaoui and Mahoney 2015",
+        "r-leverage", leverage.r_leverage, "draw by ridge leverage scores",
+        "Alaoui and Mahoney 2015",
     ),
-    Method("grand", model_scores.grand, "largest gradient norms", "Paul, Ganguli and Dziugaite 2021"),
+    Method(
+        "grand", model_scores.grand, "largest gradient norms",
+        "Paul, Ganguli and Dziugaite 2021",
+    ),
     Method(
         "glister", sequential.glister, "largest first-order gain on validation samples",
         "Killamsetty et al. 2021", wants="validation", cost=sequential.cost,
@@ -120,7 +125,8 @@ _TABLE = (
         "Scheffer et al. 2001", ("probs or logits",),
     ),
     Method(
-        "least-confidence", model_scores.least_confidence, "smallest probability of the likeliest class",
+        "least-confidence", model_scores.least_confidence,
+        "smallest probability of the likeliest class",
         "Lewis and Gale 1994", ("probs or logits",),
     ),
     Method(
@@ -129,7 +135,8 @@ _TABLE = (
         ("probs or logits",), cost=None,  # its passes are over what it makes of N C probabilities
     ),
     Method(
-        "el2n", model_scores.el2n, "largest error of the predicted probabilities", "Paul, Ganguli and Dziugaite 2021",
+        "el2n", model_scores.el2n,
+        "largest error of the predicted probabilities", "Paul, Ganguli and Dziugaite 2021",
         ("probs or logits", "y"),
     ),
     Method(
@@ -137,7 +144,8 @@ _TABLE = (
         "Moosavi-Dezfooli et al. 2016; Ducoffe and Precioso 2018", ("logits", "head"),
     ),
     Method(
-        "forgetting", forgetting.forgetting, "samples most often forgotten in training", "Toneva et al. 2019",
+        "forgetting", forgetting.forgetting,
+        "samples most often forgotten in training", "Toneva et al. 2019",
         ("record",),
     ),
 )  # fmt: skip

@@ -17,10 +17,10 @@ from ..pool.spectrum import rounding_of_moments
 from .constraints import Constraints, FreeGroup
 
 TOL = 5e-3
-MAX_ROUNDS = 30  # of evaluations over all rows
-MAX_STEPS = 100  # of a round, among the rows that matter
-USUAL_ROUNDS, USUAL_STEPS = 4, 8  # what most pools take
-# Rows of a group that join a round: so many for each that is chosen of it, and some more.
+MAX_ROUNDS = 30  # evaluations over all rows
+MAX_STEPS = 100  # projected gradient steps of a round
+USUAL_ROUNDS, USUAL_STEPS = 4, 8  # the numbers that most pools need
+# The number of rows of a group that join a round: a multiple of the group's count, plus a constant.
 CANDIDATES_PER_ROW, CANDIDATES_MORE = 4, 1000
 
 
@@ -41,13 +41,13 @@ def candidates(n_rows: int, n: int) -> int:
 
 
 def lower_bound(pool: Pool, n: int) -> float:
-    """A number that no n distinct rows undercut in tr(Σ̃ Σ̃_S⁻¹)."""
+    """A lower bound of tr(Σ̃ Σ̃_S⁻¹) over all sets of n rows."""
     n_rows = len(pool.Z)
     return relax(pool, Constraints(n_rows, [n], None, np.empty(0, np.int64))).lower_bound
 
 
 def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
-    """s with f(s) - min f <= tol f(s), or what MAX_ROUNDS reach.
+    """Solve for s with f(s) - min f <= tol f(s), in MAX_ROUNDS rounds at most.
 
     The bound: f is convex and f(a s) = f(s) / a, so f(s') >= f(s)² / ⟨-∇f(s), s'⟩ for all s', where
     ∇f(s)_i = -‖Cw_i‖², C = (Wᵀ diag(s) W)⁻¹. A round evaluates it for all rows; then projected
@@ -99,7 +99,8 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
 
 
 def _rounding(W: Whitened, C: Floats) -> float:
-    """Relative error of f and its gradient: of the products, by the condition of C, and of W."""
+    """The relative error of f and its gradient: that of the products, times the condition of C, and
+    that of W."""
     eigenvalues = np.linalg.eigvalsh(C)
     condition = float(eigenvalues[-1] / eigenvalues[0])
     return 1e-9 + 16 * (len(C) * float(np.finfo(np.float64).eps) * condition + W.error)
@@ -115,7 +116,8 @@ def _support(q: Floats, groups: list[FreeGroup], n: int, slack: float, threads: 
 
 
 def _active(s: Floats, q: Floats, groups: list[FreeGroup]) -> Indices:
-    """Rows of largest q; and those of positive s, or as many evenly spaced where s is uniform."""
+    """The free rows that join a round: those of largest q, and those of positive s. Where s is
+    uniform, evenly spaced rows stand for the latter."""
     chosen = []
     for g in groups:
         if g.count == 0:
@@ -159,7 +161,8 @@ def _descend(
     gap: float,
     threads: int,
 ) -> tuple[Floats, Floats | None]:
-    """s with f within gap f(s) of its minimum over these rows, and C there (None: singular)."""
+    """A point s with f(s) within gap·f(s) of its minimum over these rows, and C at s, which is None
+    where Wᵀ diag(s) W is singular."""
 
     def evaluate(s: Floats) -> tuple[float, Floats, Floats | None]:
         C = _inverse(M_fixed + W.B.T @ W.A.second_moment(s, threads) @ W.B)

@@ -18,20 +18,20 @@ from .problem import Chosen, Problem
 
 
 def herding(problem: Problem) -> Chosen:
-    """Each row brings the mean of those chosen nearest to the mean of all: it minimises
-    ‖(t+1)μ - Σ_S z - z_i‖ (Welling 2009; Rebuffi et al. 2017, algorithm 4)."""
+    """Each pick brings the mean of the chosen rows nearest to the mean μ of all: the (t+1)-th
+    minimises ‖(t+1)μ - Σ_S z - z_i‖ (Welling 2009; Rebuffi et al. 2017, algorithm 4)."""
     pool = problem.pool
     mean, norms = pool.Z.mean(), pool.squared_norms
     return _picks(problem, _core.herding_pursuit, pool.Z, mean, mean, None, norms)
 
 
 def glister(problem: Problem, validation: Matrix | None = None, eta: float | None = None) -> Chosen:
-    """Each row has the largest ⟨z_i, v⟩, v the mean gradient of the validation samples, which
-    every pick moves: v -= (eta/n) Σ_V z (Killamsetty et al. 2021, algorithm 1, by a quadratic
-    model of the validation loss in the sketch).
+    """Each pick has the largest ⟨z_i, v⟩. v begins as the mean gradient of the validation samples,
+    and every pick z moves it: v -= (eta/n) Σ_V z (Killamsetty et al. 2021, algorithm 1, with a
+    quadratic model of the validation loss in the sketch).
 
-    validation: (N_V, r), rows with the columns of X; default: X itself. Σ_V, the second moment of
-    their gradients, stands for the Hessian. eta: default 1/λ_1(Σ_V).
+    validation (N_V, r) has the columns of X; the default is X itself. Σ_V, the second moment of
+    the validation gradients, stands for the Hessian of the loss. eta is 1/λ_1(Σ_V) by default.
     """
     if eta is not None:
         eta = checks.real("eta", eta, above=0.0)
@@ -48,8 +48,8 @@ def glister(problem: Problem, validation: Matrix | None = None, eta: float | Non
 
 
 def k_center(problem: Problem) -> Chosen:
-    """Each row is farthest from its nearest one chosen; the first is random (Gonzalez 1985; Sener
-    and Savarese 2018)."""
+    """Each pick is the row farthest from its nearest chosen row; the first pick is random (Gonzalez
+    1985; Sener and Savarese 2018)."""
     pool = problem.pool
     norms = pool.squared_norms
     return _picks(problem, _core.k_center, pool.Z, 0, norms, problem.seed)
@@ -58,8 +58,8 @@ def k_center(problem: Problem) -> Chosen:
 def contextual_diversity(
     problem: Problem, probs: DenseMatrix | None = None, logits: DenseMatrix | None = None
 ) -> Chosen:
-    """k-center, by the symmetric Kullback-Leibler divergence Σ_c (p_c - q_c)(log p_c - log q_c) of
-    predicted probabilities (Agarwal et al. 2020)."""
+    """k-center, where the squared distance of two rows is the symmetric Kullback-Leibler divergence
+    Σ_c (p_c - q_c)(log p_c - log q_c) of their predicted probabilities (Agarwal et al. 2020)."""
     C, blocks = predicted(problem.n_rows, "contextual-diversity", probs, logits, np.float64)
     both, own = np.empty((problem.n_rows, 2 * C)), np.empty(problem.n_rows)
     for rows, p in blocks:
@@ -69,9 +69,9 @@ def contextual_diversity(
 
 
 def adaptive(problem: Problem) -> Chosen:
-    """Random pivoting: each row is drawn with probability proportional to the squared norm of its
-    residual beside the span of those chosen; begun anew where residuals are rounding (Deshpande
-    and Vempala 2006; Chen, Epperly, Tropp and Webber 2022)."""
+    """Random pivoting: each pick is drawn with probability proportional to the squared norm of its
+    residual beside the span of the rows chosen. Where all residuals are rounding, the span begins
+    anew (Deshpande and Vempala 2006; Chen, Epperly, Tropp and Webber 2022)."""
     pool = problem.pool
     norms = pool.squared_norms
     return _picks(problem, _core.random_pivoting, pool.Z, norms, problem.seed)
@@ -85,7 +85,7 @@ def cost(work: Work, speed: Speed) -> Cost:
 def _picks(
     problem: Problem, pick: Callable[..., Indices], rows: RowMatrix, *arguments: Any
 ) -> Chosen:
-    """One row after another, by the core."""
+    """The rows that a sequential method of the core picks."""
     with bar("choose rows", problem.n, problem.progress) as tick:
         chosen = pick(rows.core, problem.constraints.core, *arguments, problem.n_threads, tick)
     return Chosen(np.sort(chosen))

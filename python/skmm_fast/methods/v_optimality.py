@@ -57,12 +57,12 @@ class VOptimal:
     (3.0, 'greedy')
     """
 
-    indices: Indices  # (n,), ascending
-    objective: float  # n tr((W_SᵀW_S + ridge I)⁻¹); tr(Σ̃ Σ̃_S⁻¹) where ridge = 0
-    ridge: float  # > 0 where W_S does not have full rank
-    lower_bound: float  # no n rows that the constraints allow have tr(Σ̃ Σ̃_S⁻¹) below this
-    route: str  # how the rows were found before refinement: "greedy" or "relaxation"
-    n_swaps: int  # exchanges made by refine
+    indices: Indices
+    objective: float
+    ridge: float
+    lower_bound: float
+    route: str
+    n_swaps: int
 
 
 @dataclass(frozen=True)

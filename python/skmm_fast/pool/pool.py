@@ -23,7 +23,7 @@ class Whitened:
 
     A: RowMatrix  # (N, p)
     B: Floats  # (p, rank)
-    error: float = 0.0  # relative, of A
+    error: float = 0.0  # the relative error of A
 
     def rows(self, S: Indices) -> Floats:
         """W_S in float64."""
@@ -40,16 +40,15 @@ class Pool:
 
     @classmethod
     def of(cls, Z: Any, *, name: str = "Z", n_threads: int = 1) -> Pool:
-        """The pool of a matrix that the caller knows by this name. Raises as `moments`."""
+        """The pool of the rows of Z. Raises as `moments`; errors call Z by this name."""
         rows = row_matrix(name, Z)
         return cls(rows, spectrum(rows, name, n_threads), n_threads)
 
     @cached_property
     def W(self) -> Whitened:
-        """Z itself with B = V Λ^(-1/2), unless the least eigenvalues have too few digits for that.
-
-        Then W is stored, made in two steps: the first is only nearly white; its own second moment
-        finishes it.
+        """The whitened rows: Z itself with B = V Λ^(-1/2), unless the least eigenvalues have too
+        few digits for that. Then W is stored. It is made in two steps: Z B is only nearly white,
+        and its own second moment corrects it.
         """
         mom, k = self.moments, self.moments.rank
         B = mom.eigenvectors[:, :k] / np.sqrt(mom.eigenvalues[:k])
@@ -65,8 +64,8 @@ class Pool:
         return self.Z.square_dots(np.ones(self.Z.shape[1]), self.n_threads)
 
     def trace_and_largest(self, S: Indices, ridge: float = 0.0) -> tuple[float, float]:
-        """Trace and largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are those of
-        Σ̃ Σ̃_S⁻¹; infinite where that does not exist to float64 rounding."""
+        """The trace and the largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are
+        those of Σ̃ Σ̃_S⁻¹. Both are infinite where the matrix is singular to float64 rounding."""
         k = self.moments.rank
         M = self.W.A.gram(self.W.B, S)
         eigenvalues = (np.linalg.eigvalsh(M) + ridge) / len(S)

@@ -1,6 +1,7 @@
-"""Z as what the methods ask of its rows: all that costs O(N m), wherever Z lies.
+"""The rows of Z as methods use them: every operation that costs O(N m), wherever Z lies.
 
-What comes back is NumPy's: vectors of N, small matrices, some rows. `threads` are of the core.
+Results are NumPy arrays: vectors of N, small matrices, some rows. `threads` is the number of
+threads that the core may use; rows on a device ignore it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from .._support import arrays, tensors
 from .._support.scratch import room
 from .._support.types import Array, Floats, Indices
 
-GRAM_ROWS = 8192  # held in float64 at a time
+GRAM_ROWS = 8192  # rows that `gram` holds in float64 at a time
 
 
 class RowMatrix(Protocol):
-    """Rows (N, m) of float32 or float64. Sums and products are float64."""
+    """A matrix Z (N, m) of float32 or float64. Sums and products are float64."""
 
-    least_block: ClassVar[int]  # rows that greedy additions choose among the candidates of a pass
+    least_block: ClassVar[int]  # rows that greedy additions choose per pass, at least
 
     @property
     def shape(self) -> tuple[int, int]: ...
@@ -34,7 +35,7 @@ class RowMatrix(Protocol):
 
     def __len__(self) -> int: ...
     def array(self, rows: Indices | slice) -> Array:
-        """These rows."""
+        """These rows, in host memory."""
 
     def take(self, rows: Indices) -> RowMatrix:
         """A copy of these rows, where Z lies."""
@@ -46,7 +47,7 @@ class RowMatrix(Protocol):
         """(N,) ‖Dᵀz_i‖²."""
 
     def column_squares(self, s: Floats | None, threads: int) -> Floats:
-        """(m,) Σ_i s_i z_ij², likewise."""
+        """(m,) Σ_i s_i z_ij²; s_i = 1 where None."""
 
     def times(
         self,
@@ -55,10 +56,11 @@ class RowMatrix(Protocol):
         threads: int,
         scratch_dir: str | os.PathLike[str] | None = None,
     ) -> RowMatrix:
-        """Z[rows] B, stored in Z's dtype where Z lies, or in a file there; all rows where None."""
+        """Z[rows] B in the dtype of Z, where Z lies, or in a file of `scratch_dir`. All rows where
+        rows is None."""
 
     def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
-        """(Z_rows B)ᵀ (Z_rows B): in this order, which keeps digits where B is large."""
+        """(Z_rows B)ᵀ (Z_rows B). Z_rows B comes first, which keeps digits where B is large."""
 
     def dots(self, u: Floats, threads: int) -> Floats:
         """(N,) ⟨z_i, u⟩."""
@@ -67,11 +69,12 @@ class RowMatrix(Protocol):
         """(N,) Σ_j u_j z_ij²."""
 
     def mean(self) -> Floats:
-        """(m,) of all rows."""
+        """(m,) The mean of all rows."""
 
 
 def row_matrix(name: str, Z: Any) -> RowMatrix:
-    """Z checked: a CUDA tensor where it lies, anything else as a C-contiguous array."""
+    """The rows of a checked Z: a CUDA tensor where it lies, anything else as a C-contiguous array.
+    Errors call it `name`."""
     if tensors.on_device(Z):
         from ..device.row_matrix import TensorRowMatrix
 
@@ -81,6 +84,8 @@ def row_matrix(name: str, Z: Any) -> RowMatrix:
 
 @dataclass(frozen=True)
 class HostRowMatrix:
+    """Rows in host memory, or in a memory map."""
+
     core: Array
 
     least_block: ClassVar[int] = 1

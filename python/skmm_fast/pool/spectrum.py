@@ -36,10 +36,10 @@ class Moments:
     array([0.25, 0.25, 0.25, 0.25])
     """
 
-    eigenvalues: Floats  # (m,), descending, >= 0
-    eigenvectors: Floats  # (m, m), columns
-    rank: int  # eigenvalues above rounding
-    intrinsic_dim: int  # r̄ = min{t : Σ_{j>t} λ_j <= tr(Σ̃)/N}
+    eigenvalues: Floats
+    eigenvectors: Floats
+    rank: int
+    intrinsic_dim: int
     n_samples: int
 
 
@@ -81,7 +81,7 @@ def moments(Z: DenseMatrix, *, n_threads: int | None = None) -> Moments:
 
 
 def spectrum(Z: RowMatrix, name: str, n_threads: int) -> Moments:
-    """`moments` of checked rows that the caller knows by this name."""
+    """`moments` for checked rows; errors call them by this name."""
     n, m = Z.shape
     sigma = Z.second_moment(None, n_threads)
     total = float(np.trace(sigma)) / n
@@ -107,5 +107,5 @@ def spectrum(Z: RowMatrix, name: str, n_threads: int) -> Moments:
 
 def rounding_of_moments(k: int) -> float:
     """A bound on the error of a (k, k) second moment that was summed in float64, relative to its
-    largest eigenvalue: below it, an eigenvalue may as well be zero."""
+    largest eigenvalue. An eigenvalue below it may as well be zero."""
     return 16 * k * float(np.finfo(np.float64).eps)

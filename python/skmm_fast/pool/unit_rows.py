@@ -1,4 +1,4 @@
-"""Rows scaled to norm 1; those of zeros stay. Whatever the range of their entries is."""
+"""Rows scaled to norm 1, whatever the range of their entries. Rows of zeros stay as they are."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from .._support import arrays
 from .._support.types import Array
 
-DEVICE_ROWS = 1 << 16  # in float64 at a time
+DEVICE_ROWS = 1 << 16  # rows of a device that are held in float64 at a time
 
 
 def of_unit_norm(name: str, Z: Array, out: Array) -> Array:
-    """In `out`, which may be Z. Raises ValueError for NaN and Inf."""
+    """Writes the scaled rows of Z to `out`, which may be Z. Raises ValueError for NaN and Inf."""
     finite = np.empty(len(Z), np.bool_)
     for rows in arrays.row_blocks(Z):
         block = Z[rows].astype(np.float64)
@@ -28,7 +28,7 @@ def of_unit_norm(name: str, Z: Array, out: Array) -> Array:
 
 
 def of_unit_norm_on_device(Z: Any, out: Any) -> Any:
-    """Of a tensor likewise; NaN and Inf stay."""
+    """Writes the scaled rows of a tensor to `out`, which may be Z. NaN and Inf stay."""
     for z, to in zip(Z.split(DEVICE_ROWS), out.split(DEVICE_ROWS), strict=True):
         block = z.double()
         for order in (float("inf"), 2):

@@ -1,21 +1,21 @@
-// 16-bit floats as they come from memory. They are only read, and sums of them are float.
+// The 16-bit float types. They are only read from memory; sums of them are float.
 #pragma once
 
 #include <cstdint>
 
 namespace skmm {
 
-// IEEE binary16.
+// An IEEE binary16 number (NumPy's float16).
 struct Half {
     std::uint16_t bits;
 };
 
-// The upper half of an IEEE binary32.
+// A bfloat16 number: the upper 16 bits of an IEEE binary32.
 struct BFloat16 {
     std::uint16_t bits;
 };
 
-// The type in which elements of type U are summed.
+// Sum<U> is the type in which elements of type U are summed.
 template <class U>
 struct SumOf;
 template <>

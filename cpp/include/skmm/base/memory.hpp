@@ -1,4 +1,4 @@
-// Scratch memory and index arithmetic that several files share.
+// Scratch memory and index arithmetic that several files use.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@ namespace skmm {
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// n uninitialised numbers, aligned to a cache line and a SIMD vector.
+// An array of n uninitialised numbers, aligned to 64 bytes, the size of a cache line and of the
+// widest SIMD vector.
 template <class T>
 class Scratch {
 public:

@@ -1,4 +1,7 @@
-// The only interface to threads. parallel.cpp is the only file that knows OpenMP.
+// The only interface to threads. Only parallel.cpp uses OpenMP.
+//
+// A child process forked after a threaded call does not have the thread pool of its parent, and
+// would hang if it used it. Such a child therefore runs everything serially.
 #pragma once
 
 #include <cstdint>
@@ -6,35 +9,35 @@
 
 namespace skmm {
 
-// Threads used where a caller asks for none in particular (OpenMP's default; 1 without OpenMP).
+// The number of threads to use if the caller gives none: OpenMP's default, or 1 without OpenMP.
 int default_threads();
 
-// Size of the team that a request for n_threads gets here and now; 1 in a forked child.
+// The number of threads that a request for n_threads gets at present. It is 1 in a forked child.
 int team_size(int n_threads);
 
-// From now on everything runs serially. A child forked after this library was loaded does so by
-// itself; this is for one that was forked before, whose parent used the OpenMP runtime otherwise.
+// Makes everything run serially from now on. A child that is forked after this library was loaded
+// does this by itself. A child that was forked earlier must call it if its parent used the OpenMP
+// runtime for other work.
 void run_serially();
 
-// Runs f(block, slot) for every block in [0, n_blocks), on at most n_threads threads.
-// slot < n_threads tells concurrent calls apart (scratch memory). f must not throw.
-// In a forked child blocks run serially: the parent's pool does not exist there.
+// Runs f(block, slot) for every block in [0, n_blocks), on at most n_threads threads. Concurrent
+// calls have different slots in [0, n_threads), which may index scratch memory. f must not throw.
 void parallel_blocks(std::int64_t n_blocks, int n_threads,
                      const std::function<void(std::int64_t block, int slot)>& f);
 
-constexpr std::int64_t kSumBlock = 4096;  // indices per block: fixes the order of summation
+constexpr std::int64_t kSumBlock = 4096;  // indices per block; it fixes the order of summation
 
-// Σ f(first, last) over consecutive blocks of [0, n), added in order: the same bits for any
-// n_threads.
+// Returns Σ f(first, last) over the consecutive blocks of kSumBlock indices that cover [0, n). The
+// terms are added in order, so the bits do not depend on n_threads.
 double block_sum(std::int64_t n, int n_threads,
                  const std::function<double(std::int64_t first, std::int64_t last)>& f);
 
-// f(first, last) over the same blocks.
+// Calls f(first, last) for the same blocks.
 void for_blocks(std::int64_t n, int n_threads,
                 const std::function<void(std::int64_t first, std::int64_t last)>& f);
 
-// Called between pieces of long work, from the calling thread, outside parallel regions, with the
-// number of pieces done. May throw to stop the work.
+// A callback that long computations call now and then with the amount of work done so far. It is
+// called from the calling thread, outside parallel regions, and may throw to stop the computation.
 using Tick = std::function<void(std::int64_t done)>;
 
 }  // namespace skmm

@@ -1,27 +1,32 @@
 // Philox4x32-10 (Salmon et al., SC'11): the only source of random bits in this project.
 //
-// A random word is a pure function of (seed, stream, i, j): key = seed, counter = (i, j, stream)
-// with 64 bits for i, 32 for j and 32 for the stream. Streams keep the uses apart.
-// Functions have internal linkage, so that each ISA level of the leaf file gets its own copy.
+// A random word is a pure function of (seed, stream, i, j). The seed is the key. The counter is
+// (i, j, stream), with 64 bits for i, 32 bits for j and 32 bits for the stream. Each use of random
+// numbers has its own stream.
+//
+// The functions have internal linkage, so that each ISA level of simd/kernels.cpp has its own copy.
 #pragma once
 
 #include <cstdint>
 
 namespace skmm {
 
+// The streams, and what i and j mean in each. For the three kinds of sketch, the stream word also
+// holds the width m of Γ, in the bits above the lowest 8.
 enum Stream : std::uint32_t {
-    kSparseSign = 1,     // i = row of Γ, j = group of 4 targets; the width m above the stream
-    kGaussian = 2,       // i = row of Γ, j = group of 4 columns; likewise
-    kSubset = 3,         // i = row of the data, j = which subset
-    kDraw = 4,           // i = place in the walk along the rows
-    kVOptimal = 5,       // i = pick
-    kRandomTargets = 6,  // i = sample id, j = which of its numbers
-    kGroupedSign = 7,    // i = chunk of rows of Γ, j = step and use; the width m above the stream
-    kPicks = 8,          // i = pick
+    kSparseSign = 1,     // i = row of Γ, j = group of 4 or 8 of its entries
+    kGaussian = 2,       // i = row of Γ, j = group of 4 of its columns
+    kSubset = 3,         // i = row of the data, j = number of the subset
+    kDraw = 4,           // i = position in the order of the rows
+    kVOptimal = 5,       // i = number of rows chosen so far
+    kRandomTargets = 6,  // i = sample id, j = index of the number within the sample
+    kGroupedSign = 7,    // i = chunk of rows of Γ, j = purpose and step in the chunk
+    kPicks = 8,          // i = number of rows chosen so far
 };
 
-// One counter, or one in each lane of a vector V of 64-bit words; mul(a, b) multiplies the low
-// 32-bit halves. The low halves of w hold the counter on entry and the random words on return.
+// Philox for one counter, or for one counter in each lane if V is a vector of 64-bit words. The low
+// 32-bit halves of w hold the four counter words on entry and the four random words on return.
+// mul(a, b) must return the 64-bit product of the low halves of a and b.
 template <class V, class Mul>
 [[gnu::always_inline]] static inline void philox(V (&w)[4], std::uint64_t key, Mul mul) {
     std::uint64_t k0 = key & 0xffffffff, k1 = key >> 32;
@@ -37,7 +42,7 @@ template <class V, class Mul>
     }
 }
 
-// Words of counter (i, j, stream).
+// The four random words of the counter (i, j, stream).
 struct Words {
     std::uint32_t w[4];
 };
@@ -49,7 +54,7 @@ struct Words {
              static_cast<std::uint32_t>(w[2]), static_cast<std::uint32_t>(w[3])}};
 }
 
-// Uniform on the 2^52 midpoints of (0, 1).
+// A uniform number in (0, 1): one of the midpoints of 2^52 equal intervals.
 [[maybe_unused]] static inline double uniform(std::uint64_t key, Stream stream, std::uint64_t i,
                                               std::uint32_t j = 0) {
     const Words x = philox(key, stream, i, j);

@@ -1,4 +1,4 @@
-// Short names of the integers, and of the vectors that select/ and linalg/ pass around.
+// Short names of the integer types, and the conversion of an index for standard containers.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ using u16 = std::uint16_t;
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
-// An index of a standard container.
+// Converts i >= 0 to an index of a standard container.
 constexpr std::size_t at(i64 i) { return static_cast<std::size_t>(i); }
 
 }  // namespace skmm

@@ -1,4 +1,5 @@
-// Non-owning views of rows, and what is done to whole views. Nothing here allocates or checks.
+// Non-owning views of matrices, and functions on whole views. Nothing here allocates memory or
+// checks arguments.
 #pragma once
 
 #include <algorithm>
@@ -6,7 +7,8 @@
 
 namespace skmm {
 
-// Row-major (rows, cols), row i at data + i * stride, stride >= cols, read only.
+// A read-only row-major matrix (rows, cols). Row i starts at data + i * stride.
+// Requires stride >= cols.
 template <class T>
 struct MatrixView {
     const T* data;
@@ -15,7 +17,7 @@ struct MatrixView {
     const T* row(std::int64_t i) const { return data + i * stride; }
 };
 
-// The same, writable.
+// A writable MatrixView.
 template <class T>
 struct MutableMatrixView {
     T* data;
@@ -25,26 +27,28 @@ struct MutableMatrixView {
     operator MatrixView<T>() const { return {data, rows, cols, stride}; }
 };
 
-// Rows [first, first + rows).
+// The view of the rows [first, first + rows) of a.
 template <template <class> class View, class T>
 View<T> slice(View<T> a, std::int64_t first, std::int64_t rows) {
     return {a.row(first), rows, a.cols, a.stride};
 }
 
+// Sets all entries of a to zero.
 template <class T>
 void clear(MutableMatrixView<T> a) {
     for (std::int64_t i = 0; i < a.rows; ++i) std::fill_n(a.row(i), a.cols, T(0));
 }
 
-// Rows that are not stored: row i holds the columns [first, first + cols) of left_i ⊗ right_i,
-// whose column c * right.cols + j is left[i][c] * right[i][j], rounded once.
+// A matrix whose rows are outer products and are not stored. Row i holds the columns
+// [first, first + cols) of left_i ⊗ right_i. Column c * right.cols + j of that product is
+// left[i][c] * right[i][j], rounded once.
 template <class T>
 struct OuterView {
     MatrixView<T> left, right;
     std::int64_t rows = left.rows, cols = left.cols * right.cols, first = 0;
 };
 
-// Rows [row, row + rows) of the columns [col, col + cols).
+// The view of the rows [row, row + rows) and columns [col, col + cols) of a.
 template <class T>
 MatrixView<T> part(MatrixView<T> a, std::int64_t row, std::int64_t rows, std::int64_t col,
                    std::int64_t cols) {
@@ -56,8 +60,9 @@ OuterView<T> part(OuterView<T> a, std::int64_t row, std::int64_t rows, std::int6
     return {slice(a.left, row, rows), slice(a.right, row, rows), rows, cols, a.first + col};
 }
 
-// CSR rows: entries indptr[i] <= e < indptr[i + 1] of row i, column indices[e] in [0, cols),
-// strictly increasing within a row.
+// A CSR matrix (rows, cols). Row i has the entries e with indptr[i] <= e < indptr[i + 1]; entry e
+// has the value values[e] in column indices[e]. Columns are in [0, cols) and strictly increasing
+// within a row.
 template <class T, class I>
 struct CsrView {
     const T* values;

@@ -1,4 +1,5 @@
-// Small dense algebra: symmetric positive definite matrices (k, k), row-major, k in the hundreds.
+// Small dense linear algebra for symmetric positive definite matrices (k, k). They are row-major,
+// with k in the hundreds.
 #pragma once
 
 #include <vector>
@@ -7,16 +8,19 @@ namespace skmm {
 
 using Vector = std::vector<double>;
 
-// A = UᵀU, U upper triangular, in place of A's upper triangle (Cholesky); false where A is not
-// positive definite. What lies below the diagonal is not read and not written.
+// Cholesky factorisation A = UᵀU. The upper triangular U replaces the upper triangle of A; entries
+// below the diagonal are neither read nor written. Returns false if A is not positive definite.
 bool factor(Vector& a);
 
-// R = U⁻ᵀ, so that A⁻¹ = RᵀR, and this product.
+// Returns R = U⁻ᵀ for the factor U of A, so that A⁻¹ = RᵀR.
 Vector inverse_root(const Vector& u);
+
+// Returns RᵀR.
 Vector gram(const Vector& r);
 
-// d >= -u that maximises gᵀd - dᵀHd / 2, H symmetric and positive definite, by primal-dual active
-// sets (Hintermüller, Ito and Kunisch, 2002); near it where these cycle.
+// Returns the d >= -u that maximises gᵀd - dᵀHd / 2 for a symmetric positive definite H, by
+// primal-dual active sets (Hintermüller, Ito and Kunisch, 2002). d >= -u always holds. If the
+// active sets cycle, the result is only near the maximiser.
 Vector bounded_step(const Vector& h, const Vector& g, const Vector& u);
 
 }  // namespace skmm

@@ -1,4 +1,6 @@
-// Second moments and norms of rows: O(N k²), in double whatever the type of the rows.
+// Products over the rows of a matrix: second moments, norms, and products with a small matrix or a
+// vector. The first three cost O(N k²), the others O(N k). All sums are taken in double, whatever
+// the element type of the rows.
 #pragma once
 
 #include "skmm/base/parallel.hpp"
@@ -6,30 +8,31 @@
 
 namespace skmm {
 
-// M (k, k) = Σ_i s_i z_i z_iᵀ over the rows of Z (N, k); s_i >= 0, 1 where s is null. Rows of
-// weight zero are not read.
+// M (k, k) = Σ_i s_i z_i z_iᵀ over the rows z_i of Z (N, k), with weights s_i >= 0. A null s stands
+// for s_i = 1. Rows of weight zero are not read.
 template <class T>
 void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& tick, double* m);
 
-// q_t = ‖z_iᵀD‖², i = rows[t] (i = t where rows is null), D (k, d).
+// q_t = ‖z_iᵀD‖² for t < count, with D (k, d) and i = rows[t]. If rows is null, i = t.
 template <class T>
 void row_norms(MatrixView<T> z, const std::int64_t* rows, std::int64_t count, MatrixView<double> d,
                int n_threads, const Tick& tick, double* q);
 
-// out_t = z_iᵀD likewise, rounded to T.
+// Row t of out (count, d) is z_iᵀD rounded to T, with D (k, d) and i = rows[t]. If rows is null,
+// i = t. The count is out.rows.
 template <class T>
 void multiply(MatrixView<T> z, const std::int64_t* rows, MatrixView<double> d, int n_threads,
               const Tick& tick, MutableMatrixView<T> out);
 
-// p_j = Σ_i s_i y_ij², s_i = 1 where s is null.
+// p_j = Σ_i s_i y_ij² for the columns j of Y (N, k). A null s stands for s_i = 1.
 template <class T>
 void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick& tick, double* p);
 
-// g_i = Σ_j u_j y_ij².
+// g_i = Σ_j u_j y_ij² for the rows i of Y (N, k).
 template <class T>
 void square_dots(MatrixView<T> y, const double* u, int n_threads, const Tick& tick, double* g);
 
-// t_i = Σ_j u_j z_ij.
+// t_i = Σ_j u_j z_ij for the rows i of Z (N, k).
 template <class T>
 void dots(MatrixView<T> z, const double* u, int n_threads, const Tick& tick, double* t);
 

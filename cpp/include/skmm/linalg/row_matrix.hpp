@@ -1,4 +1,5 @@
-// A matrix (N, k) as what the solvers ask of it: passes over its rows, wherever these lie.
+// RowMatrix: a matrix (N, k) that the solvers use only through passes over its rows. The rows may
+// lie in memory or elsewhere, such as on a device.
 #pragma once
 
 #include <algorithm>
@@ -12,19 +13,22 @@
 
 namespace skmm {
 
-// Called outside parallel regions. What a method does not ask for may be empty.
+// The operations on the rows of a matrix (N, k). Solvers call them outside parallel regions. A
+// function that a method does not call may be left empty.
 template <class T>
 struct RowMatrix {
-    MatrixView<T> view;  // data is null where the rows are not in memory
-    std::function<void(const std::vector<std::int64_t>& rows, T* out)> take;  // copies them
-    // As in products.hpp, of all rows.
+    MatrixView<T> view;  // the shape, and the rows; data is null if they are not in memory
+    // Copies the listed rows to out (rows.size(), k).
+    std::function<void(const std::vector<std::int64_t>& rows, T* out)> take;
+    // These four compute what the functions of the same name in linalg/products.hpp compute, over
+    // all rows of the matrix.
     std::function<void(MatrixView<double> d, const Tick& tick, double* q)> row_norms;
     std::function<void(const double* s, const Tick& tick, double* p)> column_squares;
     std::function<void(const double* u, const Tick& tick, double* g)> square_dots;
     std::function<void(const double* u, const Tick& tick, double* t)> dots;
 };
 
-// Of rows in memory.
+// The RowMatrix of rows in memory. It keeps a view of z, not a copy.
 template <class T>
 RowMatrix<T> row_matrix(MatrixView<T> z, int n_threads) {
     return {z,

@@ -1,4 +1,4 @@
-// Which rows may be chosen, and how many of each group of them.
+// Constraints on a selection: which rows may be chosen, which must be, and how many of each group.
 #pragma once
 
 #include <cstdint>
@@ -10,25 +10,27 @@ namespace skmm {
 
 using RowList = std::vector<std::int64_t>;  // row numbers
 
-// A selection has counts[g] rows of each group g, those of `include` among them.
+// A selection has exactly counts[g] rows of each group g. The rows of `include` are among them.
 struct Constraints {
     std::int64_t n_rows;              // N
-    std::vector<std::int32_t> group;  // (N), below 0: never chosen; empty: all rows are of group 0
-    std::vector<std::int64_t> counts;
-    RowList include;  // always chosen, and never exchanged
+    std::vector<std::int32_t> group;  // (N) group of a row, or < 0 if it is never chosen; if empty,
+                                      // all rows belong to group 0
+    std::vector<std::int64_t> counts;  // (n_groups) rows to choose from each group
+    RowList include;                   // rows that are always chosen and never exchanged
 
     std::int64_t n_groups() const { return static_cast<std::int64_t>(counts.size()); }
     std::int32_t group_of(std::int64_t i) const {
         return group.empty() ? 0 : group[static_cast<std::size_t>(i)];
     }
-    // Rows of a selection.
+    // The number of rows of a selection, Σ counts.
     std::int64_t n() const;
 };
 
-// The rows that a selection may have or not: they are neither excluded nor of `include`.
+// The rows that a selection may or may not contain: those that are neither excluded (group < 0) nor
+// in `include`.
 struct FreeRows {
-    RowList rows;   // group after group, ascending in each
-    Groups groups;  // positions in `rows` of the rows of a group, and how many of them are chosen
+    RowList rows;   // the rows of group 0, then those of group 1, ...; ascending in each group
+    Groups groups;  // per group: its range of positions in `rows`, and how many of them are chosen
 };
 FreeRows free_rows(const Constraints& constraints);
 

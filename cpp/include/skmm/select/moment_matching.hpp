@@ -1,8 +1,8 @@
-// Moment matching (SkMM, stage 2): a relaxed selection s whose weighted second moment dominates the
-// targets along every direction of the rotated sketch Y.
+// Moment matching (SkMM, stage 2): finds a relaxed selection s whose weighted second moment is at
+// least the target t_j along every column j of the rotated sketch Y:
 //
-//     minimise φ(s) = Σ_j w_j [t_j - Σ_i s_i y_ij²]₊²   over  Π { 0 <= s_i <= cap, Σ_i s_i = count
-//     cap }
+//     minimise  φ(s) = Σ_j w_j [t_j - Σ_i s_i y_ij²]₊²
+//     over      Π { 0 <= s_i <= cap, Σ_i s_i = count cap },  the product over groups of rows.
 #pragma once
 
 #include <cstdint>
@@ -17,37 +17,41 @@ namespace skmm {
 
 template <class T>
 struct MomentProblem {
-    RowMatrix<T> y;        // (N, k), contiguous; asked for all but row_norms
-    const double* target;  // (k)
-    const double* weight;  // (k), > 0
-    double cap;
-    Groups groups;  // of all rows, in order
+    RowMatrix<T> y;        // (N, k), contiguous; uses take, column_squares and square_dots
+    const double* target;  // (k) t
+    const double* weight;  // (k) w > 0
+    double cap;            // upper bound on each s_i
+    Groups groups;         // consecutive groups that cover all rows in order
 };
 
 struct MomentFit {
-    Vector s;                 // (N) the best point seen
+    Vector s;                 // (N) best point found
     double objective = 0.0;   // φ(s)
-    double start = 0.0;       // φ where it began
-    double gap = 0.0;         // 0 <= φ(s) - min φ <= gap, by the largest lower bound on φ seen
-    bool converged = false;   // gap <= tol φ(start), or φ = 0 to rounding
-    std::int64_t passes = 0;  // over Y
+    double start = 0.0;       // φ at the start
+    double gap = 0.0;         // 0 <= φ(s) - min φ <= gap, from the best lower bound found
+    bool converged = false;   // gap <= tol * start, or φ(s) = 0 up to rounding
+    std::int64_t passes = 0;  // passes over Y
     Vector moments;           // (k) Σ_i s_i y_ij²
-    Vector objectives, gaps;  // φ and gap after every iteration,
-    Vector seconds;           // and the time since the start
+    Vector objectives, gaps;  // (iterations) φ and gap after each iteration
+    Vector seconds;           // (iterations) seconds since the start, after each iteration
 };
 
-// Called after every iteration with its number, φ and gap; false stops.
+// Called after every iteration with its number, φ and the gap. The solver stops if it returns
+// false.
 using Watch = std::function<bool(std::int64_t iteration, double objective, double gap)>;
 
-// The proximal point method from `start` (N), a feasible point: the next centre is
-// argmin φ(s) + ‖s - c‖² / (2 step), found by Newton's method on the k-dimensional dual
+// Minimises φ by the proximal point method from the feasible point `start` (N). From a centre c,
+// the next centre is argmin φ(s) + ‖s - c‖² / (2 step). It is found by Newton's method on the dual
+// in k variables,
 //
 //     max over u >= 0 of  uᵀt - Σ_j u_j² / (4 w_j) + min over s of ‖s - c‖² / (2 step) - ⟨Bu, s⟩,
 //
-// B = (y_ij²), whose minimiser is s(u) = P(c + step Bu). The Hessian is that of a sample of the
-// rows strictly inside the box, the line search is exact and reads no row of Y: an iteration makes
-// two passes over Y. φ is that of the best point on the segments between the points s(u), so that
-// it never grows. Every value of the dual for step = ∞ is a lower bound on φ.
+// where B = (y_ij²) and s is feasible. The inner minimiser is s(u) = P(c + step Bu), with P the
+// projection onto the feasible set. The Hessian is estimated from a sample of the rows with
+// 0 < s_i < cap. The line search is exact and does not read Y, so an iteration makes two passes
+// over Y. After each iteration the best point moves to the minimiser of φ on the segment from it to
+// the new s(u), so that φ never increases. The value of the dual with step = ∞ at any u >= 0 is a
+// lower bound on φ.
 template <class T>
 MomentFit match_moments(const MomentProblem<T>& problem, Vector start, double tol, int max_iter,
                         int n_threads, const Tick& tick, const Watch& watch);

@@ -1,4 +1,4 @@
-// Fixed-size sampling without replacement.
+// Random samples of a fixed size without replacement, and random orders of the rows.
 #pragma once
 
 #include <cstdint>
@@ -6,27 +6,30 @@
 
 namespace skmm {
 
-// Exactly n distinct rows, row i with probability pi[i]; 0 <= pi <= 1, Σ pi = n to rounding. Both
-// methods walk once along the rows: order[0], order[1], ...; null is 0, 1, ... Random bits belong
-// to the places of the walk, whichever rows stand there.
-//
-// Systematic: one uniform number, a lattice of n points along the cumulated probabilities
-// (Madow, 1949). These are summed in units of 2⁻⁶¹, exactly: a walk of any length does not drift.
+// draw_systematic and draw_pivotal draw exactly n distinct rows, and row i with probability pi[i].
+// They require 0 <= pi[i] <= 1 and Σ pi = n, up to rounding. Both make one pass over the rows, in
+// the order order[0], order[1], ...; if order is null, in the order 0, 1, ... Random bits are
+// indexed by the position in that order, not by the row.
+
+// Systematic sampling (Madow, 1949): lattice points at distance 1, shifted by one uniform number,
+// are laid over the cumulative probabilities; a row is drawn if its interval holds a point. The
+// probabilities are summed exactly, in units of 2⁻⁶¹, so that long passes do not drift.
 std::vector<std::int64_t> draw_systematic(const double* pi, std::int64_t n_rows, std::int64_t n,
                                           std::uint64_t seed, const std::int64_t* order = nullptr);
 
-// Sequential pivotal method (Deville and Tillé, 1998): neighbours compete, so rows that lie close
-// together are rarely drawn together. Rounding is a matter of the two that compete, 2⁻⁵³ a time,
-// and what it adds up to, of the last row undecided alone.
+// Sequential pivotal method (Deville and Tillé, 1998): each row competes with the row that is still
+// undecided, so rows that are close in the order are rarely drawn together. A contest rounds the
+// probabilities of its two rows by 2⁻⁵³. The accumulated rounding affects only the row that is
+// undecided at the end.
 std::vector<std::int64_t> draw_pivotal(const double* pi, std::int64_t n_rows, std::int64_t n,
                                        std::uint64_t seed, const std::int64_t* order = nullptr);
 
-// A uniformly distributed set of n out of n_rows rows, ascending; `which` numbers independent sets.
-// Memory beyond the set: O(√n).
+// Draws a uniformly distributed set of n of the n_rows rows and returns it in ascending order.
+// Different values of `which` give independent sets. Uses O(√n) memory beyond the result.
 std::vector<std::int64_t> draw_subset(std::int64_t n_rows, std::int64_t n, std::uint64_t seed,
                                       std::uint32_t which = 0);
 
-// All rows in a random order; `which` likewise.
+// Returns all rows in a random order. Different values of `which` give independent orders.
 std::vector<std::int64_t> random_order(std::int64_t n_rows, std::uint64_t seed,
                                        std::uint32_t which);
 

@@ -1,5 +1,6 @@
-// Rows chosen one after another, each after one pass over the rows Z (N, m): those of
-// constraints.include first, in this order. O(N) memory.
+// Methods that choose rows of Z (N, m) one after another, with one pass over Z per row. The rows of
+// constraints.include come first, in their order. Memory is O(N); random pivoting also keeps a
+// basis of at most m vectors.
 #pragma once
 
 #include <cstdint>
@@ -11,30 +12,31 @@
 
 namespace skmm {
 
-// The target q (m) of herding pursuit. Each pick z moves it: q += drift - M z, with a symmetric
-// M (m, m), which is I where `response` is null.
+// The target of herding pursuit. Each chosen row z changes q by q += drift - M z, where M (m, m) is
+// symmetric.
 struct Target {
-    Vector q, drift;
-    const double* response;
+    Vector q, drift;         // (m), (m)
+    const double* response;  // (m, m) M; null stands for the identity
 };
 
-// Each pick has the largest 2 ⟨q, z_i⟩ - penalty_i. Herding: q = drift = mean of the rows, M = I,
-// penalty_i = ‖z_i‖². Ties: lowest row.
+// Chooses the row with the largest 2 ⟨q, z_i⟩ - penalty_i, then updates q. Ties go to the lowest
+// row. Herding is the case q = drift = mean of the rows, M = I, penalty_i = ‖z_i‖².
 template <class T>
 RowList herding_pursuit(const RowMatrix<T>& z, Target target, const double* penalty,
                         const Constraints& constraints, int n_threads, const Tick& tick);
 
-// Each pick is farthest from the nearest one before it; the first is random. The squared distance
-// of rows i and j is own_i + own_j - 2 ⟨z_i, R z_j⟩, where R turns a row by `turn` columns and
-// own_i = ⟨z_i, R z_i⟩; R is symmetric: turn = 0 (Euclidean) or m / 2. Ties: lowest row.
+// Chooses the row whose distance to the nearest chosen row is largest. Ties go to the lowest row;
+// if nothing is chosen yet, the first row is random. The squared distance of rows i and j is
+// own_i + own_j - 2 ⟨z_i, R z_j⟩. R rotates a row by `turn` columns, and own_i = ⟨z_i, R z_i⟩. R
+// must be symmetric, so turn is 0 (Euclidean distance) or m / 2.
 template <class T>
 RowList k_center(const RowMatrix<T>& z, std::int64_t turn, const double* own,
                  const Constraints& constraints, std::uint64_t seed, int n_threads,
                  const Tick& tick);
 
-// Each pick is random, with probability proportional to ‖residual of z_i beside the span of those
-// before it‖². Where all residuals are rounding it begins anew, without those picked. norm_i =
-// ‖z_i‖².
+// Chooses a row at random, with probability proportional to the squared norm of the residual of z_i
+// orthogonal to the span of the chosen rows. When every residual is zero up to rounding, the span
+// is reset to {0} and the rows not yet chosen go on from their full norms. norm_i = ‖z_i‖².
 template <class T>
 RowList random_pivoting(const RowMatrix<T>& z, const double* norm, const Constraints& constraints,
                         std::uint64_t seed, int n_threads, const Tick& tick);

@@ -1,5 +1,5 @@
-// V-optimal sequential design: rows of the whitened sketch W (N, k), WᵀW / N = I, that make
-// tr((W_SᵀW_S)⁻¹) small.
+// V-optimal selection: chooses rows S of the whitened sketch W (N, k), WᵀW / N = I, so that
+// tr((W_SᵀW_S)⁻¹) is small.
 #pragma once
 
 #include <cstdint>
@@ -14,35 +14,38 @@ namespace skmm {
 
 enum class Sampler { kGreedy, kLinear, kExp };
 
-// W = Z B, never stored.
+// The whitened sketch W = Z B. It is never stored.
 template <class T>
 struct Whitened {
-    RowMatrix<T> z;        // (N, m), asked for row_norms and take
+    RowMatrix<T> z;        // (N, m); uses row_norms and take
     MatrixView<double> b;  // (m, k)
 };
 
 struct DesignOptions {
-    std::int64_t block;  // rows added per pass over Z, at most
-    Sampler sampler;     // kGreedy: largest gain; kLinear, kExp: at random, with probability
-                         // proportional to the gain or to exp(gain / (temperature * largest gain))
-    double temperature;
-    double ridge;   // the start is ridge * I, so that the first k rows have finite gains
-    bool refine;    // exchange rows until no swap helps
-    double enough;  // or tr((W_SᵀW_S)⁻¹) is this small
+    std::int64_t block;  // largest number of rows added per pass over Z
+    Sampler sampler;     // kGreedy adds the row of largest gain; kLinear and kExp draw a row with
+                         // probability proportional to its gain, or to
+                         // exp(gain / (temperature * largest gain))
+    double temperature;  // for kExp
+    double ridge;        // M starts as ridge * I, so that the first k rows have finite gains
+    bool refine;         // whether to exchange rows afterwards, until no swap helps
+    double enough;       // exchanges also stop once tr((W_SᵀW_S)⁻¹) <= enough
     std::uint64_t seed;
 };
 
 struct Design {
-    RowList rows;            // in the order chosen; after an exchange, ascending
-    std::int64_t swaps = 0;  // exchanges made
+    RowList rows;            // in the order they were chosen; with `refine`, in ascending order
+    std::int64_t swaps = 0;  // number of exchanges made
 };
 
-// From `start` (rows beside those of include, within the quotas): greedy additions by the gain
-// ‖Cw‖² / (1 + wᵀCw), C = (W_SᵀW_S + ridge I)⁻¹, then, with `refine`, exchanges: the row with the
-// largest gain comes in, the one with the least loss goes out. One pass over Z per block of
-// additions; exchanges run in rounds among the rows chosen and those of largest gain, each
-// after two products over all rows (O(N k²)). O(N + k²) memory, and a copy of the rows of a round.
-// Ties: lowest row.
+// Selects constraints.n() rows. The selection begins with constraints.include and `start`, which
+// holds other rows within the counts. Rows are added by their gain ‖Cw‖² / (1 + wᵀCw), where
+// C = (W_SᵀW_S + ridge I)⁻¹. With `refine`, exchanges follow: the row of largest gain is added and
+// the row of least loss, ‖Cw‖² / (1 - wᵀCw), is removed. Ties go to the lowest row.
+//
+// Additions make one pass over Z per block. Exchanges run in rounds. A round computes two products
+// over all rows, O(N k²), and then works on a copy of the chosen rows and the rows of largest gain.
+// Memory is O(N + k²) and that copy.
 template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& options, const Constraints& constraints,
                  const RowList& start, int n_threads, const Tick& tick);

@@ -1,7 +1,8 @@
-// Z = A Γ for dense and CSR rows A, with Γ (in_dim, out_dim) made from its seed and never stored.
+// Sketches Z = A Γ of dense and CSR rows A. Γ (in_dim, out_dim) is generated from a seed and never
+// stored.
 //
-// Γ is a matrix of float32 numbers whatever the type of A. Its row j depends on (seed, kind,
-// out_dim, zeta, j) alone.
+// Γ is a matrix of float32 numbers, whatever the type of A. Row j of Γ depends only on the seed,
+// the kind of sketch, out_dim, zeta and j. Below, m is out_dim.
 #pragma once
 
 #include <cstdint>
@@ -12,32 +13,35 @@
 
 namespace skmm {
 
-// SparseStack / OSNAP: the m columns are cut into zeta blocks of nearly equal width; every row has
-// one entry ±1/√zeta at a uniform place (to 2^-8 at worst) of each block. 1 <= zeta <= m < 2^24.
+// Sparse sign embedding (SparseStack, OSNAP). The m columns are cut into zeta blocks of nearly
+// equal width. Every row of Γ has one entry ±1/√zeta in each block, at a uniformly distributed
+// column; the probabilities of the columns are equal to a relative 2^-8 or better.
+// Requires 1 <= zeta <= m < 2^24.
 struct SparseSign {
     std::int64_t in_dim, out_dim;
     int zeta;
     std::uint64_t seed;
 };
 
-// The same marginals with zeta = 8 and correlated rows: groups of 8 rows, one from each 1024 of
-// 8192, share their targets with orthogonal sign patterns, so that one Hadamard butterfly serves
-// them together. 8 <= m < 2^24.
+// Grouped sign embedding. A single row of Γ is distributed as in SparseSign with zeta = 8, but rows
+// are correlated: 8192 consecutive rows form 1024 groups of 8, with one row from each 1024. The
+// rows of a group have their entries in the same columns, with orthogonal sign patterns, so that
+// one Hadamard butterfly computes their contributions together. Requires 8 <= m < 2^24.
 struct GroupedSign {
     std::int64_t in_dim, out_dim;
     std::uint64_t seed;
 };
 
-// Independent entries N(0, 1/m).
+// Gaussian embedding: the entries of Γ are independent N(0, 1/m).
 struct Gaussian {
     std::int64_t in_dim, out_dim;
     std::uint64_t seed;
 };
 
-// out (A.rows, m) = A Γ[col_offset : col_offset + A.cols], or out += that where `accumulate`.
-// The bits of a row of `out` depend on that row of A (and `out`), Γ and col_offset alone.
-// The tick counts entries of A. 16-bit elements are summed as float. Dense rows are a MatrixView,
-// or an OuterView: the bits are those of a MatrixView of its products.
+// out (A.rows, m) = A Γ[col_offset : col_offset + A.cols]; with `accumulate` the product is added
+// to out instead. The bits of a row of out depend only on that row of A (and of out), on Γ and on
+// col_offset. 16-bit elements are summed as float. The tick counts entries of A. Dense rows come as
+// a MatrixView or an OuterView; an OuterView gives the same bits as a MatrixView of its products.
 template <template <class> class Rows, class U>
 void sketch(Rows<U> a, const SparseSign&, std::int64_t col_offset, bool accumulate, int n_threads,
             const Tick& tick, MutableMatrixView<Sum<U>> out);
@@ -57,7 +61,7 @@ template <class T, class I>
 void sketch(CsrView<T, I> a, const Gaussian&, std::int64_t col_offset, bool accumulate,
             int n_threads, const Tick& tick, MutableMatrixView<T> out);
 
-// out = rows [start, start + out.rows) of Γ.
+// Writes the rows [start, start + out.rows) of Γ to out.
 void rows_of(const SparseSign&, std::int64_t start, MutableMatrixView<float> out);
 void rows_of(const GroupedSign&, std::int64_t start, MutableMatrixView<float> out);
 void rows_of(const Gaussian&, std::int64_t start, MutableMatrixView<float> out);
