@@ -14,10 +14,10 @@ from .methods.relaxation import lower_bound
 from .pool.pool import Pool
 from .pool.spectrum import Moments
 
-# Let x_i = ‖z_i‖², divided by its mean over all rows. A selection S is warned of where both the mean
-# of x_i over S and the mean of x_i² over all rows exceed this. On real tasks (bench/NOTES.md) such selections were worse
-# than uniform draws, except in a regression with random targets. Where selections were better, both
-# means stayed below 1.8.
+# Let x_i = ‖z_i‖², divided by its mean over all rows. S is warned of where the mean of
+# x_i over S and the mean of x_i² over all rows both exceed this. On real tasks (bench/NOTES.md)
+# such selections were worse than uniform draws, except in a regression with random targets. Where
+# selections were better, both means stayed below 1.8.
 LARGE_NORMS = 2.0
 DRAWS = 8  # uniform draws that a selection is compared with
 

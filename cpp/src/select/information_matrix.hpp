@@ -23,8 +23,8 @@ namespace skmm {
 // two numbers for every row w of W: p = wᵀCw and q = ‖Cw‖². They give the change of tr C if the row
 // is added or removed.
 //
-// p and q are out of date after some changes of S. Call see() before gain() and loss(). remove(),
-// gains_without() and the updates of p and q need Z in memory.
+// p and q are out of date after some changes of S. Call refresh() before gain() and loss().
+// remove(), gains_without() and the updates of p and q need Z in memory.
 template <class T>
 class InformationMatrix {
 public:
@@ -53,16 +53,16 @@ public:
 
     // Brings p and q of all rows up to date, as gain() and loss() need them. Here and below, the
     // functions that take a tick call it with `done`.
-    void see(const Tick& tick, i64 done) {
-        if (seen_) return;
+    void refresh(const Tick& tick, i64 done) {
+        if (fresh_) return;
         const Tick quiet = [&](i64) { tick(done); };
         norms_of(root_, quiet, p_);
         norms_of(c_, quiet, q_);
-        seen_ = true;
+        fresh_ = true;
     }
 
     // Adds rows to S. If Z is in memory and the rows are few, p and q are updated. Otherwise only M
-    // and C change, and p and q are out of date until the next see().
+    // and C change, and p and q are out of date until the next refresh().
     void add(const RowList& rows, const Tick& tick, i64 done) {
         const bool many = rows.size() > 1 && 3 * static_cast<i64>(rows.size()) > k();
         if (many || w_.z.view.data == nullptr) {
@@ -122,7 +122,7 @@ public:
         }
         return some;
     }
-    // Takes over M from `other`. p and q are out of date until the next see().
+    // Takes over M from `other`. p and q are out of date until the next refresh().
     void adopt(const InformationMatrix& other) {
         m_ = other.m_;
         invert();
@@ -145,7 +145,7 @@ private:
           bt_(all.bt_),
           p_(at(n())),
           q_(at(n())),
-          seen_(true),
+          fresh_(true),
           fresh_trace_(all.fresh_trace_) {}
 
     i64 n() const { return w_.z.view.rows; }
@@ -225,9 +225,9 @@ private:
     // kStale).
     void apply(const Tick& tick, i64 done) {
         stale_ += static_cast<i64>(changes_.size());
-        if (!seen_ || stale_ > kStale || trace() < kFallen * fresh_trace_) {
+        if (!fresh_ || stale_ > kStale || trace() < kFallen * fresh_trace_) {
             invert();
-            see(tick, done);
+            refresh(tick, done);
             return;
         }
         for (std::size_t t = 0; t < changes_.size(); ++t) {
@@ -254,7 +254,7 @@ private:
         changes_.clear();
         vectors_.clear();
         stale_ = 0;
-        seen_ = false;
+        fresh_ = false;
         root_ = m_;
         if (factor(root_)) {
             root_ = inverse_root(root_);
@@ -296,7 +296,7 @@ private:
     int threads_;
     Vector m_, c_, bt_, p_, q_;  // (k, k) M, (k, k) C, (k, m) Bᵀ, (N) p, (N) q
     Vector root_;                // (k, k) R with RᵀR = C, from when C was last computed from M
-    bool seen_ = false;          // whether p and q are up to date
+    bool fresh_ = false;         // whether p and q are up to date
     double fresh_trace_ = 0.0;   // tr C when C was last computed from M
     i64 stale_ = 0;              // number of changes since then
     // The changes of C that p and q do not include yet; u and v are set in apply().

@@ -19,9 +19,10 @@ double inner(const Vector& x, const Vector& y) {
 
 // The loop that the three methods share. It holds the rows of Z and the set of chosen rows.
 template <class T>
-class Picks {
+class Selection {
 public:
-    Picks(const RowMatrix<T>& z, const Constraints& constraints, int n_threads, const Tick& tick)
+    Selection(const RowMatrix<T>& z, const Constraints& constraints, int n_threads,
+              const Tick& tick)
         : z_(z), constraints_(constraints), set_(constraints), threads_(n_threads), tick_(tick) {}
 
     i64 rows() const { return z_.view.rows; }
@@ -29,20 +30,20 @@ public:
     i64 size() const { return set_.size(); }
 
     // Makes a selection and returns its rows. next() returns the next row to choose, or -1 if there
-    // is none. see(i) is called for each row of `include` and for each chosen row, unless no choice
-    // follows.
-    template <class See, class Next>
-    RowList choose(const See& see, const Next& next) {
+    // is none. observe(i) is called for each row of `include` and for each chosen row, unless no
+    // choice follows.
+    template <class Observe, class Next>
+    RowList choose(const Observe& observe, const Next& next) {
         const i64 n = constraints_.n();
         RowList chosen = constraints_.include;
-        if (set_.size() < n) std::for_each(chosen.begin(), chosen.end(), see);
+        if (set_.size() < n) std::for_each(chosen.begin(), chosen.end(), observe);
         while (set_.size() < n) {
             tick_(set_.size());
             const i64 i = next();
             if (i < 0) break;  // happens only if Z is not finite
             set_.add(i);
             chosen.push_back(i);
-            if (set_.size() < n) see(i);
+            if (set_.size() < n) observe(i);
         }
         return chosen;
     }
@@ -98,12 +99,12 @@ private:
 template <class T>
 RowList herding_pursuit(const RowMatrix<T>& z, Target target, const double* penalty,
                         const Constraints& constraints, int n_threads, const Tick& tick) {
-    Picks<T> picks(z, constraints, n_threads, tick);
-    const i64 m = picks.cols();
-    Vector t(at(picks.rows()));
-    return picks.choose(
+    Selection<T> selection(z, constraints, n_threads, tick);
+    const i64 m = selection.cols();
+    Vector t(at(selection.rows()));
+    return selection.choose(
         [&](i64 i) {
-            const Vector x = picks.row(i);
+            const Vector x = selection.row(i);
             for (i64 j = 0; j < m; ++j) {
                 const double moved =
                     target.response == nullptr
@@ -113,29 +114,29 @@ RowList herding_pursuit(const RowMatrix<T>& z, Target target, const double* pena
             }
         },
         [&] {
-            picks.dots(target.q, t);
-            return picks.best([&](i64 i) { return 2.0 * t[at(i)] - penalty[i]; });
+            selection.dots(target.q, t);
+            return selection.best([&](i64 i) { return 2.0 * t[at(i)] - penalty[i]; });
         });
 }
 
 template <class T>
 RowList k_center(const RowMatrix<T>& z, i64 turn, const double* own, const Constraints& constraints,
                  std::uint64_t seed, int n_threads, const Tick& tick) {
-    Picks<T> picks(z, constraints, n_threads, tick);
-    Vector t(at(picks.rows())), nearest(t.size(), std::numeric_limits<double>::infinity());
-    return picks.choose(
+    Selection<T> selection(z, constraints, n_threads, tick);
+    Vector t(at(selection.rows())), nearest(t.size(), std::numeric_limits<double>::infinity());
+    return selection.choose(
         [&](i64 p) {
-            Vector x = picks.row(p);
+            Vector x = selection.row(p);
             std::rotate(x.begin(), x.begin() + turn, x.end());
-            picks.dots(x, t);
-            picks.for_rows([&](i64 i) {
+            selection.dots(x, t);
+            selection.for_rows([&](i64 i) {
                 const double distance = std::max(own[i] + own[p] - 2.0 * t[at(i)], 0.0);
                 nearest[at(i)] = std::min(nearest[at(i)], distance);
             });
         },
         [&] {
-            if (picks.size() == 0) return picks.random(seed, [](i64) { return 1.0; });
-            return picks.best([&](i64 i) { return nearest[at(i)]; });
+            if (selection.size() == 0) return selection.random(seed, [](i64) { return 1.0; });
+            return selection.best([&](i64 i) { return nearest[at(i)]; });
         });
 }
 
@@ -143,12 +144,12 @@ template <class T>
 RowList random_pivoting(const RowMatrix<T>& z, const double* norm, const Constraints& constraints,
                         std::uint64_t seed, int n_threads, const Tick& tick) {
     constexpr double kRounding = 1e-12;  // a residual counts as zero below this part of ‖z_i‖²
-    Picks<T> picks(z, constraints, n_threads, tick);
-    Vector t(at(picks.rows())), residual(norm, norm + picks.rows());
+    Selection<T> selection(z, constraints, n_threads, tick);
+    Vector t(at(selection.rows())), residual(norm, norm + selection.rows());
     std::vector<Vector> basis;  // an orthonormal basis of the span of the chosen rows
-    return picks.choose(
+    return selection.choose(
         [&](i64 p) {
-            Vector x = picks.row(p);
+            Vector x = selection.row(p);
             for (int twice = 0; twice < 2; ++twice) {
                 for (const Vector& q : basis) {
                     const double along = inner(q, x);
@@ -158,20 +159,20 @@ RowList random_pivoting(const RowMatrix<T>& z, const double* norm, const Constra
             const double left = inner(x, x);
             if (!(left > kRounding * norm[p])) return;  // row p is in the span
             for (double& entry : x) entry /= std::sqrt(left);
-            picks.dots(x, t);
-            picks.for_rows([&](i64 i) {
+            selection.dots(x, t);
+            selection.for_rows([&](i64 i) {
                 residual[at(i)] -= t[at(i)] * t[at(i)];
                 if (residual[at(i)] < kRounding * norm[i]) residual[at(i)] = 0.0;
             });
             basis.push_back(std::move(x));
         },
         [&] {
-            i64 i = picks.random(seed, [&](i64 j) { return residual[at(j)]; });
+            i64 i = selection.random(seed, [&](i64 j) { return residual[at(j)]; });
             if (i >= 0) return i;
             basis.clear();
-            std::copy_n(norm, picks.rows(), residual.begin());
-            i = picks.random(seed, [&](i64 j) { return residual[at(j)]; });
-            return i >= 0 ? i : picks.random(seed, [](i64) { return 1.0; });  // all are zero
+            std::copy_n(norm, selection.rows(), residual.begin());
+            i = selection.random(seed, [&](i64 j) { return residual[at(j)]; });
+            return i >= 0 ? i : selection.random(seed, [](i64) { return 1.0; });  // all are zero
         });
 }
 

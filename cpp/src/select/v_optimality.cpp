@@ -163,7 +163,7 @@ i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& t
     const auto outside = [&](i64 i) { return !set.chosen(i) && set.group(i) >= 0; };
     for (i64 all = 0;;) {
         if (info.trace() <= enough) return all;
-        info.see(tick, set.size());
+        info.refresh(tick, set.size());
         RowList rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
                                 [&](i64 i) { return outside(i) ? info.gain(i) : kNever; });
         RowList first(at(groups), -1);  // the candidate of largest gain in each group, or -1
@@ -202,7 +202,7 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& const
     const i64 n = constraints.n();
     while (set.size() < n) {
         tick(set.size());
-        info.see(tick, set.size());
+        info.refresh(tick, set.size());
         const i64 count = std::min(o.block, n - set.size());
         const RowList picks = o.sampler == Sampler::kGreedy
                                   ? pick_greedily(info, n_rows, count, n_threads, tick, set)
