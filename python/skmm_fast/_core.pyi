@@ -1,4 +1,7 @@
-"""The compiled core. It checks memory only: call it through the modules beside it."""
+"""The compiled core. It checks memory only (types, strides, sizes), so call it through the package.
+
+`out` is an array that a function fills or adds to; an `_Tick` is told how much work is done.
+"""
 
 import enum
 from collections.abc import Callable
@@ -8,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 _Floats: TypeAlias = npt.NDArray[Any]  # float32 or float64
-_Entries: TypeAlias = npt.NDArray[Any]  # or float16, or the bits of bfloat16 as uint16
+_Entries: TypeAlias = npt.NDArray[Any]  # float16, 32 or 64, or the bits of bfloat16
 _Indices: TypeAlias = npt.NDArray[np.int64]
 _Doubles: TypeAlias = npt.NDArray[np.float64]
 _Tick: TypeAlias = Callable[[int], object] | None
 
-class _RowMatrix(Protocol):  # rows that are not in memory
+# Rows Z (N, m) that are not in the host's memory: the core calls these methods and never reads Z.
+class _RowMatrix(Protocol):
     @property
     def shape(self) -> tuple[int, int]: ...
     def array(self, rows: _Indices) -> _Floats: ...
@@ -103,7 +107,9 @@ class FreeRows:
     @property
     def rows(self) -> _Indices: ...
     @property
-    def groups(self) -> list[tuple[int, int, int]]: ...  # first, last, count
+    def groups(
+        self,
+    ) -> list[tuple[int, int, int]]: ...  # (first, last, count): choose count of rows[first:last]
 
 class Constraints:
     def __init__(

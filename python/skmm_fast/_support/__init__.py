@@ -1,2 +1,4 @@
-"""Types, checks, files, scratch memory, progress: what the other rooms stand on.
-It knows nothing of sketches or selections."""
+"""Types, checks, files, scratch memory and progress bars, which all other packages use.
+
+Nothing here knows of sketches or selections.
+"""

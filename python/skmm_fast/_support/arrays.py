@@ -1,5 +1,9 @@
-"""Checks of matrices and vectors: meaning only, since the bindings check memory. Each raises
-TypeError or ValueError naming the argument, what was expected and what came."""
+"""Checks of matrices and vectors at the public border.
+
+Each function checks what an argument means (its type, shape and layout; the bindings check memory)
+and returns it in the form that the package uses. It raises TypeError or ValueError, and the message
+says the argument, what was expected and what was given.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,8 @@ from . import tensors
 from .checks import FLOATS
 from .types import Array, Indices
 
-BFLOAT16 = np.uint16  # its bits: NumPy has no such type
-BLOCK_BYTES = 1 << 25  # of rows looked at together
+BFLOAT16 = np.uint16  # holds the bits of bfloat16, which NumPy lacks
+BLOCK_BYTES = 1 << 25  # bytes of rows that are looked at together
 
 
 def row_blocks(x: Any, size: int = BLOCK_BYTES) -> Iterator[slice]:
@@ -26,15 +30,16 @@ def row_blocks(x: Any, size: int = BLOCK_BYTES) -> Iterator[slice]:
 
 
 def matrix(name: str, X: Any) -> Any:
-    """Rows of floats of 16 to 64 bits: a NumPy view, a canonical CSR matrix, or a tensor on a
-    device."""
+    """The rows of X, floats of 16 to 64 bits, as a NumPy view, a canonical CSR matrix, or a CUDA
+    tensor on its own device."""
     if tensors.on_device(X):
         return tensors.device_matrix(name, X, ("float16", "bfloat16", "float32", "float64"))
     return csr(name, X) if sp.issparse(X) else gradients(name, X)
 
 
 def dense(name: str, x: object, ndim: int = 2, types: tuple[type, ...] = FLOATS) -> Array:
-    """A NumPy view (no copy) of an array or CPU tensor of such a type with contiguous rows."""
+    """A NumPy view, not a copy, of an array or CPU tensor. It must have one of `types`, `ndim`
+    dimensions, and contiguous elements in each row."""
     x = tensors.numpy_view(name, x)
     if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected an array, got {type(x).__name__}")
@@ -54,7 +59,8 @@ def dense(name: str, x: object, ndim: int = 2, types: tuple[type, ...] = FLOATS)
 
 
 def gradients(name: str, x: Any) -> Array:
-    """As `dense`, and 16-bit floats: float16, and a torch tensor of bfloat16 as BFLOAT16."""
+    """A view as from `dense`, where 16-bit floats are allowed too: float16, or a CPU tensor of
+    bfloat16, which becomes a view of type BFLOAT16."""
     if tensors.is_torch(x) and str(x.dtype) == "torch.bfloat16":
         bits = tensors.numpy_view(name, x, sys.modules["torch"].int16)
         return dense(name, bits.view(BFLOAT16), types=(BFLOAT16,))
@@ -73,14 +79,17 @@ def contiguous_matrix(name: str, z: object) -> Array:
 
 
 def widened(x: Array) -> Array:
-    """x as float32 where it has 16 bits."""
+    """x as float32 if it has 16 bits, else x itself."""
     if x.dtype == BFLOAT16:
         return (x.astype(np.uint32) << 16).view(np.float32)
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 def csr(name: str, x: Any) -> sp.csr_array:
-    """A canonical CSR matrix (sorted, duplicates summed): x itself where it is one."""
+    """x as a canonical CSR matrix, in which the column indices of a row ascend without duplicates.
+
+    It is x itself if x is canonical, else a copy in which duplicates are summed.
+    """
     if x.format != "csr":
         raise TypeError(f"{name}: expected CSR, got {x.format}; {name}.tocsr() converts it")
     if x.ndim != 2:
@@ -122,6 +131,7 @@ def csr(name: str, x: Any) -> sp.csr_array:
 
 
 def _ascending_rows(indices: Array, indptr: Array) -> bool:
+    """Whether the column indices of each row of a CSR matrix ascend strictly."""
     rises = indices[1 : indptr[-1]] > indices[: max(indptr[-1] - 1, 0)]
     starts = indptr[(indptr > 0) & (indptr < indptr[-1])]
     rises[starts - 1] = True
@@ -129,11 +139,13 @@ def _ascending_rows(indices: Array, indptr: Array) -> bool:
 
 
 def _finite(x: Array) -> npt.NDArray[np.bool_]:
+    """Which entries are finite; bfloat16 is not if all bits of its exponent are set."""
     return (x & 0x7F80) != 0x7F80 if x.dtype == BFLOAT16 else np.isfinite(x)
 
 
 def finite_rows(x: Any) -> npt.NDArray[np.bool_]:
-    """(N,) whether all entries of a row of an array or a canonical CSR matrix are finite."""
+    """For each of the N rows of an array or a canonical CSR matrix, whether all its entries are
+    finite."""
     if isinstance(x, np.ndarray):
         return np.concatenate([_finite(x[rows]).all(axis=1) for rows in row_blocks(x)])
     finite = np.ones(x.shape[0], np.bool_)
@@ -143,7 +155,7 @@ def finite_rows(x: Any) -> npt.NDArray[np.bool_]:
 
 
 def raise_not_finite(name: str, finite: npt.NDArray[np.bool_]) -> None:
-    """The error for rows that are not finite; nothing where all are."""
+    """Raises ValueError if an entry of `finite`, one for each row, is False."""
     bad = np.flatnonzero(~finite)
     if len(bad):
         raise ValueError(
@@ -153,7 +165,7 @@ def raise_not_finite(name: str, finite: npt.NDArray[np.bool_]) -> None:
 
 
 def vector(name: str, x: Any) -> Array:
-    """A 1-d array, from an array, a CPU tensor or a sequence."""
+    """An array, a CPU tensor or a sequence as a 1-d array."""
     try:
         array: Array = np.asarray(tensors.numpy_view(name, x))
     except ValueError as error:
@@ -164,7 +176,7 @@ def vector(name: str, x: Any) -> Array:
 
 
 def rows(name: str, indices: object, n_samples: int) -> Indices:
-    """Distinct row numbers in [0, N), ascending; None is none."""
+    """Distinct row numbers in [0, N), ascending; an empty array for None."""
     x = vector(name, [] if indices is None else indices)
     if x.size == 0:
         return np.empty(0, np.int64)

@@ -1,5 +1,8 @@
-"""Checks of single arguments at the public border. Each raises TypeError or ValueError naming the
-argument, what was expected and what came, or returns the argument in the form that is used."""
+"""Checks of single arguments at the public border.
+
+Each function returns the argument in the form that the package uses, or raises TypeError or
+ValueError. The message says the argument, what was expected and what was given.
+"""
 
 from __future__ import annotations
 
@@ -44,32 +47,33 @@ def real(name: str, value: object, above: float = -np.inf, below: float = np.inf
 
 
 def seed(value: object) -> int:
-    """64 bits."""
+    """A seed: an int of 64 bits, unsigned."""
     return integer("seed", value, 0, 2**64 - 1)
 
 
 def threads(n_threads: object) -> int:
-    """A number of threads; None is what OpenMP would take."""
+    """A number of threads; None stands for OpenMP's default."""
     return (
         _core.default_threads() if n_threads is None else integer("n_threads", n_threads, 1, 1024)
     )
 
 
 def choice(name: str, value: object, among: tuple[str, ...]) -> str:
-    """One of these strings."""
+    """The value, which must be one of these strings."""
     if not isinstance(value, str) or value not in among:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, among))}, got {value!r}")
     return value
 
 
 def boolean(name: str, value: object) -> bool:
+    """A Python bool; NumPy's bools are accepted too."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: expected True or False, got {value!r}")
     return bool(value)
 
 
 def float_type(name: str, dtype: Any) -> np.dtype[Any]:
-    """float32 or float64."""
+    """A NumPy dtype, which must be float32 or float64."""
     with suppress(TypeError):
         given: np.dtype[Any] = np.dtype(object if dtype is None else dtype)
         if given in FLOATS:
@@ -78,7 +82,7 @@ def float_type(name: str, dtype: Any) -> np.dtype[Any]:
 
 
 def count(n: object, n_samples: int) -> int:
-    """n as a number of rows: an int in [1, N], or a share of N in (0, 1), at least one row."""
+    """n as a number of rows in [1, N]; a float in (0, 1) is a share of N, rounded, at least 1."""
     if isinstance(n, (float, np.floating)):
         if not 0 < n < 1:
             raise ValueError(f"n: expected an int, or a float in (0, 1) as a share of N, got {n}")

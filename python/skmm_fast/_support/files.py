@@ -1,4 +1,4 @@
-"""Files that exist whole or not at all, and folders that have one writer."""
+"""Files that are either complete or absent, and folders that have one writer at a time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _locks: set[int] = set()  # descriptors of the locks that this process holds
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write under a temporary name in the same folder, sync, rename, sync the folder.
+    """Write a file so that it is complete as soon as it exists at `path`.
 
-    An OSError comes out as it is, with a path; what was written is removed.
+    It is written under a temporary name in the same folder, synced and renamed; then the folder is
+    synced. After an error the temporary file is removed; an OSError without a path gets this one.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -39,9 +40,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 @contextmanager
 def only_writer(lock: Path, wait: bool = False) -> Iterator[None]:
-    """Holds a lock on the file `lock`, which stays; it ends with the process, however that ends.
+    """A context that holds a lock on the file `lock`, which is made and stays.
 
-    Raises BlockingIOError where it is held elsewhere, unless told to wait.
+    The lock ends with the process, however that ends. If another process or thread holds it, this
+    raises BlockingIOError, or waits if `wait` is True.
     """
     held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     _locks.add(held)
@@ -59,9 +61,10 @@ def only_writer(lock: Path, wait: bool = False) -> Iterator[None]:
             os.close(held)
 
 
-def _let_go() -> None:
+def _release_locks() -> None:
     while _locks:
         os.close(_locks.pop())
 
 
-os.register_at_fork(after_in_child=_let_go)  # workers may outlive a process that was killed
+# A forked worker may outlive its parent, and must not keep the parent's locks held.
+os.register_at_fork(after_in_child=_release_locks)

@@ -1,4 +1,4 @@
-"""Imports of packages that the base install does without."""
+"""Imports of optional packages, which the base installation does not bring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress bars, for those who ask for them."""
+"""Progress bars, shown only where the caller asks for them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from .optional import need
 def bar(
     what: str, total: int, shown: bool, unit: str = "rows", before: int = 0
 ) -> Iterator[Callable[[int], None] | None]:
-    """Yields a function that takes how much of `total` is done; None where no bar is shown.
-    `before`: what was done already, and does not count towards the rate."""
+    """A context that shows a bar and yields a function `tick(done)`, which sets how much of `total`
+    is done. It yields None where `shown` is False. `before` is what was done earlier and does not
+    count towards the rate."""
     if not shown:
         yield None
         return
@@ -25,5 +26,5 @@ def bar(
 
 
 def after(before: int, tick: Callable[[int], None] | None) -> Callable[[int], None] | None:
-    """The same bar for a part of the work that begins when `before` is done."""
+    """The function `tick` of a bar for a part of the work that begins when `before` is done."""
     return tick and (lambda done: tick(before + done))

@@ -1,4 +1,4 @@
-"""Room for arrays that may be larger than memory."""
+"""Memory for large intermediate arrays, in RAM or in a file on disk."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from .types import Array
 
 
 def room(shape: tuple[int, int], dtype: Any, folder: str | os.PathLike[str] | None) -> Array:
-    """An uninitialised array in memory, or, where a folder is given, in a file there that has no
-    name: it vanishes with the array, or with the process however that ends.
+    """An uninitialised array, in memory or, if a folder is given, in a file without a name there.
+
+    The file vanishes with the array, or with the process, however that ends.
 
     Raises OSError where the folder cannot hold it.
     """
@@ -22,7 +23,7 @@ def room(shape: tuple[int, int], dtype: Any, folder: str | os.PathLike[str] | No
         return np.empty(shape, dtype)
     size = shape[0] * shape[1] * np.dtype(dtype).itemsize
     with tempfile.TemporaryFile(dir=folder) as file:
-        if hasattr(os, "posix_fallocate"):  # a full disk is an error now, not a signal later
+        if hasattr(os, "posix_fallocate"):  # a full disk is then an error here, not a signal later
             os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.truncate(size)

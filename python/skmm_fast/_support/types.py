@@ -1,4 +1,4 @@
-"""Types that public signatures name, and short names of NumPy's."""
+"""The types in public signatures, and short names for NumPy's array types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 
 
 class Tensor(Protocol):
-    """A torch tensor, on the CPU or a CUDA device. Torch is not needed to say so."""
+    """A torch tensor on the CPU or a CUDA device, described without importing torch."""
 
     @property
     def device(self) -> Any: ...

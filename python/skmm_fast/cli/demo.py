@@ -1,8 +1,9 @@
 """`skmm-fast demo`: choose finetuning data for a small network on real images; check the choice.
 
-scikit-learn's digits. A network learns five of the ten classes and gets a new head for all ten.
-From a pool with all ten classes, rows are chosen by their gradients of the last two layers, these
-layers are finetuned on them, and the result is tested beside uniform draws and the whole pool.
+The images are scikit-learn's digits. A network learns five of the ten classes and gets a new head
+for all ten. From a pool with all ten classes, rows are chosen by the gradients of the last two
+layers. These layers are finetuned on the chosen rows, on uniform draws and on the whole pool, and
+all are tested.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from .._support.optional import need
 from ..gradients import GradientSketcher
 from ..methods.registry import MethodName
 
-COUNTS = (50, 100, 200)
-SEEDS = 5
-UNIFORM_DRAWS = 3  # per seed
+COUNTS = (50, 100, 200)  # the numbers n of rows to choose
+SEEDS = 5  # repetitions, each with a split, a network and a sketch of its own
+UNIFORM_DRAWS = 3  # uniform draws for each seed and n
 METHODS: dict[MethodName, dict[str, Any]] = {
     "v-optimal": {},
     "moment-matching": {"weighting": "relative", "c_s": 0.9},
 }
-TUNED = (2, 4)  # the layers that are finetuned: the last two
+TUNED = (2, 4)  # numbers in `network()` of the layers that are finetuned, the last two
 
 Images = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -43,7 +44,7 @@ Scores = dict[tuple[str, int], list[tuple[float, float]]]  # (method, n) -> (acc
 
 
 class Clock:
-    """Seconds spent in each stage."""
+    """Adds up the seconds spent in each stage: `with clock(stage): ...`."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -56,14 +57,14 @@ class Clock:
 
 
 def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
-    """The demo; writes demo.png and demo.json to the folder `out`, returns what the JSON holds."""
+    """Run the demo; write demo.png and demo.json to the folder `out`; return the JSON's values."""
     tqdm = need("tqdm", "cli").tqdm
     load_digits = need("sklearn.datasets", "sklearn").load_digits
     data, target = load_digits(return_X_y=True)
     X, y = (data / 16).astype(np.float32), target.astype(np.int64)
     clock, scores = Clock(), defaultdict(list)
     chosen: list[dict[str, Any]] = []
-    first: dict[int, Selection] = {}  # of the first seed, by the default method
+    first: dict[int, Selection] = {}  # n -> the first seed's v-optimal selection
 
     runs = 2 + len(counts) * (len(METHODS) + UNIFORM_DRAWS)
     with tqdm(total=seeds * runs, desc="demo", unit=" models") as bar:
@@ -121,7 +122,8 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
 
 
 def split(y: Labels, seed: int) -> tuple[Labels, Labels, Labels]:
-    """Row numbers: 300 of classes 0 to 4 to pretrain on, the pool, 500 to test on."""
+    """Row numbers (known, pool, test): 300 of classes 0 to 4 to pretrain on, the pool to choose
+    from, 500 to test on."""
     order = np.random.default_rng(seed).permutation(len(y))
     test, rest = order[:500], order[500:]
     known = rest[y[rest] < 5][:300]
@@ -129,6 +131,7 @@ def split(y: Labels, seed: int) -> tuple[Labels, Labels, Labels]:
 
 
 def network() -> torch.nn.Sequential:
+    """A network with random weights for images of 64 pixels and ten classes."""
     nn = torch.nn
     return nn.Sequential(
         nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)
@@ -152,6 +155,7 @@ def finetuned(base: torch.nn.Sequential, X: Images, y: Labels) -> torch.nn.Seque
 
 
 def train(model: torch.nn.Sequential, X: Images, y: Labels, steps: int) -> torch.nn.Sequential:
+    """Train the model in place, on all rows in each step, and return it in eval mode."""
     inputs, labels = torch.from_numpy(X), torch.from_numpy(y)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2, weight_decay=1e-3)
@@ -164,13 +168,15 @@ def train(model: torch.nn.Sequential, X: Images, y: Labels, steps: int) -> torch
 
 @torch.no_grad()
 def score(model: torch.nn.Sequential, X: Images, y: Labels) -> tuple[float, float]:
-    """Accuracy and macro-F1."""
+    """(accuracy, macro-F1) of the model on these rows."""
     metrics = need("sklearn.metrics", "sklearn")
     predicted = model(torch.from_numpy(X)).argmax(1).numpy()
     return float((predicted == y).mean()), float(metrics.f1_score(y, predicted, average="macro"))
 
 
 def report(scores: Scores, first: dict[int, Selection], clock: Clock) -> None:
+    """Print the scores, the V-optimality of the first seed's selections, and the times."""
+
     def cell(values: list[float]) -> str:
         return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
 
@@ -190,6 +196,7 @@ def report(scores: Scores, first: dict[int, Selection], clock: Clock) -> None:
 
 
 def picture(path: Path, scores: Scores, selection: Selection) -> None:
+    """Draw the pool with a selection, the spectrum and the scores, into a file."""
     figure = need("matplotlib.figure", "plot").Figure(figsize=(14, 4.2), layout="constrained")
     pool_axes, spectrum_axes, score_axes = figure.subplots(1, 3)
     draw_pool(pool_axes, selection.picture, selection.diagnosis, "v-optimal")

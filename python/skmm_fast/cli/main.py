@@ -1,4 +1,7 @@
-"""The command `skmm-fast`."""
+"""The command `skmm-fast`: its arguments, and one function for each subcommand.
+
+A subcommand passes the options that were given to the public functions, and prints the results.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,16 @@ from .._version import __version__
 from ..methods.registry import REGISTRY
 from ..sketch.store import SketchStore
 
-OMITTED: Any = argparse.SUPPRESS  # an option not given is not passed on: defaults live in one place
+# An option that is not given is not passed on, so the defaults are those of the public functions.
+OMITTED: Any = argparse.SUPPRESS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0; 1 for an error that the user can mend, said in one line; 2 for a wrong command line."""
+    """Run the command and return its exit status.
+
+    0 is success; 1 an error that the user can mend, reported in one line; 2 a wrong command line;
+    130 a keyboard interrupt.
+    """
     args = vars(_parser().parse_args(argv))
     run = args.pop("run")
     try:
@@ -40,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
 
+    # The name of a subcommand is that of its function, its description the function's docstring.
     def command(run: Any, help: str) -> argparse.ArgumentParser:
         added = commands.add_parser(
             run.__name__.strip("_"), help=help, description=run.__doc__, argument_default=OMITTED
@@ -75,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         "--out", required=True, type=Path, help=".json (with .indices.npy beside it) or .npz"
     )
     choose.add_argument("--plot", type=Path, help="picture; default: .png beside, with matplotlib")
-    alone = [name for name, method in REGISTRY.items() if not method.needs]
-    choose.add_argument("--method", choices=alone)
+    from_sketches_alone = [name for name, method in REGISTRY.items() if not method.needs]
+    choose.add_argument("--method", choices=from_sketches_alone)
     choose.add_argument("--sketch-dim", type=int, help="sketch the sketches to so many dimensions")
     choose.add_argument("--seed", type=int)
     choose.add_argument("--unit-rows", action="store_const", const=True, help="scaled to norm 1")
@@ -97,10 +106,10 @@ def _sketch(build: str, out: Path, **options: Any) -> None:
     goes on where it was stopped. The function is looked up from the current directory on."""
     from ..gradients import GradientSketcher, sketch_dataset
 
-    of_store = {k: options.pop(k) for k in ("batch_size", "shard_rows") if k in options}
+    store_options = {k: options.pop(k) for k in ("batch_size", "shard_rows") if k in options}
     model, dataset = _built(build)
     sketcher: Any = GradientSketcher(model, **options)
-    print(f"done: {sketch_dataset(sketcher, dataset, out, **of_store)}")
+    print(f"done: {sketch_dataset(sketcher, dataset, out, **store_options)}")
 
 
 def _select(
@@ -120,7 +129,7 @@ def _select(
 
 
 def _built(target: str) -> tuple[Any, Any]:
-    """(model, dataset) of the user's function."""
+    """The pair (model, dataset) that the user's function, given as "module:function", returns."""
     module, _, function = target.partition(":")
     if not module or not function:
         raise ValueError(f"build: expected module:function, got {target!r}")
@@ -128,7 +137,8 @@ def _built(target: str) -> tuple[Any, Any]:
     sys.path.insert(0, here)
     try:
         built = getattr(importlib.import_module(module), function)()
-    except Exception as error:  # in one line, with the last place in the user's own files
+    except Exception as error:
+        # The error becomes one line, with the last place in the user's own files.
         frames = traceback.extract_tb(error.__traceback__)
         own = [f" ({f.filename}, line {f.lineno})" for f in frames if f.filename.startswith(here)]
         what = f"{type(error).__name__}: {error}"
@@ -141,6 +151,7 @@ def _built(target: str) -> tuple[Any, Any]:
 
 
 def _positive(text: str) -> int:
+    """An option that is an int of at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a number >= 1, got {text}")
@@ -148,10 +159,12 @@ def _positive(text: str) -> int:
 
 
 def _patterns(text: str) -> str | list[str]:
+    """The option --params: one name or pattern, or several separated by commas."""
     return text.split(",") if "," in text else text
 
 
 def _count(text: str) -> int | float:
+    """The option -n: a number of rows, or a share of them."""
     try:
         return int(text)
     except ValueError:

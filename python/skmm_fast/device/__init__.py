@@ -1,1 +1,2 @@
-"""Torch tensors on an accelerator: the same Γ there, and passes over rows (needs torch)."""
+"""Work on torch tensors on an accelerator (needs torch): sketches with the core's Γ, and passes
+over the rows of Z."""

@@ -1,9 +1,9 @@
-"""The same Γ on the device of a tensor (needs torch): gradients are sketched where they are made.
+"""Sketches of tensors on their own device (needs torch), with the same Γ as in the core.
 
-Rows of Γ are made in plain torch, on any device; sums of the sparse sign on CUDA by a kernel
-(`kernel.py`). Integers are the core's, so a sign Γ is the core's exactly, and a Gaussian Γ to the
-rounding of the device's float32. Sums agree with the core's to rounding; nothing here adds in an
-order that is left to chance, so the same call gives the same bits.
+Plain torch makes the rows of Γ on any device; a kernel (`kernel.py`) makes the sparse-sign sums on
+CUDA. Random words are the core's bit for bit. So a sign Γ equals the core's exactly, and a Gaussian
+Γ equals it up to the rounding of the device's float32. Sums agree with the core's up to rounding.
+Every sum has a fixed order, so that the same call gives the same bits.
 """
 
 from __future__ import annotations
@@ -15,45 +15,52 @@ import numpy as np
 import torch
 
 Tensor = torch.Tensor
-Sketch = Any  # one of sketch/operators.py, which stands on this module
+Sketch = Any  # a Sketch of sketch/operators.py, which imports this module
 
-ROWS = 8192  # of G, taken together
-TILE = 1 << 21  # entries of what is made at a time, of G or of Γ, as float64
+ROWS = 8192  # rows of G that share a tile of Γ
+TILE = 1 << 21  # entries, of a tile of G or of Γ in float64
 
-# As in the core (philox.hpp, kernels.hpp).
-WORD = (1 << 32) - 1
-SPARSE_SIGN, GAUSSIAN, GROUPED_SIGN = 1, 2, 7
-PAIR_WIDTH = 2048
+# These constants equal those of the core (philox.hpp, kernels.hpp).
+WORD = (1 << 32) - 1  # the mask of a random word
+SPARSE_SIGN, GAUSSIAN, GROUPED_SIGN = 1, 2, 7  # the streams of random words of the families
+PAIR_WIDTH = 2048  # mean width of a block up to which one word serves two blocks
+# Grouped signs: a chunk of rows of Γ has 8 parts of 64 vectors (one for each step) of 16 lanes.
 LANES, PARTS, STEPS = 16, 8, 64
-PART_WORDS = STEPS * (1 + PARTS // 2)
-STRIP = 64
+PART_WORDS = STEPS * (1 + PARTS // 2)  # the first counter of a chunk whose words are of its parts
+STRIP = 64  # columns of a Gaussian Γ that are made together
 
 
 def add_dense(S: Sketch, G: Tensor, Z: Tensor, col_offset: int) -> None:
     """Z (B, m) += G Γ[col_offset : col_offset + c].
 
-    G (B, c) of any float type, best with contiguous rows; Z float32 or float64, on the same device,
-    in whose type G is summed.
+    G (B, c) may have any float type; contiguous rows are read fastest. Z is float32 or float64, on
+    the same device; tiles of the product are summed in its type.
     """
     _add(S, G, None, _run(G, col_offset), Z)
 
 
 def add_outer(S: Sketch, E: Tensor, X: Tensor, Z: Tensor, col_offset: int) -> None:
-    """Z (B, m) += the sketch of the rows e_i ⊗ x_i, whose coordinate c d + j meets row
-    col_offset + c d + j of Γ; E (B, C), X (B, d). The products are not stored all at once.
+    """Z (B, m) += the sketch of the rows e_i ⊗ x_i, for E (B, C) and X (B, d).
+
+    Entry c d + j of a row is multiplied with row col_offset + c d + j of Γ. The products e_i ⊗ x_i
+    are formed a tile at a time.
     """
     _add(S, X, E, _run(X, col_offset), Z)
 
 
 def add_rows(S: Sketch, tokens: Tensor, values: Tensor, Z: Tensor, col_offset: int) -> None:
-    """Z[i] += Σ_t values[i, t] Γ[col_offset + tokens[i, t] D : + D], the gradient of an embedding;
-    tokens (B, T) int64, values (B, T, D); a token may occur again.
+    """Z (B, m) += the sketch of the gradients of an embedding.
+
+    In the gradient of sample i, row tokens[i, t] of the embedding's weight gets values[i, t] added.
+    Row v of the weight is multiplied with rows [col_offset + v D, col_offset + (v + 1) D) of Γ.
+    tokens (B, T) is int64 and may repeat a token; values is (B, T, D).
     """
     if values.numel() == 0:
         return
     batch, length, width = values.shape
     values = values.double()
-    # Dense gradients of some tokens at a time, by products with matrices of zeros and ones.
+    # The gradients of some of the tokens at a time are made dense: a 0/1 matrix, which says where a
+    # token occurs, is multiplied with the values.
     for some in torch.unique(tokens).split(max(1, 4 * TILE // (batch * max(length, width)))):
         G = (tokens[:, None] == some[:, None]).double() @ values
         _add(S, G.to(Z.dtype).flatten(1), None, col_offset + some * width, Z)
@@ -65,13 +72,16 @@ def rows(S: Sketch, start: int, stop: int, device: torch.device | str) -> Tensor
 
 
 def _run(G: Tensor, col_offset: int) -> Tensor:
+    """The argument `starts` of `_add` for columns that form a single run."""
     return torch.full((1,), col_offset, device=G.device)
 
 
 @torch.no_grad()
 def _add(S: Sketch, X: Tensor, E: Tensor | None, starts: Tensor, Z: Tensor) -> None:
-    """Z += the sketch of X, or of the rows e_i ⊗ x_i. Its columns come in len(starts) runs of equal
-    length; run k meets the rows of Γ from starts[k] on.
+    """Z += the sketch of G, where G is X, or has the rows e_i ⊗ x_i if E is given.
+
+    The columns of G come in len(starts) runs of equal length. Run k is multiplied with consecutive
+    rows of Γ, the first of which is starts[k].
     """
     d = X.shape[1]
     cols = d if E is None else d * E.shape[1]
@@ -89,21 +99,23 @@ def _add(S: Sketch, X: Tensor, E: Tensor | None, starts: Tensor, Z: Tensor) -> N
             tile = X[part, c % d].double()
             if E is not None:
                 tile *= E[part, c // d]
-            # In float64: what torch makes of a float32 product is a setting (TF32, bfloat16).
+            # The product is float64, since the precision of torch's float32 products is a setting
+            # of its user (TF32, bfloat16).
             Z[part] += (tile @ _rows(S, starts[c // run] + c % run).double()).to(Z.dtype)
 
 
 def _by_kernel(S: Sketch, X: Tensor, E: Tensor | None, starts: Tensor) -> Tensor:
+    """The sketch (B, m) that `_add` adds, made by the kernel, in float32."""
     from . import kernel
 
     zeta = S.nnz_per_row
-    seed = S.seed - (S.seed >> 63 << 64)  # its bits, as a signed integer
+    seed = S.seed - (S.seed >> 63 << 64)  # the 64 bits of the seed as a signed integer
     sums: Tensor = kernel.sparse_sign(X, E, starts, S.out_dim, zeta, _per_word(S), seed)
     return sums * entry(zeta)
 
 
 def _has_kernel(S: Sketch, X: Tensor, E: Tensor | None, Z: Tensor) -> bool:
-    """Whether the kernel makes this sum: the one place that chooses."""
+    """Whether the kernel makes this sum. Only this function decides it."""
     return (
         S.kind == "sparse-sign"
         and Z.is_cuda
@@ -113,8 +125,10 @@ def _has_kernel(S: Sketch, X: Tensor, E: Tensor | None, Z: Tensor) -> bool:
 
 
 def philox(key: int, i: Tensor, j: Tensor, last: int) -> tuple[Tensor, ...]:
-    """The four words, in [0, 2³²), of Philox4x32-10 at the counters (i, j, last): i has 64 bits, j
-    and `last` 32. Products of words wrap around in int64, which leaves their bits.
+    """The four random words, in [0, 2³²), of Philox4x32-10 at the counters (i, j, last).
+
+    i has 64 bits, j and `last` have 32. Tensors are int64: the product of two words may wrap around
+    to a negative number, which has the same 64 bits.
     """
     w0, w1, w2, w3 = i & WORD, i >> 32 & WORD, j, torch.full_like(j, last)
     for bump in range(10):
@@ -126,7 +140,7 @@ def philox(key: int, i: Tensor, j: Tensor, last: int) -> tuple[Tensor, ...]:
 
 
 def _rows(S: Sketch, j: Tensor) -> Tensor:
-    """Rows j (n,) of Γ, (n, m) float32."""
+    """The rows of Γ numbered j (n,), as (n, m) float32."""
     if S.kind == "gaussian":
         return _gaussian(S, j)
     target, sign = _sparse_sign(S, j) if S.kind == "sparse-sign" else _grouped_sign(S, j)
@@ -135,45 +149,53 @@ def _rows(S: Sketch, j: Tensor) -> Tensor:
 
 
 def entry(entries: int) -> float:
-    """The absolute value of an entry where a row of Γ has so many."""
+    """The absolute value 1/√entries of each entry where a row of Γ has `entries` of them."""
     return float(np.float32(1) / np.sqrt(np.float32(entries)))
 
 
 def _edges(m: int, blocks: int, device: torch.device) -> Tensor:
+    """Where the m columns are cut into blocks: block t has columns [edges[t], edges[t + 1])."""
     return torch.arange(blocks + 1, device=device) * m // blocks
 
 
 def _per_word(S: Sketch) -> int:
-    """Blocks that share a random word."""
+    """How many blocks of columns share a random word."""
     return 2 if S.out_dim <= PAIR_WIDTH * S.nnz_per_row else 1
 
 
 def _sparse_sign(S: Sketch, j: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns and sign bits (n, ζ) of the entries of rows j. Each word is a fraction of 2³² whose
-    digits are 2 place + sign in one block, or in two.
+    """Columns and sign bits (n, ζ) of the entries of rows j.
+
+    Read a word as a fraction u in [0, 1), in units of 2⁻³². The integer part of 2·width·u is
+    2·place + sign: the place in a block of columns and the sign bit of its entry. Where a word
+    serves two blocks, the fractional part is the fraction of the second.
     """
     m, zeta = S.out_dim, S.nnz_per_row
     per_word = _per_word(S)
     edges = _edges(m, zeta, j.device)
     group = torch.arange(-(-zeta // (4 * per_word)), device=j.device)
     words = torch.stack(philox(S.seed, j[:, None], group[None], m << 8 | SPARSE_SIGN), -1)
-    left = words.flatten(1)
+    fractions = words.flatten(1)  # (n, words)
     digits = torch.empty(len(j), zeta, dtype=torch.int64, device=j.device)
     for t in range(min(per_word, zeta)):
         width = edges.diff()[t::per_word]
-        scaled = left[:, : len(width)] * (2 * width)
+        scaled = fractions[:, : len(width)] * (2 * width)
         digits[:, t::per_word] = scaled >> 32
-        left = scaled & WORD
+        fractions = scaled & WORD
     return (digits >> 1) + edges[:-1], digits & 1
 
 
 def _pick(words: tuple[Tensor, ...], index: Tensor) -> Tensor:
-    """words[index], element by element."""
+    """words[index[i]][i] for each i: one of four words, chosen element by element."""
     return torch.stack(words, -1).gather(-1, index[:, None])[:, 0]
 
 
 def _place_of_lane(bits: Tensor, lane: Tensor) -> Tensor:
-    """An affine permutation of 16 lanes over GF(2), from 16 bits."""
+    """The place of a lane under the permutation of 16 lanes that 16 random bits describe.
+
+    The permutation is affine over GF(2): a shift of the 4 bits of the lane, then a unit lower and a
+    unit upper triangular matrix. Each step below adds a multiple of one bit to others.
+    """
     y = lane ^ (bits & 15)
     for bit, column in (
         (0, (bits >> 4 & 7) << 1),
@@ -188,7 +210,12 @@ def _place_of_lane(bits: Tensor, lane: Tensor) -> Tensor:
 
 
 def _grouped_sign(S: Sketch, j: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns and sign bits (n, 8) of the entries of rows j."""
+    """Columns and sign bits (n, 8) of the entries of rows j.
+
+    Rows of Γ come in chunks of PARTS · STEPS · LANES rows. In each step the 8 rows that have the
+    same lane (one from each part, each part's lanes permuted) share their 8 columns; their signs
+    differ by the rows of a Hadamard matrix.
+    """
     m, last = S.out_dim, S.out_dim << 8 | GROUPED_SIGN
     unit = LANES if m % (PARTS * LANES) == 0 else 1
     part_rows = STEPS * LANES
@@ -199,7 +226,8 @@ def _grouped_sign(S: Sketch, j: Tensor) -> tuple[Tensor, Tensor]:
     column_signs = _pick(philox(S.seed, chunk, step, last), part // 2)
     column_sign = column_signs >> part % 2 * LANES + lane
 
-    # Outputs k and k + 1, k even, share a counter.
+    # Entry k of a row lies in block k of the columns. The words of entries k and k + 1, k even,
+    # come from one counter.
     k = torch.arange(PARTS, device=j.device)
     pair = STEPS * (1 + k[None, ::2] // 2)
     words = torch.stack(philox(S.seed, chunk[:, None], step[:, None] + pair, last), -1)
@@ -208,13 +236,14 @@ def _grouped_sign(S: Sketch, j: Tensor) -> tuple[Tensor, Tensor]:
     width = edges.diff()
     place = _place_of_lane(bits >> 16, lane[:, None])
     at = ((start * (width // unit) >> 32) * unit + place) % width
-    common = part[:, None] & k  # its parity: the Hadamard matrix
+    common = part[:, None] & k  # its parity is entry (part, k) of the Hadamard matrix
     sign = column_sign[:, None] ^ bits >> place ^ common ^ common >> 1 ^ common >> 2
     return at + edges[:-1], sign & 1
 
 
 def _gaussian(S: Sketch, j: Tensor) -> Tensor:
-    """Rows j of Γ, (n, m). Column 16 c + l of strip s is number c of counter (j, 16 s + l)."""
+    """Rows j of Γ, (n, m). Column 16 c + l of strip s is normal number c of the four that counter
+    (j, 16 s + l) gives."""
     m = S.out_dim
     strips = -(-m // STRIP)
     counter = torch.arange(strips * STRIP // 4, device=j.device)
@@ -225,8 +254,11 @@ def _gaussian(S: Sketch, j: Tensor) -> Tensor:
 
 
 def _box_muller(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """sqrt(-2 ln u) (cos, sin)(2π v) of two words: the polynomials of the core, in float32."""
-    # u = z 2^e, z in [sqrt(1/2), sqrt(2)); ln z from the odd series in (z - 1) / (z + 1).
+    """Two normal numbers from the words a and b: r cos(2π v) and r sin(2π v), r = √(-2 ln u).
+
+    u in (0, 1) comes from a, and v = b / 2³². The polynomials are the core's, in float32.
+    """
+    # u = z 2^e with z in [sqrt(1/2), sqrt(2)); ln z is an odd series in t = (z - 1) / (z + 1).
     u = ((a >> 1).float() + 0.25) * 2.0**-31
     bits = u.view(torch.int32)
     e = bits - 0x3F3504F3 >> 23
@@ -237,9 +269,9 @@ def _box_muller(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     for coefficient in (0.399999917, 0.666666687, 2.0):
         series = t2 * series + coefficient
     log_u = e.float() * 0.693147182 + t * series
-    # In float64, since torch's own float32 root is off by a bit on some processors.
+    # The root is taken in float64, since torch's float32 root is off by a bit on some processors.
     r = (log_u * -2.0).clamp(min=0.0).double().sqrt().float()
-    # Angle = (quadrant + h) π/2, h in [-1/2, 1/2).
+    # The angle is (quadrant + h) π/2 with h in [-1/2, 1/2), and q = h π/2.
     turned = b + 0x20000000 & WORD
     quadrant = turned >> 30
     q = ((turned & 0x3FFFFFFF) - 0x20000000).float() * float(np.float32(1.57079633) * 2.0**-30)

@@ -1,6 +1,7 @@
-"""Rows that are a torch tensor, on a CUDA device: passes in torch, and no copy of Z on the host.
+"""Passes over rows Z that are a torch tensor on a CUDA device; Z is not copied to the host.
 
-Products and sums are float64, block by block: results are those of the core to rounding.
+Products and sums are float64, a block of rows at a time, so results agree with the core's up to
+rounding.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ import torch
 
 from .._support.types import Array, Floats, Indices
 
-BLOCK_BYTES = 1 << 25  # of rows in float64; up to four such blocks exist at a time
+BLOCK_BYTES = 1 << 25  # bytes of a block of rows in float64; up to four blocks exist at a time
 
 
 @dataclass(frozen=True)
 class TensorRowMatrix:
-    """A `RowMatrix` (pool/row_matrix.py). The solvers of the core call
-     `array`, `row_norms`, `column_squares`,
-    `square_dots` and `dots`."""
+    """A `RowMatrix` (pool/row_matrix.py, which says what each method returns).
 
-    x: torch.Tensor
+    The core's solvers take it in place of an array: they call `array`, `row_norms`,
+    `column_squares`, `square_dots` and `dots`. The core's number of threads is ignored here.
+    """
+
+    x: torch.Tensor  # (N, m) float32 or float64
 
     least_block: ClassVar[int] = 256
 
@@ -99,22 +102,25 @@ class TensorRowMatrix:
         return _here(total / len(self))
 
     def _blocks(self, rows: torch.Tensor | None = None) -> Iterator[tuple[slice, torch.Tensor]]:
-        """(part of the rows, these in float64) in order."""
+        """Pairs (part, block) in order: a slice of the rows, and these rows in float64."""
         count = len(self) if rows is None else len(rows)
         step = max(1, BLOCK_BYTES // (8 * self.shape[1]))
         for first in range(0, count, step):
             part = slice(first, min(first + step, count))
             yield part, (self.x[part] if rows is None else self.x[rows[part]]).double()
 
-    def _each_row(self, of_block: Callable[[torch.Tensor], torch.Tensor]) -> Array:
-        return _here(torch.cat([of_block(block) for _, block in self._blocks()]))
+    def _each_row(self, per_block: Callable[[torch.Tensor], torch.Tensor]) -> Array:
+        """One number for each row, from a function of a block of rows."""
+        return _here(torch.cat([per_block(block) for _, block in self._blocks()]))
 
     def _zeros(self, *shape: int) -> torch.Tensor:
         return self.x.new_zeros(shape, dtype=torch.float64)
 
     def _there(self, x: Array) -> torch.Tensor:
+        """x on the device."""
         return torch.as_tensor(np.ascontiguousarray(x), device=self.x.device)
 
 
 def _here(x: torch.Tensor) -> Array:
+    """x on the host."""
     return x.cpu().numpy()

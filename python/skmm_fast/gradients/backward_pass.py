@@ -1,17 +1,19 @@
-"""Some samples through the model, their sketched gradients into sums."""
+"""One pass of some samples through the model, which adds their sketched gradients to sums.
+
+Each parameter has its own method: hooks on its layer, vmap(grad) of the whole model, or a loop over
+the samples. `calibration` chooses the methods; this module carries them out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
 from .._support.types import Indices
 from ..sketch.operators import Sketch
 from .batch import Batch
-from .captured_gradients import Module, Refuse, captured_gradients, frozen
+from .captured_gradients import Module, OnCall, OnRefusal, captured_gradients, frozen
 from .functional import by_loop, by_vmap, output
 from .layer_rules import rule_of
 from .losses import Loss
@@ -19,7 +21,7 @@ from .parameters import Slot, owners
 from .sketch_accumulator import SketchAccumulator
 
 
-def _raise(module: Module, reason: str) -> None:
+def _raise_refusal(module: Module, reason: str) -> None:
     raise ValueError(
         f"model: {type(module).__name__} {reason}, unlike in the first batch; method='loop' may do"
     )
@@ -27,16 +29,18 @@ def _raise(module: Module, reason: str) -> None:
 
 @dataclass(frozen=True)
 class BackwardPass:
+    """All that a pass needs beside its samples."""
+
     model: Module
     loss: Loss
     targets: str  # one of losses.Targets
-    slots: dict[str, Slot]
+    slots: dict[str, Slot]  # the chosen parameters by name
     sketch: Sketch
-    dtype: torch.dtype  # of the sums
-    device: torch.device
+    dtype: torch.dtype  # the type of the sums: float32 or float64
+    device: torch.device  # the device of the parameters
 
     def zeros(self, n: int) -> torch.Tensor:
-        """SketchAccumulator of n samples, to begin with."""
+        """Empty sums (n, m) for the sketched gradients of n samples."""
         return torch.zeros(n, self.sketch.out_dim, dtype=self.dtype, device=self.device)
 
     def add(
@@ -45,21 +49,30 @@ class BackwardPass:
         ids: Indices,
         methods: dict[str, str],
         sums: SketchAccumulator,
-        refuse: Refuse = _raise,
-        called: Callable[[Module, torch.Tensor], Any] = lambda module, out: None,
+        on_refusal: OnRefusal = _raise_refusal,
+        on_call: OnCall = lambda module, out: None,
         expand: bool = True,
     ) -> None:
-        """The gradients of all parameters by their methods: "hooks", "vmap", "loop" or "none".
+        """Add the sketched gradients of `samples` to `sums`.
 
-        refuse is told of calls of a layer from which no per-sample gradient can be read, `called`
-        of all others. `expand`: see `captured_gradients`.
+        `methods` gives the method of each parameter: "hooks", "vmap", "loop", or "none" for one on
+        which the loss must not depend. `ids` (B,) are the sample ids, which random targets use.
+        For `on_refusal`, `on_call` and `expand` see `captured_gradients`; by default a refused call
+        is a ValueError.
         """
 
         def names(method: str) -> list[str]:
             return [name for name, how in methods.items() if how == method]
 
         samples = self._by_hooks(
-            samples, ids, names("hooks"), frozenset(names("none")), sums, refuse, called, expand
+            samples,
+            ids,
+            names("hooks"),
+            frozenset(names("none")),
+            sums,
+            on_refusal,
+            on_call,
+            expand,
         )
         for method, gradients_by in (("vmap", by_vmap), ("loop", by_loop)):
             if not names(method):
@@ -67,7 +80,7 @@ class BackwardPass:
             for rows, found in gradients_by(self.model, names(method), self.loss, samples):
                 for name, g in found.items():
                     if g is not None:
-                        sums.of(rows).dense(self.slots[name], g.to(self.dtype).flatten(1))
+                        sums.for_samples(rows).dense(self.slots[name], g.to(self.dtype).flatten(1))
 
     def _by_hooks(
         self,
@@ -76,27 +89,31 @@ class BackwardPass:
         names: list[str],
         unused: frozenset[str],
         sums: SketchAccumulator,
-        refuse: Refuse,
-        called: Callable[[Module, torch.Tensor], Any],
+        on_refusal: OnRefusal,
+        on_call: OnCall,
         expand: bool,
     ) -> Batch:
-        """Returns the samples with their targets as labels.
+        """Add the gradients of the parameters `names`, and return the samples with their targets as
+        labels.
 
-        Raises ValueError where the loss depends on a parameter that is to be unused.
+        The targets may depend on the model's output, so this runs even where `names` is empty.
+        Raises ValueError where the loss depends on a parameter of `unused`.
         """
-        at = owners(self.model, {name: self.slots[name] for name in names})
+        slots_in = owners(self.model, {name: self.slots[name] for name in names})
 
-        def meet(module: Module, x: torch.Tensor, g: torch.Tensor) -> None:
+        def on_gradient(module: Module, x: torch.Tensor, g: torch.Tensor) -> None:
             rule = rule_of(module)
             assert rule is not None
             wide = x.to(self.dtype) if x.is_floating_point() else x
-            rule(module, wide, g.to(self.dtype), at[module], sums)
+            rule(module, wide, g.to(self.dtype), slots_in[module], sums)
 
         with (
-            frozen(self.model, but=unused),
-            captured_gradients(list(at), samples.size, meet, refuse, called, expand),
+            frozen(self.model, except_for=unused),
+            captured_gradients(
+                list(slots_in), samples.size, on_gradient, on_refusal, on_call, expand
+            ),
         ):
-            with torch.set_grad_enabled(bool(at or unused)):
+            with torch.set_grad_enabled(bool(slots_in or unused)):
                 out = output(self.model, samples)
                 targets = self.loss.targets(
                     out, samples.labels, self.targets, ids, self.sketch.seed

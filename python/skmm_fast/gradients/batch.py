@@ -1,4 +1,7 @@
-"""Batches as they come from data loaders: tuples, or dicts of keyword arguments."""
+"""Batches as data loaders give them: tuples, or dicts of keyword arguments; and sample ids.
+
+A `Batch` knows which inputs hold one entry per sample, so that it can be cut into parts.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +21,25 @@ Tensor = torch.Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples: what the model is called with, and labels (None, or tensors of length B).
+    """B samples: the arguments of the model, and labels.
 
-    The inputs are the leaves of (args, kwargs); those numbered in `own` hold one entry a sample,
-    the others belong to all of them.
+    The arguments (args, kwargs) are kept as a flat list of leaves and the structure around them.
+    A leaf that is not numbered in `per_sample` is an argument that all samples share.
     """
 
-    inputs: list[Any]
-    spec: TreeSpec
-    own: tuple[int, ...]
-    labels: Any
-    size: int
+    inputs: list[Any]  # the leaves of (args, kwargs)
+    spec: TreeSpec  # the structure of (args, kwargs)
+    per_sample: tuple[int, ...]  # numbers of the inputs that are tensors of length B
+    labels: Any  # None, or a tree of tensors of length B
+    size: int  # B
 
     @classmethod
     def of(cls, batch: Any, before: tuple[TreeSpec, tuple[int, ...]] | None = None) -> Batch:
-        """(inputs, ..., labels), or a dict with inputs and "labels" (or "label").
+        """Read a tuple (inputs, ..., labels), or a dict with inputs and "labels" (or "label").
 
-        before: the layout of an earlier batch, which holds for those of the same structure. By
-        default the inputs of length B are `own`, B being that of the labels, or of the first input.
+        B is the length of the labels, or of the first input where there are none. Inputs of length
+        B are taken to be per sample. `before` is the layout of an earlier batch; a batch of the
+        same structure has the same layout.
         """
         args, kwargs, labels = _parts(batch)
         inputs, spec = tree_flatten((args, kwargs))
@@ -45,27 +49,31 @@ class Batch:
         if labels is not None:
             expected, size = size, _size(labels)
             ys = tree_flatten(labels)[0]
-            if not (all(carries(y, size) for y in ys) and any(carries(x, size) for x in inputs)):
+            if not (
+                all(is_per_sample(y, size) for y in ys)
+                and any(is_per_sample(x, size) for x in inputs)
+            ):
                 raise ValueError(
                     f"batch: expected labels as a tensor, as many as inputs ({expected}), got "
                     f"{size or type(labels).__name__}"
                 )
         if before is not None and before[0] == spec:
-            own = before[1]
+            per_sample = before[1]
         else:
-            own = tuple(i for i, x in enumerate(inputs) if carries(x, size))
-        for i in own:
-            if not carries(inputs[i], size):
+            per_sample = tuple(i for i, x in enumerate(inputs) if is_per_sample(x, size))
+        for i in per_sample:
+            if not is_per_sample(inputs[i], size):
                 got = tuple(inputs[i].shape) if isinstance(inputs[i], Tensor) else inputs[i]
                 raise ValueError(
                     f"batch: expected one entry for each of {size} samples in input {i}, as in the "
                     f"first batch, got {got}"
                 )
-        return cls(inputs, spec, own, labels, size)
+        return cls(inputs, spec, per_sample, labels, size)
 
     @property
     def layout(self) -> tuple[TreeSpec, tuple[int, ...]]:
-        return self.spec, self.own
+        """What later batches of the same structure share with this one."""
+        return self.spec, self.per_sample
 
     @property
     def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -74,19 +82,23 @@ class Batch:
 
     @property
     def input_bytes(self) -> int:
-        """Of all samples."""
-        return sum(self.inputs[i].numel() * self.inputs[i].element_size() for i in self.own)
+        """The bytes of the inputs of all samples; shared inputs do not count."""
+        return sum(self.inputs[i].numel() * self.inputs[i].element_size() for i in self.per_sample)
 
     def rows(self, rows: slice) -> Batch:
-        """Some of the samples."""
+        """A batch of some of the samples."""
         inputs = list(self.inputs)
-        for i in self.own:
+        for i in self.per_sample:
             inputs[i] = inputs[i][rows]
         labels = None if self.labels is None else tree_map(lambda y: y[rows], self.labels)
         return replace(self, inputs=inputs, labels=labels, size=len(range(self.size)[rows]))
 
     def with_tokens_as_labels(self, ignored: int) -> Batch:
-        """Labels are the input ids where the attention mask is not 0, there and one before."""
+        """The same samples with their input ids as labels.
+
+        The label at t is `ignored` where the attention mask is 0 at t or at t - 1: padding is
+        neither predicted nor predicted from.
+        """
         args, kwargs = self.call
         tokens = kwargs["input_ids"] if "input_ids" in kwargs else next(iter(args), None)
         if not isinstance(tokens, Tensor):
@@ -101,20 +113,22 @@ class Batch:
         return replace(self, labels=tokens.masked_fill(~seen, ignored))
 
     def to(self, device: torch.device) -> Batch:
-        def there(x: Any) -> Any:
+        """The same samples on a device, detached from any graph."""
+
+        def moved(x: Any) -> Any:
             return x.detach().to(device) if isinstance(x, Tensor) else x
 
-        inputs, labels = tree_map(there, (self.inputs, self.labels))
+        inputs, labels = tree_map(moved, (self.inputs, self.labels))
         return replace(self, inputs=inputs, labels=labels)
 
 
-def carries(x: Any, n: int) -> bool:
-    """Whether x holds one entry for each of n samples."""
+def is_per_sample(x: Any, n: int) -> bool:
+    """Whether x is a tensor with one entry for each of n samples in dimension 0."""
     return isinstance(x, Tensor) and x.ndim > 0 and len(x) == n
 
 
 def _parts(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
-    """args, kwargs, labels."""
+    """(args, kwargs, labels) of a batch as a data loader gives it."""
     if isinstance(batch, Mapping):
         kwargs = dict(batch)
         if "labels" in kwargs and "label" in kwargs:
@@ -131,13 +145,13 @@ def _parts(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
 
 
 def _size(tree: Any) -> int:
-    """Length of the first tensor."""
+    """The length of the first tensor with dimensions in a tree; 0 where there is none."""
     tensors = (x for x in tree_flatten(tree)[0] if isinstance(x, Tensor) and x.ndim > 0)
     return next((len(x) for x in tensors), 0)
 
 
 def ids_of(sample_ids: Any, length: int, needed: bool) -> Indices:
-    """(B,) int64 sample ids, empty where not needed."""
+    """The checked sample ids, (B,) int64; an empty array where they are not needed."""
     if not needed:
         return np.empty(0, np.int64)
     if sample_ids is None:

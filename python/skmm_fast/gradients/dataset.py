@@ -1,4 +1,8 @@
-"""The sketches of a dataset, kept on disk shard by shard."""
+"""`sketch_dataset`: the sketches of a whole dataset, written to a store on disk shard by shard.
+
+Every run starts with the first batch and then makes the shards that are missing, so the bytes do
+not depend on where earlier runs stopped.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +23,23 @@ from ..sketch.operators import Sketch
 from ..sketch.store import Manifest, SketchStore, create, writing
 from .fingerprint import digest
 
-READS = 4  # of a sample, which must all be equal
+READS = 4  # times that a sample is read for the fingerprint; all reads must be equal
 
 
 class Sketcher(Protocol):
-    """What turns batches into sketches: a `GradientSketcher`, or anything like it."""
+    """What `sketch_dataset` needs of a sketcher: a `GradientSketcher`, or an object like it."""
 
     sketch: Sketch  # sketch.out_dim is m
 
     def __call__(self, batch: Any, sample_ids: Any = None) -> torch.Tensor:
-        """(B, m), float32 or float64."""
+        """The sketches (B, m) of a batch, float32 or float64."""
 
     def forget(self) -> None:
-        """What earlier batches settled: the next one is as the first."""
+        """Forget what earlier batches settled, so that the next batch is treated as the first."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """JSON-able fields that say what the sketches depend on, known after the first batch."""
+        """Fields that JSON can hold and that say what the sketches depend on. They are known after
+        the first batch."""
 
 
 def sketch_dataset(
@@ -98,18 +103,19 @@ def sketch_dataset(
     ...     sketch_dataset(sketcher, samples, folder, progress=False).complete
     True
     """
-    loader = _in_order(dataset, batch_size)
+    loader = _ordered_loader(dataset, batch_size)
     samples: Any = loader.dataset
     sampler: Any = loader.batch_sampler
     resume = checks.boolean("resume", resume)
     progress = checks.boolean("progress", progress)
     shard_rows = checks.integer("shard_rows", shard_rows, 1)
-    known = _fingerprint(loader)
+    dataset_fields = _fingerprint(loader)
     folder = Path(path)
-    with writing(folder) as there:
-        if there and not resume:
+    with writing(folder) as exists:
+        if exists and not resume:
             raise ValueError(f"path: expected no store with resume=False, got {folder}")
-        # Every run begins with the first batch: what it settles does not depend on where they stop.
+        # Every run begins with the first batch, so what that settles (methods, layout) is the same
+        # in each run.
         sketcher.forget()
         first = range(min(sampler.batch_size, shard_rows, len(samples)))
         Z = _sketch(sketcher, loader.collate_fn([samples[i] for i in first]), first)
@@ -119,27 +125,27 @@ def sketch_dataset(
             dtype=str(Z.dtype),
             batch_size=sampler.batch_size,
             shard_rows=shard_rows,
-            fingerprint=json.loads(json.dumps({**sketcher.fingerprint(), **known})),
+            fingerprint=json.loads(json.dumps({**sketcher.fingerprint(), **dataset_fields})),
         )
-        store = SketchStore(folder) if there else create(folder, manifest)
+        store = SketchStore(folder) if exists else create(folder, manifest)
         store._require(manifest)
         _fill(store, sketcher, loader, progress)
     return store
 
 
 def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progress: bool) -> None:
-    """Make the shards that are missing."""
+    """Sketch and write the shards that are missing. One loader reads the batches of all of them."""
     shards = store.missing
     if not shards:
         return
     done = len(store) - sum(len(store._rows(k)) for k in shards)
-    room = np.empty((max(len(store._rows(k)) for k in shards), store.sketch_dim), store.dtype)
-    read = iter(_batches(loader, (rows for k in shards for rows in store._batches(k))))
+    buffer = np.empty((max(len(store._rows(k)) for k in shards), store.sketch_dim), store.dtype)
+    loaded = iter(_batches(loader, (rows for k in shards for rows in store._batches(k))))
     with bar("sketch", len(store), progress, "samples", before=done) as tick:
         for k in shards:
-            block = room[: len(store._rows(k))]
+            block = buffer[: len(store._rows(k))]
             for rows in store._batches(k):
-                Z = _sketch(sketcher, next(read), rows)
+                Z = _sketch(sketcher, next(loaded), rows)
                 if Z.dtype != block.dtype:
                     raise TypeError(f"sketcher: expected {block.dtype} as before, got {Z.dtype}")
                 block[rows[0] - store._rows(k)[0] :][: len(rows)] = Z
@@ -150,7 +156,7 @@ def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progr
 
 
 def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
-    """(B, m) sketches of these rows."""
+    """The checked sketches (B, m) of a batch, which holds these rows of the dataset."""
     try:
         Z = sketcher(batch, np.arange(rows.start, rows.stop))
     except ValueError as error:
@@ -163,8 +169,8 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
     return arrays.dense("sketcher", Z.detach().cpu().contiguous())
 
 
-def _in_order(dataset: Any, batch_size: int) -> DataLoader[Any]:
-    """A loader of batches of all rows in order: the dataset itself where it is one."""
+def _ordered_loader(dataset: Any, batch_size: int) -> DataLoader[Any]:
+    """A loader of all rows in order: `dataset` itself if it is a DataLoader, else a new one."""
     loader = dataset if isinstance(dataset, DataLoader) else None
     samples = dataset if loader is None else loader.dataset
     if (
@@ -193,7 +199,7 @@ def _in_order(dataset: Any, batch_size: int) -> DataLoader[Any]:
 
 
 def _batches(loader: DataLoader[Any], batches: Iterable[range]) -> DataLoader[Any]:
-    """The same loader for these batches of rows."""
+    """A loader with the settings of `loader` that yields these batches of rows."""
     return DataLoader(
         loader.dataset,
         batch_sampler=(list(rows) for rows in batches),
@@ -204,12 +210,13 @@ def _batches(loader: DataLoader[Any], batches: Iterable[range]) -> DataLoader[An
         worker_init_fn=loader.worker_init_fn,
         multiprocessing_context=loader.multiprocessing_context,
         prefetch_factor=loader.prefetch_factor,
-        generator=torch.Generator(),  # so that torch's own is left alone
+        generator=torch.Generator(),  # its own, so that torch's global one does not advance
     )
 
 
 def _fingerprint(loader: DataLoader[Any]) -> dict[str, str | None]:
-    """Named fields that say which dataset it is."""
+    """The fields of the fingerprint that identify the dataset: its first and last sample, and the
+    fingerprint that Hugging Face keeps, None where there is none."""
     samples: Any = loader.dataset
     ends = {"dataset_first_sample": 0, "dataset_last_sample": len(samples) - 1}
     known = getattr(samples, "_fingerprint", None)  # Hugging Face

@@ -1,4 +1,7 @@
-"""What sketches depend on, as JSON can hold it: digests of values, names of functions, settings."""
+"""The parts of a fingerprint: what sketches depend on, in a form that JSON can hold.
+
+Tensors and code become digests, functions their names, adapters and autocast their settings.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,18 @@ import torch
 
 
 def digest(value: Any) -> str:
-    """Of tensors, arrays, numbers, strings, code, and lists and dicts of these: types, shapes and
-    values, in order. Raises TypeError for anything else."""
+    """The SHA-256 of a value: of its types, shapes and entries, in order.
+
+    The value may be a tensor, an array, a number, a string, code, or a list or dict of these.
+    Raises TypeError for anything else.
+    """
     found = hashlib.sha256()
     _feed(value, found.update)
     return found.hexdigest()
 
 
 def _feed(value: Any, update: Callable[[Any], None]) -> None:
+    """Pass the bytes that stand for a value to `update`, part by part."""
     if isinstance(value, np.ndarray) and value.dtype != object:
         update(f"{value.dtype}{value.shape};".encode())
         update(value.tobytes())
@@ -49,12 +56,14 @@ def _feed(value: Any, update: Callable[[Any], None]) -> None:
 
 
 def architecture_of(model: torch.nn.Module) -> str:
-    """Of what `repr` shows: modules and their settings, without addresses."""
+    """A digest of what `repr` shows of a model: its modules and their settings. Addresses of
+    objects are left out, since they change from run to run."""
     return digest(re.sub(r" at 0x[0-9a-f]+", "", repr(model)))
 
 
 def name_of(loss: Any) -> str:
-    """A function by its name and code, a module by its settings."""
+    """What identifies a loss: its name; for a function also its code; for a module its `repr`; for
+    a `partial` also its arguments."""
     if isinstance(loss, str):
         return loss
     if isinstance(loss, partial):
@@ -67,7 +76,7 @@ def name_of(loss: Any) -> str:
 
 
 def adapters_of(model: torch.nn.Module) -> str | None:
-    """Settings of PEFT's adapters, and which are active."""
+    """The settings of PEFT's adapters and which are active, as JSON; None for a model without."""
     adapters = getattr(model, "peft_config", None)
     if not isinstance(adapters, dict):
         return None
@@ -82,6 +91,7 @@ def adapters_of(model: torch.nn.Module) -> str | None:
 
 
 def autocast_on(device: torch.device) -> str | None:
+    """The type that autocast uses on a device now; None where it is off."""
     if not torch.is_autocast_enabled(device.type):
         return None
     return str(torch.get_autocast_dtype(device.type))

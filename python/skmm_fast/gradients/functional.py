@@ -1,4 +1,8 @@
-"""Per-sample gradients of any parameters: vmap(grad), and one sample after the other."""
+"""Per-sample gradients of any parameters of any model: by vmap(grad), or one sample at a time.
+
+Neither needs a formula for a layer. The loop is also the reference that the other methods are
+checked against.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,15 @@ from .batch import Batch
 from .captured_gradients import frozen
 from .losses import Loss
 
-VMAP_BYTES = 1 << 28  # of gradients, held at a time
+VMAP_BYTES = 1 << 28  # bytes of gradients held at a time in `by_vmap`
 
-# (samples, gradients (b, *shape) by name: None where the loss does not depend on a parameter)
-Found = tuple[slice, dict[str, torch.Tensor | None]]
+# (samples, gradients by name). `samples` is a slice of b samples of the batch. A gradient has shape
+# (b, *shape of the parameter), or is None where the loss does not depend on the parameter.
+Gradients = tuple[slice, dict[str, torch.Tensor | None]]
 
 
 def output(model: torch.nn.Module, samples: Batch) -> Any:
-    """What the model makes of them. Raises ValueError where it does not take them."""
+    """The model's output for the samples. Raises ValueError where the model does not take them."""
     args, kwargs = samples.call
     try:
         return model(*args, **kwargs)
@@ -28,21 +33,27 @@ def output(model: torch.nn.Module, samples: Batch) -> Any:
         raise ValueError(f"batch: expected inputs that the model takes: {error}") from error
 
 
-def by_vmap(model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch) -> Iterator[Found]:
-    """In chunks. The labels of the batch are the targets."""
+def by_vmap(
+    model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch
+) -> Iterator[Gradients]:
+    """Gradients of the parameters `names` by vmap(grad), for VMAP_BYTES of them at a time.
+
+    The labels of the batch are the targets.
+    """
     params = {name: p.detach() for name, p in model.named_parameters() if name in names}
     labels, spec = tree_flatten(() if batch.labels is None else batch.labels)
-    n_own = len(batch.own)
+    n_inputs = len(batch.per_sample)
 
     def loss_of_one(params: dict[str, torch.Tensor], *entries: torch.Tensor) -> torch.Tensor:
+        # entries are one sample's inputs, then its labels, without the batch dimension.
         inputs = list(batch.inputs)
-        for i, x in zip(batch.own, entries, strict=False):
+        for i, x in zip(batch.per_sample, entries, strict=False):
             inputs[i] = x[None]
         args, kwargs = tree_unflatten(inputs, batch.spec)
-        y = tree_unflatten([y[None] for y in entries[n_own:]], spec) if labels else None
+        y = tree_unflatten([y[None] for y in entries[n_inputs:]], spec) if labels else None
         return loss(functional_call(model, params, args, kwargs), y).sum()
 
-    entries = [*(batch.inputs[i] for i in batch.own), *labels]
+    entries = [*(batch.inputs[i] for i in batch.per_sample), *labels]
     gradients = vmap(grad(loss_of_one), in_dims=(None, *[0] * len(entries)))
     size = sum(p.numel() * p.element_size() for p in params.values())
     step = max(1, VMAP_BYTES // size)
@@ -52,20 +63,25 @@ def by_vmap(model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch) 
             yield rows, gradients(params, *(x[rows] for x in entries))
 
 
-def _entries(g: torch.Tensor | None) -> torch.Tensor | None:
+def _as_batch_of_one(g: torch.Tensor | None) -> torch.Tensor | None:
     return None if g is None else g.to_dense()[None]  # embeddings may have sparse gradients
 
 
-def by_loop(model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch) -> Iterator[Found]:
-    """As `by_vmap`, sample by sample."""
+def by_loop(
+    model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch
+) -> Iterator[Gradients]:
+    """Gradients of the parameters `names` by one backward pass a sample.
+
+    The labels of the batch are the targets.
+    """
     params = {name: p for name, p in model.named_parameters() if name in names}
-    with frozen(model, but=frozenset(names)):
+    with frozen(model, except_for=frozenset(names)):
         for i in range(batch.size):
             rows = slice(i, i + 1)
             one = batch.rows(rows)
             value = loss(output(model, one), one.labels).sum()
             if value.requires_grad:
                 torch.autograd.backward(value)  # reentrant checkpoints refuse autograd.grad
-            yield rows, {k: _entries(p.grad) for k, p in params.items()}
+            yield rows, {k: _as_batch_of_one(p.grad) for k, p in params.items()}
             for p in params.values():
                 p.grad = None

@@ -1,4 +1,7 @@
-"""One loss per sample, and targets for it: the labels, or draws keyed by (seed, sample id)."""
+"""Losses, one number per sample, and their targets: the labels, or random draws.
+
+A draw depends on the seed and the sample's id alone, never on the batch.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ from .._support.types import Indices
 
 LossName = Literal["cross-entropy", "mse", "causal-lm"]
 Targets = Literal["label", "random", "uniform"]
-IGNORED = -100  # the label of a token without a loss
+IGNORED = -100  # the label of a token that has no loss
 
 Function = Callable[[Any, Any], torch.Tensor]  # (output, labels) -> (B,)
 
 
 def logits(output: Any) -> torch.Tensor:
-    """The output itself, its logits, or its first element."""
+    """The tensor of predictions in a model's output: its entry or attribute `logits`, the first
+    element of a tuple or list, or the output itself."""
     if isinstance(output, Mapping) and "logits" in output:
         output = output["logits"]
     elif hasattr(output, "logits"):
@@ -36,21 +40,23 @@ def logits(output: Any) -> torch.Tensor:
 
 
 class Loss(ABC):
-    """A loss of each sample by itself, in float32 at least."""
+    """A loss of each sample by itself, computed in float32 or float64."""
 
     @abstractmethod
     def __call__(self, output: Any, targets: Any) -> torch.Tensor:
-        """(B,) of the model's output and targets that fit it."""
+        """The losses (B,) for the model's output and targets that fit it."""
 
     @abstractmethod
     def targets(self, output: Any, labels: Any, how: str, ids: Indices, seed: int) -> Any:
-        """The labels, or draws for samples of these ids: from the distribution that the model
-        predicts ("random") or uniform over the classes ("uniform"). Raises TypeError or ValueError
-        for labels that do not fit the output."""
+        """The targets: the labels where `how` is "label", else draws for the samples of these ids.
+
+        Draws come from the distribution that the model predicts ("random"), or are uniform over the
+        classes ("uniform"). Raises TypeError or ValueError for labels that do not fit the output.
+        """
 
 
 class KnownLoss(Loss):
-    """One whose labels can be checked and drawn."""
+    """A built-in loss: its labels can be checked and its targets drawn."""
 
     def targets(self, output: Any, labels: Any, how: str, ids: Indices, seed: int) -> Any:
         if how == "label":
@@ -66,18 +72,21 @@ class KnownLoss(Loss):
 
     @abstractmethod
     def entries(self, out: torch.Tensor) -> int:
-        """Random numbers that the targets of a sample take."""
+        """How many random numbers the targets of a sample take."""
 
     @abstractmethod
     def draw(self, out: torch.Tensor, labels: Any, u: torch.Tensor, uniform: bool) -> torch.Tensor:
-        """Targets from u (B, entries), uniform in (0, 1)."""
+        """Targets from the random numbers u (B, entries), uniform in (0, 1).
+
+        They are uniform over the classes where `uniform`, else from the model's own distribution.
+        """
 
 
 class CrossEntropy(KnownLoss):
-    """Of logits (B, C) with class numbers (B,)."""
+    """The cross-entropy of logits (B, C) with class numbers (B,)."""
 
     def __call__(self, output: Any, targets: Any) -> torch.Tensor:
-        return F.cross_entropy(_wide(logits(output)), targets, reduction="none")
+        return F.cross_entropy(_at_least_float32(logits(output)), targets, reduction="none")
 
     def check(self, output: Any, labels: Any) -> None:
         out = logits(output)
@@ -99,11 +108,13 @@ class CrossEntropy(KnownLoss):
 
 
 class MeanSquares(KnownLoss):
-    """Mean over the outputs of a sample, (B, ...), of squared differences. The model predicts
-    normal numbers of variance 1."""
+    """The mean of squared differences over the outputs of a sample, for outputs (B, ...).
+
+    For random targets the model is taken to predict normal numbers of variance 1 around its output.
+    """
 
     def __call__(self, output: Any, targets: Any) -> torch.Tensor:
-        out = _wide(logits(output))
+        out = _at_least_float32(logits(output))
         if out.shape != targets.shape:
             raise ValueError(
                 f"model: expected outputs (B, ...) of the shape of their targets, "
@@ -126,16 +137,18 @@ class MeanSquares(KnownLoss):
 
     def draw(self, out: torch.Tensor, labels: Any, u: torch.Tensor, uniform: bool) -> torch.Tensor:
         drawn: torch.Tensor = out + torch.special.ndtri(u).view(out.shape)
-        return drawn.to(_wide(out).dtype)
+        return drawn.to(_at_least_float32(out).dtype)
 
 
 class CausalLM(KnownLoss):
-    """Mean over the tokens of a sample that have a loss, of the cross-entropy of logits
-    (B, T, V) at t - 1 with the token (B, T) at t; 0 where there is none. Labels of -100 have none.
+    """The mean cross-entropy over the tokens of a sample that have a loss; 0 where none has one.
+
+    The logits (B, T, V) at t - 1 predict the token (B, T) at t. The first token and those labelled
+    -100 have no loss.
     """
 
     def __call__(self, output: Any, targets: Any) -> torch.Tensor:
-        out, y = _wide(logits(output))[:, :-1], targets[:, 1:]
+        out, y = _at_least_float32(logits(output))[:, :-1], targets[:, 1:]
         each = F.cross_entropy(out.transpose(1, 2), y, ignore_index=IGNORED, reduction="none")
         losses: torch.Tensor = each.sum(1) / (y != IGNORED).sum(1).clamp(min=1)
         return losses
@@ -158,13 +171,13 @@ class CausalLM(KnownLoss):
     def draw(self, out: torch.Tensor, labels: Any, u: torch.Tensor, uniform: bool) -> torch.Tensor:
         self.check(out, labels)
         drawn = labels.clone()
-        for i in range(len(out)):  # the probabilities of all samples would fill the memory
+        for i in range(len(out)):  # one at a time: all probabilities would fill the memory
             drawn[i, 1:] = _classes(out[i, :-1], u[i, 1:], uniform)
         return torch.where(labels == IGNORED, labels, drawn)
 
 
-class Own(Loss):
-    """A user's function (output, labels) -> (B,)."""
+class UserLoss(Loss):
+    """A user's function (output, labels) -> (B,), whose labels cannot be checked or drawn."""
 
     def __init__(self, function: Function) -> None:
         self.function = function
@@ -188,19 +201,19 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def make(loss: Any, targets: str) -> Loss:
-    """A loss by its name or function, for such targets."""
+    """The loss of a name or a user's function. Raises where these targets do not go with it."""
     checks.choice("targets", targets, get_args(Targets))
     if callable(loss):
         if targets != "label":
             raise ValueError(f"targets: expected 'label' with a loss of your own, got {targets!r}")
-        return Own(loss)
+        return UserLoss(loss)
     checks.choice("loss", loss, get_args(LossName))
     if loss == "mse" and targets == "uniform":
         raise ValueError("targets: expected 'label' or 'random' with loss='mse', got 'uniform'")
     return LOSSES[loss]()
 
 
-def _wide(x: torch.Tensor) -> torch.Tensor:
+def _at_least_float32(x: torch.Tensor) -> torch.Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
@@ -218,9 +231,10 @@ def _within(labels: torch.Tensor, n_classes: int) -> None:
 
 
 def _classes(out: torch.Tensor, u: torch.Tensor, uniform: bool) -> torch.Tensor:
-    """(...,) classes of logits (..., C) at the quantiles u (...,)."""
+    """Classes (...) for logits (..., C), at the quantiles u (...) of the distribution that the
+    logits predict, or of the uniform one."""
     if uniform:
         return (u * out.shape[-1]).long()
     cdf = torch.softmax(out.double(), dim=-1).cumsum(dim=-1)
     found = torch.searchsorted(cdf, u[..., None] * cdf[..., -1:]).squeeze(-1)
-    return found.clamp(max=out.shape[-1] - 1)  # where NaN: its gradients say so
+    return found.clamp(max=out.shape[-1] - 1)  # NaN logits would give C; the gradients report them

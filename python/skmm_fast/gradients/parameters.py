@@ -1,4 +1,8 @@
-"""Which parameters of a model are chosen, and where their gradients lie among the r coordinates."""
+"""Which parameters of a model are chosen, and where their gradients lie among the r coordinates.
+
+The r coordinates of a gradient are the entries of the chosen parameters, one parameter after the
+other in the order of `model.named_parameters()`, each flattened row-major.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,11 @@ Params = str | Sequence[str] | Callable[[str, torch.nn.Parameter], bool]
 
 @dataclass(frozen=True)
 class Slot:
-    """The coordinates of a parameter: its entries, row-major, from `offset` on."""
+    """The coordinates [offset, offset + size) of a parameter: its entries in row-major order."""
 
     name: str
     offset: int
-    shape: torch.Size
+    shape: torch.Size  # the shape of the parameter
 
     @property
     def size(self) -> int:
@@ -25,7 +29,8 @@ class Slot:
 
 
 def slots(model: torch.nn.Module, params: Params) -> dict[str, Slot]:
-    """The chosen parameters by name, in the model's order. Tied ones count once."""
+    """The slots of the chosen parameters by name, in the model's order. Tied parameters have one
+    slot, under the first of their names."""
     named = dict(model.named_parameters())
     found, offset = {}, 0
     for name in _names(model, params):
@@ -37,18 +42,20 @@ def slots(model: torch.nn.Module, params: Params) -> dict[str, Slot]:
 def owners(
     model: torch.nn.Module, chosen: dict[str, Slot]
 ) -> dict[torch.nn.Module, dict[str, Slot]]:
-    """Modules with chosen parameters of their own, by the names that these have there."""
+    """The modules that hold chosen parameters directly, each with the slots of these parameters by
+    their names in the module ("weight", "bias"). A tied parameter appears in several modules."""
     slot_of = {id(p): chosen[name] for name, p in model.named_parameters() if name in chosen}
     found = {}
     for module in model.modules():
         own = module.named_parameters(recurse=False, remove_duplicate=False)
-        at = {name: slot_of[id(p)] for name, p in own if id(p) in slot_of}
-        if at:
-            found[module] = at
+        own_slots = {name: slot_of[id(p)] for name, p in own if id(p) in slot_of}
+        if own_slots:
+            found[module] = own_slots
     return found
 
 
 def _names(model: torch.nn.Module, params: Params) -> list[str]:
+    """The names of the chosen parameters, in the model's order."""
     named = dict(model.named_parameters())
     if callable(params):
         names = [name for name, p in named.items() if params(name, p)]
@@ -84,9 +91,11 @@ def _names(model: torch.nn.Module, params: Params) -> list[str]:
 
 
 def _layers(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """Modules with a matrix or filters of their own; normalisation layers have vectors only."""
+    """The modules that directly hold a parameter of two or more dimensions (a matrix, filters).
+    Normalisation layers hold vectors only and do not count."""
     return [m for m in model.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
 
 
 def _some(names: list[str]) -> str:
+    """The names for an error message, with those in the middle left out where there are many."""
     return ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-5:]])

@@ -1,6 +1,7 @@
-"""Sketches of a model's gradients, parameter by parameter: Z += (gradient) Γ[its coordinates].
+"""Sums of sketched gradients, parameter by parameter: Z += G Γ[coordinates of the parameter].
 
-What is given here is right by construction, and of the type of Z: nothing is checked again.
+G holds the per-sample gradients of one parameter. Every argument here is made by this package, in
+the type of Z and on its device, so nothing is checked again.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from .._support import checks, tensors
 from ..sketch.operators import Sketch
 from .parameters import Slot
 
-CHUNK_BYTES = 1 << 25  # of a gradient, held at a time
+CHUNK_BYTES = 1 << 25  # bytes of gradients formed at a time in `products`
 
 
 class SketchAccumulator:
-    """`target(slot)` is the (B, m) tensor to which the sketched gradients of a parameter are added.
+    """Adds the sketched gradients of a parameter to `target(slot)`, a (B, m) tensor.
 
-    Gradients come in three shapes, whichever takes least: all entries, sums of outer products, and
-    a few rows.
+    A rule passes gradients in the one of three shapes that takes least memory: all entries
+    (`dense`), sums of outer products (`products`), or a few rows (`rows`).
     """
 
     def __init__(
@@ -28,12 +29,12 @@ class SketchAccumulator:
     ) -> None:
         self.sketch, self.target, self.n_threads = sketch, target, n_threads
 
-    def of(self, rows: slice) -> SketchAccumulator:
-        """Of some of the samples."""
+    def for_samples(self, rows: slice) -> SketchAccumulator:
+        """The accumulator of some of the samples; it adds to the same sums."""
         return SketchAccumulator(self.sketch, lambda slot: self.target(slot)[rows], self.n_threads)
 
     def dense(self, slot: Slot, G: torch.Tensor, first: int = 0) -> None:
-        """G: (B, c), entries [first, first + c) of the gradients."""
+        """Add gradients whose entries [first, first + c), row-major, are G (B, c)."""
         Z, G = self.target(slot), G.contiguous()
         if tensors.on_device(Z):
             from ..device.gamma import add_dense
@@ -44,13 +45,16 @@ class SketchAccumulator:
             self.sketch._core.sketch_dense(G.numpy(), slot.offset + first, True, threads, Z.numpy())
 
     def products(self, slot: Slot, A: torch.Tensor, X: torch.Tensor) -> None:
-        """A: (B, K, o, T), X: (B, K, i, T): the gradients are A Xᵀ, (B, K, o, i)."""
+        """Add gradients A Xᵀ (B, K, o, i), the products of A (B, K, o, T) and X (B, K, i, T).
+
+        They are formed CHUNK_BYTES at a time. A single outer product (K = T = 1) is never formed.
+        """
         B, K, o, T = A.shape
         i = X.shape[2]
         if K == T == 1:
             self._outer(slot, A.reshape(B, o), X.reshape(B, i))
             return
-        rows = max(1, CHUNK_BYTES // (B * i * A.element_size()))  # of the K o
+        rows = max(1, CHUNK_BYTES // (B * i * A.element_size()))  # among the K·o rows of a gradient
         step = max(1, rows // o)
         for k in range(0, K, step):
             for c in range(0, o, rows):
@@ -58,6 +62,7 @@ class SketchAccumulator:
                 self.dense(slot, G.reshape(B, -1), (k * o + c) * i)
 
     def _outer(self, slot: Slot, E: torch.Tensor, X: torch.Tensor) -> None:
+        """Add gradients e_b ⊗ x_b, the outer products of the rows of E (B, o) and X (B, i)."""
         Z, E, X = self.target(slot), E.contiguous(), X.contiguous()
         if tensors.on_device(Z):
             from ..device.gamma import add_outer
@@ -70,8 +75,9 @@ class SketchAccumulator:
             )
 
     def rows(self, slot: Slot, index: torch.Tensor, values: torch.Tensor) -> None:
-        """Row index[b, t] of the gradient of sample b gets values[b, t]; index: (B, T), -1 for no
-        row; values: (B, T, D)."""
+        """Add gradients (n, D) with few nonzero rows: values[b, t] is added to row index[b, t] of
+        the gradient of sample b. index (B, T) may repeat a row; -1 stands for none; values
+        (B, T, D)."""
         Z, kept = self.target(slot), index >= 0
         B, _, D = values.shape
         if tensors.on_device(Z):
@@ -79,6 +85,7 @@ class SketchAccumulator:
 
             add_rows(self.sketch, index.clamp(min=0), values * kept[..., None], Z, slot.offset)
             return
+        # The gradients become a CSR matrix (B, n·D). A key b·n + row names one of its nonzero rows.
         n_rows = slot.size // D
         keys, place = torch.unique(
             (torch.arange(B)[:, None] * n_rows + index)[kept], return_inverse=True

@@ -1,6 +1,7 @@
-"""A batch of samples in, the sketches of their gradients out.
+"""`GradientSketcher`: maps a batch of samples to the sketches of their gradients.
 
-The coordinates of a gradient are those of the chosen parameters, in the order of
+It checks its arguments, calibrates on the first batch and then runs one backward pass for each
+micro-batch. The coordinates of a gradient are those of the chosen parameters, in the order of
 `model.named_parameters()`, each flattened row-major.
 """
 
@@ -22,7 +23,7 @@ from .fingerprint import adapters_of, architecture_of, autocast_on, digest, name
 from .parameters import Params, slots
 from .sketch_accumulator import SketchAccumulator
 
-INPUT_BYTES = 1 << 23  # of a micro-batch on the CPU
+INPUT_BYTES = 1 << 23  # bytes of inputs in a micro-batch on the CPU, by default
 
 
 class GradientSketcher:
@@ -115,7 +116,7 @@ class GradientSketcher:
         self.model = model
         self._check_eval_mode()
         self.loss, self.targets = loss, targets
-        one_each = losses.make(loss, targets)
+        per_sample_loss = losses.make(loss, targets)
         self.method = checks.choice("method", method, get_args(MethodName))
         self.check = checks.integer("check", check, 0)
         self.micro_batch = (
@@ -134,7 +135,7 @@ class GradientSketcher:
         self.sketch: Sketch = make(sketch, r, sketch_dim, nnz_per_row=nnz_per_row, seed=seed)
         self._pass = BackwardPass(
             model,
-            one_each,
+            per_sample_loss,
             targets,
             self._slots,
             self.sketch,
@@ -145,14 +146,14 @@ class GradientSketcher:
         self._warn_of_fresh_adapters()
 
     def forget(self) -> None:
-        """What the first batch settled: the next one is checked as the first."""
-        self._methods: dict[str, str] | None = None  # of the parameters
-        self._layout: Any = None  # of the batches
+        """Forget what the first batch settled, so that the next one is calibrated on again."""
+        self._methods: dict[str, str] | None = None  # the method of each parameter
+        self._layout: Any = None  # `Batch.layout` of the batches so far
         self._seen = 0  # samples of the largest batch so far, at most 2
 
     @property
     def names(self) -> list[str]:
-        """Of the chosen parameters, in the order of their coordinates."""
+        """The names of the chosen parameters, in the order of their coordinates."""
         return list(self._slots)
 
     @property
@@ -206,14 +207,16 @@ class GradientSketcher:
         samples = self._samples(batch)
         ids = ids_of(sample_ids, samples.size, needed=self.targets != "label")
         methods, alone = self._methods, None
-        if methods is None or self._seen < min(samples.size, 2):  # one shows little of a batch
+        # A batch of one sample does not show which inputs are per sample, nor whether samples mix:
+        # the first batch of two or more is calibrated on again.
+        if methods is None or self._seen < min(samples.size, 2):
             methods, alone, tolerance = calibrate(self._pass, samples, ids, self.method, self.check)
         Z = self._pass.zeros(samples.size)
         sums = SketchAccumulator(self.sketch, lambda slot: Z, self.n_threads)
-        step = self.micro_batch or self._usual_micro_batch(samples)
+        step = self.micro_batch or self._default_micro_batch(samples)
         for i in range(0, samples.size, step):
             rows = slice(i, i + step)
-            self._pass.add(samples.rows(rows), ids[rows], methods, sums.of(rows))
+            self._pass.add(samples.rows(rows), ids[rows], methods, sums.for_samples(rows))
             if alone is not None and i == 0:
                 require_independence(Z[rows], alone, tolerance)
         finite = Z.isfinite().all(1)
@@ -229,10 +232,11 @@ class GradientSketcher:
         return Z
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the sketches depend on, by name, for JSON; "advisory" entries may differ.
+        """Named fields, for JSON, that say what the sketches depend on. Those whose names begin
+        with "advisory" may differ where a store is continued.
 
-        Seen of the model: weights, buffers and what `repr` shows, not the code of its methods; of a
-        loss of your own its code, not what that calls.
+        Of the model the fields hold the weights, the buffers and what `repr` shows, but not the
+        code of its methods. Of a user's loss they hold its code, but not the functions it calls.
         """
         named = dict(self.model.named_parameters())
         return {
@@ -258,12 +262,14 @@ class GradientSketcher:
         }
 
     def _samples(self, batch: Any) -> Batch:
+        """The batch on the device of the parameters, with labels where the loss implies them."""
         samples = Batch.of(batch, self._layout).to(self.device)
         if self.loss == "causal-lm" and samples.labels is None:
             return samples.with_tokens_as_labels(losses.IGNORED)
         return samples
 
-    def _usual_micro_batch(self, samples: Batch) -> int:
+    def _default_micro_batch(self, samples: Batch) -> int:
+        """As many samples as have INPUT_BYTES of inputs on the CPU; all of them on a GPU."""
         most = INPUT_BYTES * samples.size // max(1, samples.input_bytes)
         return samples.size if self.device.type != "cpu" else max(1, most)
 
@@ -280,10 +286,11 @@ class GradientSketcher:
         return [named[name] for name in self._slots]
 
     def _device_of_parameters(self, device: Any) -> torch.device:
-        there = {p.device for p in self._parameters()}
-        if len(there) > 1:
-            raise ValueError(f"params: expected parameters on one device, got {there}")
-        found = there.pop()
+        """The device of the parameters. Raises where it is not supported, or not `device`."""
+        devices = {p.device for p in self._parameters()}
+        if len(devices) > 1:
+            raise ValueError(f"params: expected parameters on one device, got {devices}")
+        found = devices.pop()
         if found.type not in ("cpu", "cuda"):
             raise ValueError(
                 f"model: expected parameters on the CPU or a CUDA device, got {found}; "
@@ -302,6 +309,7 @@ class GradientSketcher:
         return found
 
     def _sum_type(self) -> torch.dtype:
+        """float64 where all chosen parameters are float64, else float32."""
         types = {p.dtype for p in self._parameters()}
         if not types <= {torch.float32, torch.float64, torch.bfloat16}:
             raise TypeError(
@@ -311,11 +319,12 @@ class GradientSketcher:
         return torch.float64 if types == {torch.float64} else torch.float32
 
     def _warn_of_fresh_adapters(self) -> None:
+        """Warns where a LoRA matrix B is 0 and its A is chosen: the gradient of A is then 0."""
         for name, p in self.model.named_parameters():
-            of_a = name.replace("lora_B", "lora_A")
-            if of_a != name and of_a in self._slots and not p.any():
+            name_a = name.replace("lora_B", "lora_A")
+            if name_a != name and name_a in self._slots and not p.any():
                 warnings.warn(
-                    f"params: {name} is 0, as in a fresh adapter, so the gradient of {of_a} is 0 "
+                    f"params: {name} is 0, as in a fresh adapter, so the gradient of {name_a} is 0 "
                     "for every sample; train a few steps first, or choose '*lora_B*' alone",
                     stacklevel=3,
                 )

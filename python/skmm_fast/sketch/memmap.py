@@ -1,4 +1,4 @@
-"""Passes over the entries of an array, also of one on disk that is larger than memory."""
+"""Passes over the entries of an array, including a memory map that is larger than memory."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ import numpy as np
 
 from .._support.types import Array
 
-BATCH_BYTES = 1 << 28  # of a memory map, held at a time
-BATCH_ROWS = 64  # in a batch at least, before it takes less than whole rows: they share tables
-BATCH_COLS = 1 << 15  # where batches part, offset + column divides by this: sums keep their order
+BATCH_BYTES = 1 << 28  # bytes of a memory map in a batch, about
+# Long rows are cut before a batch has fewer rows than this: the rows of a batch share tables of Γ.
+BATCH_ROWS = 64
+# Rows are cut where offset + column is a multiple of this, so that sums keep their order.
+BATCH_COLS = 1 << 15
 
 
 def batches(x: Array, offset: int = 0) -> Iterator[tuple[slice, slice]]:
-    """(rows, columns) of x (2-d) in order, rows outside; all at once where x lies in memory.
+    """Slices (rows, columns) that cover the matrix x: all columns of some rows, then the next rows.
 
-    A shared memory map (`np.memmap`, modes "r" and "r+") comes in batches of about BATCH_BYTES: the
-    next one is read ahead, and the pages of one that is done with leave this process.
+    An array in memory is one batch. A shared memory map (`np.memmap` of mode "r", "r+" or "w+") is
+    cut into batches of about BATCH_BYTES: while one is in use the next is read ahead, and after its
+    use its pages leave the process. `offset` is the row of Γ that belongs to the first column of x.
     """
     n, cols = x.shape
-    mapped = _mapped(x)
-    if mapped is None:
+    mapping = _shared_mapping(x)
+    if mapping is None:
         yield slice(0, n), slice(0, cols)
         return
     rows = min(n, max(BATCH_BYTES // (cols * x.itemsize), BATCH_ROWS))
@@ -37,18 +40,21 @@ def batches(x: Array, offset: int = 0) -> Iterator[tuple[slice, slice]]:
     ]
     for part, following in zip(parts, [*parts[1:], None], strict=True):
         if following is not None:
-            _advise(mapped, x[following], mmap.MADV_WILLNEED)
+            _advise(mapping, x[following], mmap.MADV_WILLNEED)
         yield part
-        _advise(mapped, x[part], mmap.MADV_DONTNEED)
+        _advise(mapping, x[part], mmap.MADV_DONTNEED)
 
 
 def is_mapped(x: object) -> bool:
     """Whether x is a view of a shared memory map."""
-    return _mapped(x) is not None
+    return _shared_mapping(x) is not None
 
 
-def _mapped(x: object) -> mmap.mmap | None:
-    """The shared file mapping that x is a view of."""
+def _shared_mapping(x: object) -> mmap.mmap | None:
+    """The shared file mapping that x is a view of; None where x is none.
+
+    A private map (mode "c") does not count: it would lose its changes with its pages.
+    """
     shared = False
     while isinstance(x, np.ndarray):
         shared = shared or (isinstance(x, np.memmap) and x.mode in ("r", "r+", "w+"))
@@ -56,12 +62,16 @@ def _mapped(x: object) -> mmap.mmap | None:
     return x if shared and isinstance(x, mmap.mmap) and hasattr(x, "madvise") else None
 
 
-def _advise(mapped: mmap.mmap, x: Array, advice: int) -> None:
-    """About the pages of x, row by row. Advice only: locked pages, for one, refuse to leave."""
-    begin = np.frombuffer(mapped, np.uint8).ctypes.data
+def _advise(mapping: mmap.mmap, x: Array, advice: int) -> None:
+    """Give the system advice about the pages of x, row by row.
+
+    An error is ignored, since the advice need not be followed: locked pages, for example, cannot
+    leave the process.
+    """
+    begin = np.frombuffer(mapping, np.uint8).ctypes.data
     length = x.shape[1] * x.itemsize
     for i in range(len(x)):
         first = x.ctypes.data + i * x.strides[0] - begin
         start = first // mmap.PAGESIZE * mmap.PAGESIZE
         with suppress(OSError):
-            mapped.madvise(advice, start, first + length - start)
+            mapping.madvise(advice, start, first + length - start)

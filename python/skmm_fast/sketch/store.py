@@ -1,5 +1,9 @@
-"""Sketches kept in a folder: `manifest.json`, which says of what, and shards of a fixed number of
-rows, `shard-00000.npy` and so on. A file that is there is whole, a shard that is there is done."""
+"""Sketches of a dataset in a folder: a manifest and shards.
+
+`manifest.json` says what the rows are and how they are cut into shards. The shards are the files
+`shard-00000.npy` and so on, of a fixed number of rows each; the last may have fewer. Every file is
+complete as soon as it exists, so the shards that exist are those that are done.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,8 @@ from .._support.types import Array
 FORMAT = 1
 MANIFEST = "manifest.json"
 LOCK = "lock"
-ADVISORY = "advisory"  # fields of a fingerprint whose names begin so may differ
-SHOWN = 40  # characters of a value in an error
+ADVISORY = "advisory"  # a field of a fingerprint whose name begins with this may differ
+SHOWN = 40  # characters of a value that an error shows
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,9 @@ class Manifest:
     n_samples: int  # N
     sketch_dim: int  # m
     dtype: str  # "float32" or "float64"
-    batch_size: int  # rows sketched together; counted from the first row of a shard
-    shard_rows: int
-    fingerprint: dict[str, Any]  # as JSON gives it back
+    batch_size: int  # rows sketched together, counted from the first row of a shard
+    shard_rows: int  # rows of each shard but the last
+    fingerprint: dict[str, Any]  # fields of sketcher and dataset, as JSON gives them back
 
     def __post_init__(self) -> None:
         for name in ("n_samples", "sketch_dim", "batch_size", "shard_rows"):
@@ -79,40 +83,40 @@ class SketchStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._manifest = _read(self.path / MANIFEST)
-        _ = self.missing  # looks at every shard
+        _ = self.missing  # raises for a shard that does not fit the manifest
 
     @property
     def n_samples(self) -> int:
-        """N, the rows of the complete store."""
+        """N, the number of rows of the complete store."""
         return self._manifest.n_samples
 
     @property
     def sketch_dim(self) -> int:
-        """m."""
+        """m, the number of columns."""
         return self._manifest.sketch_dim
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64."""
+        """The type of the sketches, float32 or float64."""
         return np.dtype(self._manifest.dtype)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """Of the sketcher and the dataset: name -> value."""
+        """The fields that identify the sketcher and the dataset, by name."""
         return dict(self._manifest.fingerprint)
 
     @property
     def missing(self) -> list[int]:
-        """Numbers of the shards that are not there now, ascending."""
+        """The numbers of the shards that do not exist now, ascending."""
         return [k for k in range(self._n_shards) if not self._is_done(k)]
 
     @property
     def complete(self) -> bool:
-        """Whether every shard is there now."""
+        """Whether every shard exists now."""
         return not self.missing
 
     def __len__(self) -> int:
-        """N."""
+        """N, the number of rows of the complete store."""
         return self.n_samples
 
     def __repr__(self) -> str:
@@ -173,11 +177,12 @@ class SketchStore:
         return -(-self.n_samples // self._manifest.shard_rows)
 
     def _rows(self, shard: int) -> range:
+        """The row numbers of a shard."""
         first = shard * self._manifest.shard_rows
         return range(first, min(first + self._manifest.shard_rows, self.n_samples))
 
     def _batches(self, shard: int) -> Iterator[range]:
-        """Rows that are sketched together."""
+        """The row numbers of each batch of a shard; a batch is sketched in one call."""
         rows, step = self._rows(shard), self._manifest.batch_size
         return (rows[i : i + step] for i in range(0, len(rows), step))
 
@@ -188,6 +193,7 @@ class SketchStore:
         return _mapped(self._file(shard), (len(self._rows(shard)), self.sketch_dim), self.dtype)
 
     def _is_done(self, shard: int) -> bool:
+        """Whether a shard exists. Raises ValueError if it does not fit the manifest."""
         try:
             self._shard(shard)
         except FileNotFoundError:
@@ -198,7 +204,10 @@ class SketchStore:
         write_whole(self._file(shard), lambda f: _write_npy(f, Z.shape, Z.dtype, [Z]))
 
     def _require(self, now: Manifest) -> None:
-        """Raises ValueError naming each field, of the fingerprint too, that is not as stored."""
+        """Raises ValueError if a field of `now`, or of its fingerprint, is not the stored one.
+
+        The message names each such field.
+        """
         differing = _differing(vars(self._manifest), vars(now))
         differing |= _differing(*differing.pop("fingerprint", ({}, {})))
         said = [f"{name} ({_shown(*values)})" for name, values in differing.items()]
@@ -210,7 +219,7 @@ class SketchStore:
 
 
 def create(path: Path, manifest: Manifest) -> SketchStore:
-    """A store without rows."""
+    """A new store in the folder `path`, without any rows yet."""
     values = {"format": FORMAT, **asdict(manifest)}
     write_whole(path / MANIFEST, lambda f: f.write(json.dumps(values, indent=1).encode()))
     return SketchStore(path)
@@ -218,10 +227,12 @@ def create(path: Path, manifest: Manifest) -> SketchStore:
 
 @contextmanager
 def writing(path: Path, wait: bool = False) -> Iterator[bool]:
-    """The only writer of this folder, which is made where there is none; leftovers of killed
-    writers are removed. Yields whether there is a store.
+    """A context in which the caller is the only writer of a folder.
 
-    Raises BlockingIOError as `only_writer`, ValueError for a folder that holds something else.
+    It yields whether the folder holds a store. The folder is made if it does not exist, and
+    temporary files of killed writers are removed. If another process or thread writes there, this
+    raises BlockingIOError, or waits if `wait` is True. A folder that holds something else is a
+    ValueError.
     """
     path.mkdir(parents=True, exist_ok=True)
     manifest = path / MANIFEST
@@ -240,6 +251,7 @@ def writing(path: Path, wait: bool = False) -> Iterator[bool]:
 
 
 def _read(path: Path) -> Manifest:
+    """The manifest in a file. Raises ValueError if the file holds something else."""
     try:
         values = json.loads(path.read_bytes())
         if values["format"] != FORMAT:
@@ -255,7 +267,10 @@ def _read(path: Path) -> Manifest:
 def _write_npy(
     file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any], parts: Iterable[Array]
 ) -> None:
-    """As `np.save`, from C-contiguous parts one after the other; an OSError keeps its number."""
+    """Write the bytes that `np.save` would, from C-contiguous parts one after the other.
+
+    Unlike with `np.save`, an OSError keeps its error number.
+    """
     header = {
         "descr": np.lib.format.dtype_to_descr(dtype),
         "fortran_order": False,
@@ -269,7 +284,10 @@ def _write_npy(
 def _mapped(
     path: Path, shape: tuple[int, int], dtype: np.dtype[Any]
 ) -> np.memmap[Any, np.dtype[Any]]:
-    """The array in the file, read-only; ValueError where it is not of this shape, type and size."""
+    """The array in a .npy file as a read-only memory map.
+
+    Raises ValueError if the file does not have exactly this shape, type and size.
+    """
     expected = f"{path}: expected {dtype} of shape {shape} in a whole .npy file, got"
     try:
         array = np.lib.format.open_memmap(path, mode="r")
@@ -284,7 +302,10 @@ def _mapped(
 
 
 def _differing(stored: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Name -> the two values; a name that is not there has None."""
+    """The fields that differ, each with (stored value, value now); a missing value is None.
+
+    Advisory fields are left out.
+    """
     return {
         name: (stored.get(name), now.get(name))
         for name in {**stored, **now}
@@ -293,12 +314,12 @@ def _differing(stored: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, t
 
 
 def _shown(stored: Any, now: Any) -> str:
-    """The two values; long ones from shortly before they part."""
+    """The two values as text. Long ones are cut to begin shortly before the first difference."""
     texts = repr(stored), repr(now)
     start = 0
     if max(map(len, texts)) > SHOWN:
-        parted = (i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)
-        start = max(next(parted, min(map(len, texts))) - SHOWN // 3, 0)
+        differences = (i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)
+        start = max(next(differences, min(map(len, texts))) - SHOWN // 3, 0)
     cut = [
         "…" * (start > 0) + text[start : start + SHOWN] + "…" * (len(text) > start + SHOWN)
         for text in texts
