@@ -14,7 +14,8 @@ from .methods.registry import METHODS
 from .methods.sampling import draw
 from .methods.v_optimality import VOptimal, v_optimal
 from .pool.spectrum import Moments, moments
-from .sketch.operators import Gaussian, GroupedSign, Sketch, SparseSign
+from .sketch.base import Sketch
+from .sketch.operators import Gaussian, GroupedSign, SparseSign
 from .sketch.store import SketchStore
 
 # A worker forked by multiprocessing (a DataLoader's, say) inherits OpenMP without its threads.

@@ -24,8 +24,9 @@ from .methods.registry import METHODS, REGISTRY, MethodName
 from .methods.relaxation import TOL, lower_bound
 from .pool.pool import Pool
 from .pool.unit_rows import of_unit_norm, of_unit_norm_on_device
+from .sketch.base import Sketch, sum_type
 from .sketch.memmap import is_mapped
-from .sketch.operators import KINDS, Kind, Sketch, make, sum_type
+from .sketch.operators import KINDS, Kind, make
 from .sketch.store import SketchStore
 
 MAX_SKETCH_DIM = 512  # the widest sketch by default

@@ -42,5 +42,6 @@ class CsrMatrix(Protocol):
 
 DenseMatrix: TypeAlias = Array | Tensor
 Matrix: TypeAlias = Array | CsrMatrix | Tensor
+DenseT = TypeVar("DenseT", bound=DenseMatrix)
 VectorLike: TypeAlias = npt.ArrayLike | Tensor  # labels, row numbers
 PerClass: TypeAlias = Literal["proportional", "balanced"] | Mapping[Any, int]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from .._support.types import Indices
-from ..sketch.operators import Sketch
+from ..sketch.base import Sketch
 from .batch import Batch
 from .captured_gradients import Module, OnCall, OnRefusal, captured_gradients, frozen
 from .functional import by_loop, by_vmap, output

@@ -19,7 +19,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Sequenti
 from .._support import arrays, checks
 from .._support.progress import bar
 from .._support.types import Array
-from ..sketch.operators import Sketch
+from ..sketch.base import Sketch
 from ..sketch.store import Manifest, SketchStore, create, writing
 from .fingerprint import digest
 

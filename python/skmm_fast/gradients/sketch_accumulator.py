@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 
 from .._support import checks, tensors
-from ..sketch.operators import Sketch
+from ..sketch.base import Sketch
 from .parameters import Slot
 
 CHUNK_BYTES = 1 << 25  # bytes of gradients formed at a time in `products`

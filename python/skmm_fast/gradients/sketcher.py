@@ -14,7 +14,8 @@ import torch
 
 from .._support import checks
 from .._version import __version__
-from ..sketch.operators import KINDS, Kind, Sketch, make
+from ..sketch.base import Sketch
+from ..sketch.operators import KINDS, Kind, make
 from . import losses
 from .backward_pass import BackwardPass
 from .batch import Batch, ids_of

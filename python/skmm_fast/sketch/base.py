@@ -1,0 +1,389 @@
+"""What all families of Γ share: Z = GΓ, where Γ is random and never stored (SkMM, arXiv 2407.06120,
+section 3.2)."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, overload
+
+import numpy as np
+
+from .._support import arrays, checks, tensors
+from .._support.progress import after, bar
+from .._support.types import Array, CsrMatrix, DenseMatrix, DenseT, Tensor, TensorT
+from .memmap import batches
+
+
+def sum_type(A: Any) -> np.dtype[Any]:
+    """The type of sums of A's entries: float32 if these have 16 bits, else their own type."""
+    return A.dtype if A.dtype in checks.FLOATS else np.dtype(np.float32)
+
+
+def _product(factors: dict[str, Any]) -> str:
+    """The name in error messages of rows that are products of these arguments: "G" or "E ⊗ X"."""
+    return " ⊗ ".join(factors)
+
+
+class Sketch(ABC):
+    """A random matrix Γ of shape (in_dim, out_dim) with E[ΓΓᵀ] = I, held as its seed.
+
+    Row j of Γ is a function of (seed, kind, out_dim, nnz_per_row, j) alone, so that batches, chunks
+    of columns, threads and machines all see the same Γ. `SparseSign`, `GroupedSign` and `Gaussian`
+    are its families.
+
+    Attributes
+    ----------
+    in_dim, out_dim : int
+        r and m, the shape of Γ.
+    seed : int
+        64 bits.
+    kind : str
+        The name by which `select` knows the family.
+
+    Examples
+    --------
+    >>> import skmm_fast as skmm
+    >>> isinstance(skmm.Gaussian(100, 10), skmm.Sketch)
+    True
+    """
+
+    in_dim: int
+    out_dim: int
+    seed: int
+
+    kind: ClassVar[str]
+    least_out_dim: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        in_dim = checks.integer("in_dim", self.in_dim, 1, 2**62)
+        out_dim = checks.integer("out_dim", self.out_dim, self.least_out_dim, 2**24 - 1)
+        if self.out_dim > self.in_dim:
+            raise ValueError(
+                f"out_dim: expected at most in_dim = {self.in_dim}, got {self.out_dim}; "
+                "a sketch does not widen"
+            )
+        seed = checks.seed(self.seed)
+        for name, value in (("in_dim", in_dim), ("out_dim", out_dim), ("seed", seed)):
+            object.__setattr__(self, name, value)  # as plain ints, also from NumPy's
+
+    @property
+    @abstractmethod
+    def _core(self) -> Any:
+        """The object of the compiled core that makes this Γ."""
+
+    @overload
+    def apply(
+        self,
+        G: TensorT,
+        *,
+        out: TensorT | None = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> TensorT: ...
+    @overload
+    def apply(
+        self,
+        G: Array | CsrMatrix,
+        *,
+        out: Array | None = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> Array: ...
+    def apply(
+        self,
+        G: Array | CsrMatrix | Tensor,
+        *,
+        out: DenseMatrix | None = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> DenseMatrix:
+        """Sketch rows: Z = G Γ[col_offset : col_offset + G.shape[1]], or `out` += that.
+
+        Parameters
+        ----------
+        G : (N, c) array, CSR matrix or tensor
+            Gradients, read where they lie: NumPy arrays of float16, float32 or float64 with rows of
+            contiguous elements, SciPy CSR of float32 or float64, or torch tensors (bfloat16 too) on
+            the CPU or a CUDA device. An `np.memmap` of mode "r" or "r+" may be larger than memory:
+            it is read in batches, of which one at a time stays in the process. c must be in_dim,
+            unless `col_offset` or `accumulate` say that this is one of several chunks of columns.
+        out : (N, out_dim) array or tensor, optional
+            Where the result goes: C-contiguous, of the dtype of the result. Made where it is not
+            given.
+        col_offset : int, default 0
+            The row of Γ that belongs to the first column of G.
+        accumulate : bool, default False
+            Add to `out`: for gradients that arrive layer by layer.
+        n_threads : int, optional
+            Threads of the core.
+        progress : bool, default False
+            Show a bar (needs tqdm).
+
+        Returns
+        -------
+        (N, out_dim) array or tensor
+            `out` itself, or a new one of G's kind (NumPy or torch) and dtype; float32 where G has
+            16 bits, which are summed as float32. The bits do not depend on n_threads, the
+            instruction set, or how rows are split into calls; on a CUDA device sums agree with
+            these to rounding.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A wrong dtype, shape, memory layout or CSR structure; NaN or Inf in G (the number of
+            rows and the first one are named, `out` is then undefined); overflow of the sums, which
+            are √ζ times the sketch, ζ entries in a row of Γ, and some more on the way.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> S = skmm.SparseSign(1000, 64, seed=1)
+        >>> G = np.random.default_rng(0).standard_normal((5, 1000))
+        >>> Z = S.apply(G)
+        >>> np.allclose(Z, G @ S.toarray())
+        True
+        >>> left, right = np.ascontiguousarray(G[:, :400]), np.ascontiguousarray(G[:, 400:])
+        >>> parts = S.apply(left, out=np.zeros((5, 64)), accumulate=True)
+        >>> parts = S.apply(right, out=parts, col_offset=400, accumulate=True)
+        >>> np.allclose(parts, Z)
+        True
+        """
+        A = arrays.matrix("G", G)
+        threads = checks.threads(n_threads)
+        Z = self._apply("G", A, threads, out, col_offset, accumulate, progress)
+        result: DenseMatrix = Z if tensors.on_device(A) else tensors.like(G, Z)
+        return result if out is None else out
+
+    def _apply(
+        self,
+        name: str,
+        A: Any,
+        threads: int,
+        out: Any = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        progress: bool = False,
+    ) -> Any:
+        """`apply` for a matrix that `arrays.matrix` has checked; errors call it `name`."""
+        if tensors.on_device(A):
+            return self._apply_on_device(name, A, out, col_offset, accumulate)
+        n, cols = A.shape
+        col_offset, accumulate, threads, Z = call = self._checked_call(
+            {name: A}, A.shape, out, col_offset, accumulate, threads
+        )
+        if not isinstance(A, np.ndarray):
+            nnz = int(A.indptr[-1])
+            index = np.promote_types(A.indices.dtype, A.indptr.dtype)
+            indices, indptr = (x.astype(index, copy=False) for x in (A.indices[:nnz], A.indptr))
+            with bar("sketch", nnz, progress, "nonzeros") as tick:
+                self._core.sketch_csr(A.data[:nnz], indices, indptr, cols, *call, tick)
+        else:
+            with bar("sketch", n * cols, progress, "entries") as tick:
+                done = 0
+                for rows, part in batches(A, col_offset):
+                    G_part = A[rows, part]
+                    add = accumulate or part.start > 0
+                    self._core.sketch_dense(
+                        G_part, col_offset + part.start, add, threads, Z[rows], after(done, tick)
+                    )
+                    done += G_part.size
+        self._check_finite({name: A}, Z)
+        return Z
+
+    def apply_outer(
+        self,
+        E: DenseT,
+        X: DenseT,
+        *,
+        out: DenseT | None = None,
+        col_offset: int = 0,
+        accumulate: bool = False,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> DenseT:
+        """Sketch the rows e_i ⊗ x_i, which are not formed: entry c d + j is E[i, c] X[i, j].
+
+        These are the per-sample gradients of the (C, d) weight of a linear layer, row-major, at
+        inputs X and the gradients E of the losses with respect to its outputs. The bits are those
+        of `apply` of these products, each rounded once.
+
+        Parameters
+        ----------
+        E : (N, C) array or tensor
+            float32 or float64, rows of contiguous elements, on the CPU.
+        X : (N, d) array or tensor
+            The same type. C d must be in_dim, unless `col_offset` or `accumulate` say that this is
+            one of several chunks of columns.
+        out, col_offset, accumulate, n_threads, progress
+            As in `apply`.
+
+        Returns
+        -------
+        (N, out_dim) array or tensor
+            `out` itself, or a new one of E's kind (NumPy or torch) and dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A wrong dtype, shape or memory layout; NaN or Inf in E or X (the number of rows and the
+            first one are named, `out` is then undefined); overflow of products or sums, as in
+            `apply`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> S = skmm.SparseSign(3 * 40, 16)
+        >>> E, X = np.ones((2, 3)), np.ones((2, 40))
+        >>> np.array_equal(S.apply_outer(E, X), S.apply(np.ones((2, 120))))
+        True
+        """
+        left, right = arrays.dense("E", E), arrays.dense("X", X)
+        if len(right) != len(left):
+            raise ValueError(
+                f"X: expected as many rows as E ({len(left)}), got shape {right.shape}"
+            )
+        if right.dtype != left.dtype:
+            raise TypeError(f"X: expected the type of E ({left.dtype}), got {right.dtype}")
+        factors, shape = {"E": left, "X": right}, (len(left), left.shape[1] * right.shape[1])
+        threads = checks.threads(n_threads)
+        call = self._checked_call(factors, shape, out, col_offset, accumulate, threads)
+        with bar("sketch", shape[0] * shape[1], progress, "entries") as tick:
+            self._core.sketch_outer(left, right, *call, tick)
+        Z = call[-1]
+        self._check_finite(factors, Z)
+        result: DenseT = tensors.like(E, Z)
+        return result if out is None else out
+
+    def _apply_on_device(
+        self, name: str, A: Any, out: Any, col_offset: int, accumulate: bool
+    ) -> Any:
+        """`apply` for a checked CUDA tensor, on its own device."""
+        from ..device.gamma import add_dense
+
+        col_offset, accumulate = self._checked_columns(
+            {name: A}, tuple(A.shape), out, col_offset, accumulate
+        )
+        torch = sys.modules["torch"]
+        shape, dtype = (len(A), self.out_dim), torch.promote_types(A.dtype, torch.float32)
+        Z = A.new_empty(shape, dtype=dtype) if out is None else out
+        if not tensors.is_torch(Z) or (Z.shape, Z.dtype, Z.device) != (shape, dtype, A.device):
+            raise ValueError(f"out: expected a tensor of shape {shape} of {dtype} on {A.device}")
+        if not accumulate:
+            Z.zero_()
+        add_dense(self, A, Z, col_offset)
+        finite = Z.isfinite().all(1).cpu().numpy()
+        if not finite.all():
+            arrays.raise_not_finite(name, A.isfinite().all(1).cpu().numpy())
+            raise ValueError(f"{name}: expected values whose sums do not overflow {dtype}")
+        return Z
+
+    def _checked_columns(
+        self,
+        factors: dict[str, Any],
+        shape: tuple[int, int],
+        out: Any,
+        col_offset: int,
+        accumulate: bool,
+    ) -> tuple[int, bool]:
+        """The checked (col_offset, accumulate), which must go with rows of this shape.
+
+        `factors` maps the names of the arguments that make up these rows (G, or E and X) to them.
+        """
+        col_offset = checks.integer("col_offset", col_offset, 0, self.in_dim - 1)
+        accumulate = checks.boolean("accumulate", accumulate)
+        whole = col_offset == 0 and not accumulate
+        if shape[1] > self.in_dim - col_offset or (whole and shape[1] != self.in_dim):
+            expected = f"{self.in_dim}" if whole else f"at most {self.in_dim - col_offset}"
+            raise ValueError(f"{_product(factors)}: expected {expected} columns, got shape {shape}")
+        if accumulate and out is None:
+            raise ValueError("out: expected an array to accumulate in, got None")
+        return col_offset, accumulate
+
+    def _checked_call(
+        self,
+        factors: dict[str, Any],
+        shape: tuple[int, int],
+        out: Any,
+        col_offset: int,
+        accumulate: bool,
+        threads: int,
+    ) -> tuple[int, bool, int, Array]:
+        """The checked (col_offset, accumulate, threads, Z) for a sketch of rows of this shape, made
+        up of `factors` (see `_checked_columns`)."""
+        col_offset, accumulate = self._checked_columns(factors, shape, out, col_offset, accumulate)
+        Z = self._checked_out(factors, shape[0], out)
+        if accumulate:
+            arrays.raise_not_finite("out", arrays.finite_rows(Z))
+        return col_offset, accumulate, threads, Z
+
+    def _checked_out(self, factors: dict[str, Any], n_rows: int, out: Any) -> Array:
+        """The checked `out`, or a new array, for the sketch of rows made up of `factors`."""
+        shape = (n_rows, self.out_dim)
+        dtype = sum_type(next(iter(factors.values())))
+        if out is None:
+            return np.empty(shape, dtype)
+        Z = arrays.dense("out", out)
+        if Z.shape != shape or Z.dtype != dtype:
+            raise ValueError(f"out: expected shape {shape} of {dtype}, got {Z.shape} of {Z.dtype}")
+        if not (Z.flags.c_contiguous and Z.flags.writeable):
+            raise ValueError("out: expected a C-contiguous, writeable array")
+        for name, A in factors.items():
+            if np.may_share_memory(Z, A if isinstance(A, np.ndarray) else A.data):
+                raise ValueError(f"out: expected memory apart from that of {name}")
+        return Z
+
+    def _check_finite(self, factors: dict[str, Any], Z: Array) -> None:
+        """Raises ValueError, which names the cause, where the sketch Z of `factors` is not finite.
+
+        Every entry of a row of each factor reaches the same row of Z (0 · Inf is NaN), so a finite
+        Z proves that the factors are finite.
+        """
+        finite = arrays.finite_rows(Z)
+        if finite.all():
+            return
+        for name, A in factors.items():
+            arrays.raise_not_finite(name, arrays.finite_rows(A))
+        raise ValueError(
+            f"{_product(factors)}: expected values whose sums stay below "
+            f"{np.finfo(Z.dtype).max:.3g} ({Z.dtype}), got overflow in {(~finite).sum()} of "
+            f"{len(Z)} rows, first in row {finite.argmin()}"
+        )
+
+    def toarray(self, start: int = 0, stop: int | None = None) -> Array:
+        """Rows [start, stop) of Γ, dense.
+
+        Parameters
+        ----------
+        start, stop : int
+            Row numbers in [0, in_dim]; by default all rows.
+
+        Returns
+        -------
+        (stop - start, out_dim) array of float32
+
+        Raises
+        ------
+        TypeError, ValueError
+            Rows outside [0, in_dim].
+
+        Examples
+        --------
+        >>> import skmm_fast as skmm
+        >>> abs(skmm.SparseSign(100, 16, nnz_per_row=4).toarray(3, 5)).sum(axis=1)
+        array([2., 2.], dtype=float32)
+        """
+        stop = self.in_dim if stop is None else checks.integer("stop", stop, 0, self.in_dim)
+        start = checks.integer("start", start, 0, stop)
+        out = np.empty((stop - start, self.out_dim), np.float32)
+        if stop > start:
+            self._core.rows(start, out)
+        return out
