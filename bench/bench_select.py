@@ -84,11 +84,13 @@ def matching(task: Task, n: int) -> list[dict[str, Any]]:
     return rows
 
 
-def timed(made: Pool, n: int, **options: Any) -> dict[str, Any]:
+def timed(made: Pool, n: int, bound: bool = True, **options: Any) -> dict[str, Any]:
     problem = problem_of(made, n, n_threads=2)
     began = time.perf_counter()
-    result, _ = v_optimality.solve(problem, VOptimalOptions(**options))
+    result, _ = v_optimality.solve(problem, VOptimalOptions(**options), bound)
     took = time.perf_counter() - began
+    if not bound:
+        options["bound"] = False
     said = ", ".join(f"{name} = {value}" for name, value in options.items())
     return {
         "options": said,

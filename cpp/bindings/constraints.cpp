@@ -46,9 +46,8 @@ Constraints checked_constraints(std::int64_t n_rows, std::optional<Array<std::in
 
 }  // namespace
 
-const Constraints& require_for(const Constraints& c, std::int64_t n_rows) {
+void require_for(const Constraints& c, std::int64_t n_rows) {
     require(c.n_rows == n_rows, "constraints: expected as many rows as the matrix has");
-    return c;
 }
 
 void constraints(py::module_& m) {

@@ -7,7 +7,7 @@
 
 namespace skmm::bindings {
 
-// Returns c. Raises ValueError unless c has n_rows rows.
-const Constraints& require_for(const Constraints& c, std::int64_t n_rows);
+// Raises ValueError unless c has n_rows rows.
+void require_for(const Constraints& c, std::int64_t n_rows);
 
 }  // namespace skmm::bindings

@@ -29,8 +29,9 @@ class Diagnosis:
     Attributes
     ----------
     v_optimality : float
-        tr(Σ̃ Σ̃_S⁻¹), the variance part of the risk, times n/σ². Infinite where S does not span the
-        numerical range of Z, as are `c_s`, `spectral` and entries of `random_v_optimality`.
+        tr(Σ̃ Σ̃_S⁻¹), which is n/σ² times the variance part of the risk. Infinite where S does not
+        span the numerical range of Z, as are `c_s`, `spectral` and entries of
+        `random_v_optimality`.
     lower_bound : float
         A certified bound: no n rows have a lower V-optimality. -inf where it was not asked for.
     random_v_optimality : (n_random,) array
@@ -135,7 +136,7 @@ def diagnose(
     n_random : int, default 8
         The number of uniform draws of as many rows.
     bound : bool, default True
-        Whether to compute the lower bound, which takes some dozens of passes over Z.
+        Whether to compute the lower bound, which takes a few products of N m² operations.
     seed : int, default 0
         The seed of the uniform draws.
     n_threads : int, optional

@@ -76,7 +76,8 @@ def select(
         are copied, those of a memory map to `scratch_dir` or the system's folder for temporary
         files. The diagnosis is that of the scaled rows.
     y : (N,) labels, optional
-        Classes along which draws are spread, and which `per_class` counts.
+        Classes. `per_class` counts them, and draws from a relaxed selection walk class by class, so
+        that each class has its share.
     per_class : {"proportional", "balanced"} or mapping, optional
         How many rows of each class: in proportion to the classes' sizes, equally many, or a mapping
         of classes to counts (0 where a class is absent).
@@ -114,7 +115,7 @@ def select(
 
     Notes
     -----
-    SkMM, arXiv 2407.06120, algorithm 1. Sources of the other methods are in `METHODS`' table, in
+    SkMM, arXiv 2407.06120, algorithm 1. Sources of the other methods: the table of methods in
     README.md.
 
     Examples

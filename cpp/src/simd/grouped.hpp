@@ -179,6 +179,10 @@ SKMM_INLINE Lanes<T> load_lanes(const T* p) {
     return x;
 }
 
+// Word l has bit l set.
+template <class Word>
+static constexpr Word kBitOfLane[] = {1, 2, 4, 8, 16, 32, 64, 128};
+
 // Permutes a vector and changes signs: x[p] becomes x[lane[p]], negated if bit p of `bits` is set.
 template <class T>
 struct Arrangement {
@@ -189,9 +193,8 @@ struct Arrangement {
     Words signs[L::kCount];
 
     SKMM_INLINE_MEMBER Arrangement(const std::uint8_t* from, u32 bits) : lane(from) {
-        static const Word kBit[] = {1, 2, 4, 8, 16, 32, 64, 128};
         constexpr Word kSign = Word{1} << (8 * sizeof(Word) - 1);
-        const Words bit = load<Words>(kBit);
+        const Words bit = load<Words>(kBitOfLane<Word>);
         for (int i = 0; i < L::kCount; ++i)
             signs[i] = (Words)((Word{bits >> i * L::kSize} & bit) == bit) & kSign;
     }

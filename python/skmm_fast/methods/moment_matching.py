@@ -27,7 +27,7 @@ Weighting = Literal["paper", "relative"]
 Init = Literal["random", "uniform"]
 Callback = Callable[[int, float, float], bool | None]
 
-PASSES = 24  # over ZV that moment matching usually takes; 10 to 60 have been seen
+PASSES = 24  # over ZV that moment matching usually takes; 9 to 85 have been seen
 DISK = 2e9  # bytes per second into the page cache
 
 
@@ -143,8 +143,8 @@ def match_moments(
     n : int or float
         Rows to be drawn from s: a count in [1, N], or a share of N in (0, 1).
     c_s : float, default 0.999
-        At least n/N (any number where n = N). For c_s >= 1 uniform s is optimal: it is returned at
-        once, with a warning.
+        At least n/N (any number where n = N). For c_s >= 1 without constraints uniform s is
+        optimal, and is returned with a warning.
     weighting : {"paper", "relative"}
         w_j = 1, or the scale-free w_j = 1/λ_j².
     init : {"random", "uniform"} or (N,) array
@@ -221,11 +221,12 @@ def run(problem: Problem, **options: Any) -> Chosen:
 
 
 def solve(problem: Problem, o: MatchOptions) -> MomentMatch:
+    """The relaxed selection. All options are checked before the pool is made."""
     constraints, n_rows, n = problem.constraints, problem.n_rows, problem.n
     o.check(n, n_rows)
     c_s = float(o.c_s)
-    pool, threads = problem.pool, problem.n_threads
     s = _start(o.init, constraints, problem.seed)
+    pool, threads = problem.pool, problem.n_threads
     if c_s >= 1 and not constraints.constrained:
         warnings.warn(
             f"c_s = {c_s} >= 1: uniform s is optimal, so a draw from it is a uniform draw",

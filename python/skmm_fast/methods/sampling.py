@@ -24,7 +24,7 @@ def draw(
     order: VectorLike | None = None,
     seed: int = 0,
 ) -> Indices:
-    """Draw exactly n distinct rows, row i with probability exactly n s_i.
+    """Draw exactly n distinct rows; by the random methods, row i with probability exactly n s_i.
 
     Then E[Σ̃_S] = Zᵀ diag(s) Z, which weighted choice without replacement does not give. The random
     methods walk once along the rows and spread the draw evenly over neighbours in this walk: an
@@ -33,7 +33,7 @@ def draw(
     Parameters
     ----------
     s : (N,) array
-        float32 or float64, 0 <= s_i <= 1/n, Σ s_i = 1 (both to 1e-6).
+        float32 or float64, 0 <= s_i <= (1 + 1e-6)/n, Σ s_i = 1 to min(1e-6, 0.1/n).
     n : int
         A count in [1, N].
     method : {"pivotal", "systematic", "top"}

@@ -21,11 +21,12 @@ from .sampling import draw_along
 Sampler = Literal["greedy", "linear", "exp"]
 Route = Literal["auto", "greedy", "relaxation"]
 
-# The start M = ridge I, in units of one average row seen along each direction of W. A start of one
-# row gave better selections than random pivoting at every shape tried, and keeps float64 exact.
+# Greedy additions start from the information matrix W_SᵀW_S + RIDGE I of no rows. The unit of RIDGE
+# is one average row of W along each direction. This start gave better selections than random
+# pivoting at every shape tried, and keeps the digits of float64.
 RIDGE = 1.0
-SWAPS = 0.5  # exchanges per row chosen that refinement usually makes,
-MOST_SWAPS = 1000  # up to this number
+SWAPS = 0.5  # exchanges that refinement usually makes per row chosen
+MOST_SWAPS = 1000  # exchanges that refinement usually makes at most
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,6 @@ class VOptimalOptions:
     temperature: float = 0.1
     tol: float = TOL
     route: Route = "auto"
-    bound: bool = True
 
     def __post_init__(self) -> None:
         checks.choice("sampler", self.sampler, get_args(Sampler))
@@ -84,7 +84,6 @@ class VOptimalOptions:
         checks.real("temperature", self.temperature, above=0.0)
         checks.real("tol", self.tol, above=0.0)
         checks.choice("route", self.route, get_args(Route))
-        checks.boolean("bound", self.bound)
 
 
 def v_optimal(
@@ -97,7 +96,7 @@ def v_optimal(
     temperature: float = VOptimalOptions.temperature,
     tol: float = VOptimalOptions.tol,
     route: Route = VOptimalOptions.route,
-    bound: bool = VOptimalOptions.bound,
+    bound: bool = True,
     y: VectorLike | None = None,
     per_class: PerClass | None = None,
     include: VectorLike | None = None,
@@ -110,9 +109,9 @@ def v_optimal(
 
     There are two routes. "greedy" adds rows one (or up to `block`) at a time by the gain ‖Cw‖²/(1 +
     wᵀCw), C = (W_SᵀW_S + I)⁻¹, with one pass over Z per block. "relaxation" solves the convex
-    relaxation, in time that does not depend on n, and draws n rows from it along the classes and
-    the first principal direction. Where n < rank(Z) no n rows span Z: then the same rule minimises
-    n tr((W_SᵀW_S + I)⁻¹), and a warning says so.
+    relaxation, in time that grows little with n, and draws n rows from it along the classes and the
+    first principal direction. Where n < rank(Z) no n rows span Z: then the same rule minimises n
+    tr((W_SᵀW_S + I)⁻¹), and a warning says so.
 
     Parameters
     ----------
@@ -124,16 +123,16 @@ def v_optimal(
         "greedy" takes the largest gain. "linear" draws with probability proportional to the gain,
         "exp" to exp(gain / (temperature · largest gain)).
     block : int, default 1
-        Rows added per pass at most (for Z on a device 256 at least by the greedy sampler). In a
-        greedy block each row is scored after the ones before it, and the block ends where a row
-        outside may be better.
+        Rows added per pass at most (at least 256 where Z is on a device and the sampler is greedy).
+        In a greedy block each row is scored after the ones before it, and the block ends where a
+        row outside may be better.
     refine : bool, default True
         Exchange rows until no swap helps, or the objective is within `tol` of the lower bound where
         one is computed: the best row comes in, the least useful goes out.
     temperature : float, default 0.1
         That of the "exp" sampler.
     tol : float, default 0.005
-        The relative gap at which the relaxation ends.
+        The relative gap at which the relaxation ends; exchanges end within it of the bound.
     route : {"auto", "greedy", "relaxation"}
         "auto" takes the route of fewer operations. It takes the relaxation only for n > 2 rank(Z),
         or n > 10 rank(Z) without `refine`, since few rows drawn lose much.
@@ -180,8 +179,8 @@ def v_optimal(
         Z, n, y=y, per_class=per_class, include=include, exclude=exclude, seed=seed,
         n_threads=n_threads, progress=progress,
     )  # fmt: skip
-    options = VOptimalOptions(sampler, block, refine, temperature, tol, route, bound)
-    return solve(problem, options)[0]
+    options = VOptimalOptions(sampler, block, refine, temperature, tol, route)
+    return solve(problem, options, checks.boolean("bound", bound))[0]
 
 
 def run(problem: Problem, **options: Any) -> Chosen:
@@ -196,7 +195,10 @@ def run(problem: Problem, **options: Any) -> Chosen:
     return Chosen(found.indices, facts, relaxed)
 
 
-def solve(problem: Problem, o: VOptimalOptions) -> tuple[VOptimal, Relaxation | None]:
+def solve(
+    problem: Problem, o: VOptimalOptions, bound: bool = True
+) -> tuple[VOptimal, Relaxation | None]:
+    """The selection, and the relaxation where the route or `bound` asked for it."""
     pool, constraints, n = problem.pool, problem.constraints, problem.n
     n_rows, rank, block = len(pool.Z), pool.moments.rank, min(int(o.block), n)
     if n < rank:
@@ -209,11 +211,13 @@ def solve(problem: Problem, o: VOptimalOptions) -> tuple[VOptimal, Relaxation | 
     if route == "auto":
         route = best_route(n_rows, pool.Z.shape[1], rank, n, block, o.sampler, o.refine)
     relaxed: Relaxation | None = None
-    if o.bound or route == "relaxation":
+    if bound or route == "relaxation":
         with bar("relaxation", 1, problem.progress, "solved"):
             relaxed = relax(pool, constraints, o.tol)
     start = np.empty(0, np.int64)
-    if route == "relaxation" and relaxed is not None and np.isfinite(relaxed.value):
+    if relaxed is not None and not np.isfinite(relaxed.value):
+        route = "greedy"  # the rows that are allowed do not span Z
+    if route == "relaxation" and relaxed is not None:
         drawn = draw_along(problem, relaxed.s)
         start = np.setdiff1d(drawn, constraints.include, assume_unique=True)
     enough = (1 + o.tol) * relaxed.lower_bound if relaxed is not None else 0.0
@@ -223,8 +227,8 @@ def solve(problem: Problem, o: VOptimalOptions) -> tuple[VOptimal, Relaxation | 
     objective, ridge = pool.trace_and_largest(rows)[0], 0.0
     if not np.isfinite(objective):
         objective, ridge = pool.trace_and_largest(rows, RIDGE)[0], RIDGE
-    bound = relaxed.lower_bound if relaxed is not None else -np.inf
-    return VOptimal(rows, objective, ridge, bound, route, n_swaps), relaxed
+    least = relaxed.lower_bound if relaxed is not None else -np.inf
+    return VOptimal(rows, objective, ridge, least, route, n_swaps), relaxed
 
 
 def polish(problem: Problem, rows: Indices) -> tuple[Indices, int, Relaxation]:

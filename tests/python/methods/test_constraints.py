@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
-from support.problems import check, group_of, problems
+from support.problems import check, group_of, least_mismatch, problems
 from support.problems import constraints as constraints_for
 from support.reference import moment_terms
 
@@ -104,39 +103,6 @@ def test_uniform_s_is_within_its_cap():
     assert fit.s.max() <= 1 / 6
 
 
-def independent_minimum(Z, n, c_s, weighting, y, per_class, include, exclude):
-    """min φ by SLSQP in slack form: φ = Σ w_j u_j², u_j >= λ_j/c_s - Σ s_i a_ij, u >= 0."""
-    target, A, w = moment_terms(Z, c_s, weighting)
-    N, scale = len(Z), 1 / (w @ target**2)
-    in_class = np.array([y == c for c in per_class], float)
-    share = np.array(list(per_class.values())) / n
-    bounds = np.tile([0, 1 / n], (N, 1))
-    bounds[include, 0] = 1 / n
-    bounds[exclude, 1] = 0
-    s = in_class.T @ (share / in_class.sum(axis=1))
-    found = minimize(
-        lambda x: scale * (w @ x[N:] ** 2),
-        np.concatenate([s, np.maximum(target - s @ A, 0)]),
-        jac=lambda x: np.concatenate([np.zeros(N), 2 * scale * w * x[N:]]),
-        bounds=[*bounds, *[(0, None)] * len(w)],
-        constraints=[
-            {
-                "type": "eq",
-                "fun": lambda x: in_class @ x[:N] - share,
-                "jac": lambda x: np.hstack([in_class, np.zeros((len(share), len(w)))]),
-            },
-            {
-                "type": "ineq",
-                "fun": lambda x: (x[N:] + x[:N] @ A - target) / target,
-                "jac": lambda x: np.hstack([A.T, np.eye(len(w))]) / target[:, None],
-            },
-        ],
-        options={"maxiter": 1000, "ftol": 1e-14},
-    )
-    assert found.success, found.message
-    return found.fun / scale
-
-
 @pytest.mark.parametrize("weighting", ["paper", "relative"])
 @pytest.mark.parametrize("c_s", [0.9, 0.5])
 @pytest.mark.parametrize(
@@ -151,7 +117,7 @@ def test_moments_by_class_equal_slsqp(weighting, c_s, include, exclude):
         fit = skmm.match_moments(
             Z, n, c_s=c_s, weighting=weighting, tol=1e-9, max_iter=10_000, **constraints
         )
-        best = independent_minimum(Z, n, c_s, weighting, **constraints)
+        best = least_mismatch(Z, c_s, weighting, constraints_for(40, n, **constraints))
         target, A, w = moment_terms(Z, c_s, weighting)
         scale = fit.start_objective
         assert fit.converged

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
+from support.problems import constraints, least_mismatch
 from support.reference import capped_simplex_projection, moment_terms
 
 import skmm_fast as skmm
@@ -28,33 +28,6 @@ def phi_of(Z, c_s, weighting):
     return lambda s: float(w @ np.maximum(target - s @ A, 0) ** 2)
 
 
-def independent_minimum(Z, n, c_s, weighting):
-    """min φ by SLSQP in slack form: φ = Σ w_j u_j², u_j >= λ_j/c_s - Σ s_i a_ij, u >= 0."""
-    target, A, w = moment_terms(Z, c_s, weighting)
-    N, scale = len(Z), 1 / (w @ target**2)
-    result = minimize(
-        lambda x: scale * (w @ x[N:] ** 2),
-        np.concatenate([np.full(N, 1 / N), np.maximum(target - A.mean(axis=0), 0)]),
-        jac=lambda x: np.concatenate([np.zeros(N), 2 * scale * w * x[N:]]),
-        bounds=[(0, 1 / n)] * N + [(0, None)] * len(w),
-        constraints=[
-            {
-                "type": "eq",
-                "fun": lambda x: x[:N].sum() - 1,
-                "jac": lambda x: np.r_[np.ones(N), 0 * w],
-            },
-            {
-                "type": "ineq",
-                "fun": lambda x: (x[N:] + x[:N] @ A - target) / target,
-                "jac": lambda x: np.hstack([A.T, np.eye(len(w))]) / target[:, None],
-            },
-        ],
-        options={"maxiter": 1000, "ftol": 1e-14},
-    )
-    assert result.success, result.message
-    return result.fun / scale
-
-
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 @pytest.mark.parametrize("c_s", [0.95, 0.7, 0.4])
 @pytest.mark.parametrize("seed", range(3))
@@ -63,7 +36,7 @@ def test_equals_slsqp(weighting, c_s, seed):
     fit = skmm.match_moments(Z, n, c_s=c_s, weighting=weighting, tol=1e-9, max_iter=200_000)
     assert fit.converged
     phi = phi_of(Z, c_s, weighting)
-    best = independent_minimum(Z, n, c_s, weighting)
+    best = least_mismatch(Z, c_s, weighting, constraints(len(Z), n))
     scale = phi(np.full(len(Z), 1 / len(Z)))
     assert fit.objective == pytest.approx(phi(fit.s), rel=1e-9, abs=1e-12 * scale)
     assert abs(fit.objective - best) <= 1e-6 * scale

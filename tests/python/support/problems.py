@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from skmm_fast.methods.constraints import class_counts, constraints_of, labels_of
 
-from .reference import whitened
+from .reference import moment_terms, whitened
 
 
 def constraints(n_rows, n, y=None, per_class=None, include=None, exclude=None):
@@ -24,13 +24,18 @@ def trace(W, s):
     return np.trace(np.linalg.inv(W.T @ (s[:, None] * W)))
 
 
-def slsqp(Z, allowed):
-    """min tr((Wᵀ diag(s) W)⁻¹): 1/n on include, 0 on excluded rows, the sum of every group."""
-    W, n, group = whitened(Z), allowed.n, group_of(allowed)
-    least, most = np.zeros(len(Z)), np.where(group < 0, 0.0, 1 / n)
+def box(allowed):
+    """The relaxed selections: least and largest s, membership (groups, N), sums of the groups."""
+    n, group = allowed.n, group_of(allowed)
+    least, most = np.zeros(len(group)), np.where(group < 0, 0.0, 1 / n)
     least[allowed.include] = 1 / n
     in_group = np.array([group == g for g in range(len(allowed.counts))], float)
-    share = np.array(allowed.counts) / n
+    return least, most, in_group, np.array(allowed.counts) / n
+
+
+def slsqp(Z, allowed):
+    """min tr((Wᵀ diag(s) W)⁻¹) over the relaxed selections."""
+    W, (least, most, in_group, share) = whitened(Z), box(allowed)
     found = minimize(
         lambda s: trace(W, s),
         in_group.T @ (share / in_group.sum(axis=1)),
@@ -43,6 +48,40 @@ def slsqp(Z, allowed):
     )  # fmt: skip
     assert found.success, found.message
     return found.fun
+
+
+def least_mismatch(Z, c_s, weighting, allowed):
+    """min φ over the relaxed selections, by SLSQP in slack form and in units of the targets:
+    φ = Σ w_j u_j² with u_j >= (λ_j/c_s - Σ s_i a_ij) c_s / λ_j, u >= 0. The value is that of a
+    feasible s, so it is not below the minimum."""
+    target, A, w = moment_terms(Z, c_s, weighting)
+    keep = target * c_s > 1e-13 * target.max()
+    target, A, w = target[keep], A[:, keep] / target[keep], w[keep] * target[keep] ** 2
+    least, most, in_group, share = box(allowed)
+    N, k, scale = len(Z), len(w), w.sum()
+    s = in_group.T @ (share / in_group.sum(axis=1))
+    found = minimize(
+        lambda x: w @ x[N:] ** 2 / scale,
+        np.concatenate([s, np.maximum(1 - s @ A, 0)]),
+        jac=lambda x: np.concatenate([np.zeros(N), 2 * w * x[N:] / scale]),
+        bounds=[*zip(least, most, strict=True), *[(0, None)] * k],
+        constraints=[
+            {
+                "type": "eq",
+                "fun": lambda x: in_group @ x[:N] - share,
+                "jac": lambda x: np.hstack([in_group, np.zeros((len(share), k))]),
+            },
+            {
+                "type": "ineq",
+                "fun": lambda x: x[N:] + x[:N] @ A - 1,
+                "jac": lambda x: np.hstack([A.T, np.eye(k)]),
+            },
+        ],
+        options={"maxiter": 1000, "ftol": 1e-15},
+    )
+    s = np.clip(found.x[:N], least, most)
+    assert np.abs(in_group @ s - share).max() < 1e-6, found.message
+    return float(w @ np.maximum(1 - s @ A, 0) ** 2)
 
 
 @st.composite

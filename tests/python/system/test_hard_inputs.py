@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog, minimize
+from scipy.optimize import linprog
+from support.problems import constraints, least_mismatch
 from support.reference import moment_terms, v_optimality
 
 import skmm_fast as skmm
@@ -103,37 +104,6 @@ def test_v_optimality_is_what_its_definition_says(make, route):
     assert found.objective <= 1.2 * found.lower_bound
 
 
-def slsqp(Z, n, c_s, weighting):
-    """min φ in slack form, in units of the targets: u_j >= (λ_j/c_s - Σ s_i a_ij) c_s / λ_j."""
-    target, A, w = moment_terms(Z, c_s, weighting)
-    keep = target * c_s > 1e-13 * target.max()
-    target, A, w = target[keep], A[:, keep] / target[keep], w[keep]
-    w = w * target**2
-    N, scale = len(Z), w.sum()
-    found = minimize(
-        lambda x: w @ x[N:] ** 2 / scale,
-        np.concatenate([np.full(N, 1 / N), np.maximum(1 - A.mean(axis=0), 0)]),
-        jac=lambda x: np.concatenate([np.zeros(N), 2 * w * x[N:] / scale]),
-        bounds=[(0, 1 / n)] * N + [(0, None)] * len(w),
-        constraints=[
-            {
-                "type": "eq",
-                "fun": lambda x: x[:N].sum() - 1,
-                "jac": lambda x: np.r_[np.ones(N), 0 * w],
-            },
-            {
-                "type": "ineq",
-                "fun": lambda x: x[N:] + x[:N] @ A - 1,
-                "jac": lambda x: np.hstack([A.T, np.eye(len(w))]),
-            },
-        ],
-        options={"maxiter": 1000, "ftol": 1e-15},
-    )
-    s = np.clip(found.x[:N], 0, 1 / n)
-    assert abs(s.sum() - 1) < 1e-6, found.message
-    return float(w @ np.maximum(1 - s @ A, 0) ** 2)  # of a feasible s: not below the minimum
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("make", HARD)
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
@@ -147,7 +117,7 @@ def test_moment_matching(make, weighting, dtype):
     assert fit.converged
     assert 0 <= fit.gap <= 1e-7 * fit.start_objective or fit.objective < 1e-20
     if dtype == np.float64:
-        best = slsqp(Z, n, c_s, weighting)
+        best = least_mismatch(Z, c_s, weighting, constraints(len(Z), n))
         scale = max(fit.start_objective, best)
         assert fit.objective <= best + 1e-6 * scale
         for max_iter in (0, 1, 3, 10):
