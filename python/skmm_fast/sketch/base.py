@@ -111,9 +111,10 @@ class Sketch(ABC):
         G : (N, c) array, CSR matrix or tensor
             Gradients, read where they lie: NumPy arrays of float16, float32 or float64 with rows of
             contiguous elements, SciPy CSR of float32 or float64, or torch tensors (bfloat16 too) on
-            the CPU or a CUDA device. A shared `np.memmap` (any mode but "c") may be larger than memory:
-            it is read in batches, of which one at a time stays in the process. c must be in_dim,
-            unless `col_offset` or `accumulate` say that this is one of several chunks of columns.
+            the CPU or a CUDA device. A shared `np.memmap` (any mode but "c") may be larger than
+            memory: it is read in batches, of which one at a time stays in the process. c must be
+            in_dim, unless `col_offset` or `accumulate` say that this is one of several chunks of
+            columns.
         out : (N, out_dim) array or tensor, optional
             Where the result goes: C-contiguous, of the dtype of the result. Made where it is not
             given.
