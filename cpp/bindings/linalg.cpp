@@ -1,5 +1,7 @@
 // Bindings of the products over rows and of the capped simplices.
+#include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "arrays.hpp"
 #include "skmm/linalg/products.hpp"
@@ -91,6 +93,52 @@ void def_products(py::module_& m) {
     };
     def_each_row("square_dots", &square_dots<T>);
     def_each_row("dots", &dots<T>);
+    m.def(
+        "largest_product",
+        [](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows, int n_threads,
+           py::object progress) {
+            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
+            const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
+            require(by.rows == all.cols && by.cols > 0,
+                    "d: expected as many rows as z has columns, and a column");
+            const std::int64_t count = rows ? rows->size() : all.rows;
+            const std::int64_t* const which_rows = row_numbers(rows, count, all.rows);
+            threads(n_threads);
+            py::array_t<std::int64_t> which(count);
+            py::array_t<double> product(count);
+            const Tick tick = make_tick(std::move(progress));
+            std::int64_t* const w = which.mutable_data();
+            double* const p = product.mutable_data();
+            {
+                const py::gil_scoped_release release;
+                largest_product(all, which_rows, count, by, n_threads, tick, w, p);
+            }
+            return std::pair(which, product);
+        },
+        "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert() = py::none(), "n_threads"_a = 1,
+        "progress"_a = py::none());
+    m.def(
+        "sum_unit_rows",
+        [](Array<T> z, Array<std::int64_t> cell, std::int64_t cells,
+           std::optional<Array<std::int64_t>> rows, int n_threads, py::object progress) {
+            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
+            const std::int64_t count = rows ? rows->size() : all.rows;
+            const std::int64_t* const which = row_numbers(rows, count, all.rows);
+            const std::int64_t* const of =
+                vector_data(cell, count, "cell: expected one number per row");
+            require(1 <= cells && cells <= count, "cells: expected 1..rows");
+            require(std::all_of(of, of + count, [=](auto c) { return 0 <= c && c < cells; }),
+                    "cell: expected 0..cells-1");
+            threads(n_threads);
+            py::array_t<double> sums({cells, all.cols});
+            const Tick tick = make_tick(std::move(progress));
+            double* const out = sums.mutable_data();
+            const py::gil_scoped_release release;
+            sum_unit_rows(all, which, count, of, cells, n_threads, tick, out);
+            return sums;
+        },
+        "z"_a.noconvert(), "cell"_a.noconvert(), "cells"_a, "rows"_a.noconvert() = py::none(),
+        "n_threads"_a = 1, "progress"_a = py::none());
     m.def(
         "column_squares",
         [](Array<T> y, std::optional<Array<double>> s, int n_threads, py::object progress) {

@@ -8,6 +8,7 @@ void linalg(pybind11::module_&);
 void sketch(pybind11::module_&);
 void constraints(pybind11::module_&);
 void moment_matching(pybind11::module_&);
+void mean_matching(pybind11::module_&);
 void sampling(pybind11::module_&);
 void v_optimality(pybind11::module_&);
 void sequential(pybind11::module_&);
@@ -21,6 +22,7 @@ PYBIND11_MODULE(_core, m) {
     sketch(m);
     constraints(m);
     moment_matching(m);
+    mean_matching(m);
     sampling(m);
     v_optimality(m);
     sequential(m);

@@ -9,9 +9,11 @@ from ._select import select
 from ._selection import Selection
 from ._version import __version__
 from .methods.forgetting import ForgettingRecord
+from .methods.mean_matching import match_mean
 from .methods.moment_matching import MomentMatch, match_moments
 from .methods.registry import METHODS
 from .methods.sampling import draw
+from .methods.spherical_cells import cells
 from .methods.v_optimality import VOptimal, v_optimal
 from .pool.spectrum import Moments, moments
 from .sketch.base import Sketch
@@ -42,8 +44,10 @@ __all__ = [
     "SparseSign",
     "VOptimal",
     "__version__",
+    "cells",
     "diagnose",
     "draw",
+    "match_mean",
     "match_moments",
     "moments",
     "plan",

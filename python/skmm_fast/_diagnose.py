@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from . import _core
 from ._support import arrays, checks
 from ._support.types import DenseMatrix, Floats, Indices, VectorLike
 from .methods.relaxation import lower_bound
+from .pool.mean_metric import MeanMetric, mean_metric
 from .pool.pool import Pool
 from .pool.spectrum import Moments
 
@@ -20,14 +21,30 @@ from .pool.spectrum import Moments
 # selections were better, both means stayed below 1.8.
 LARGE_NORMS = 2.0
 DRAWS = 8  # uniform draws that a selection is compared with
+BETTER, WORSE = 0.5, 2.0  # Φ beside its expectation for uniform draws, where the verdict changes
+OUTLIER = 4.0  # ‖b_i‖² beside its mean, from which on a row is an outlier
+COPY = 0.999  # the cosine of two rows from which on one is a near copy of the other
+LOOKED_AT = 4096  # rows that outliers and near copies are looked for among, at most
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """How good a selection S of n rows is; of all figures, lower is better.
+    """How good a selection S of n rows is; of all errors, lower is better.
 
     Attributes
     ----------
+    mean_error : float
+        Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖²: how far the weighted mean of the rows chosen is from that of all,
+        in the metric of `match_mean`.
+    random_mean_error : float
+        The exact expectation of Φ over uniform draws of n rows.
+    effective_size : float
+        (Σ ω)²/Σ ω²: n where all weights are equal.
+    outliers, pool_outliers : float
+        The share of rows with ‖b_i‖² above 4 times its mean, among the rows chosen and in the pool.
+        Of more than 4096 rows, as many evenly spaced ones are looked at, here and for near copies.
+    near_copies : float
+        The share of rows chosen that have a cosine above 0.999 with another row chosen.
     v_optimality : float
         tr(Σ̃ Σ̃_S⁻¹), which is n/σ² times the variance part of the risk. Infinite where S does not
         span the numerical range of Z, as are `c_s`, `spectral` and entries of
@@ -61,6 +78,12 @@ class Diagnosis:
     True
     """
 
+    mean_error: float
+    random_mean_error: float
+    effective_size: float
+    outliers: float
+    pool_outliers: float
+    near_copies: float
     v_optimality: float
     lower_bound: float
     random_v_optimality: Floats
@@ -79,10 +102,27 @@ class Diagnosis:
         may be larger."""
         return 11 * self.intrinsic_dim
 
+    @property
+    def verdict(self) -> str:
+        """One sentence: what to expect of the choice beside a uniform draw."""
+        ratio = self.mean_error / self.random_mean_error if self.random_mean_error > 0 else 1.0
+        matched = f"its mean gradient error is {ratio:.2g} of that of uniform draws"
+        spanned = self.random_v_optimality[np.isfinite(self.random_v_optimality)]
+        if len(spanned) and np.isfinite(self.v_optimality):
+            matched += f", its V-optimality {self.v_optimality / spanned.mean():.2g} of theirs"
+        if self.outliers > 2 * self.pool_outliers + 0.05:
+            share = f"{self.outliers:.0%} of its rows are outliers, {self.pool_outliers:.0%} of all"
+            return f"Worse than a uniform draw is likely: {share}; {matched}."
+        if ratio < BETTER:
+            return f"Better than a uniform draw is likely: {matched}."
+        if ratio > WORSE:
+            return f"Worse than a uniform draw is likely: {matched}."
+        return f"As good as a uniform draw is likely: {matched}."
+
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Diagnosis:
         """A diagnosis from the values that JSON gives back, where infinite figures are strings."""
-        figures = ("v_optimality", "lower_bound", "c_s", "spectral", "moment_error")
+        figures = ("v_optimality", "lower_bound", "c_s", "spectral", "moment_error", "mean_error")
         return cls(
             **{
                 **values,
@@ -95,10 +135,17 @@ class Diagnosis:
     def __str__(self) -> str:
         random = self.random_v_optimality
         lines = [
+            self.verdict,
             f"{self.n} of {self.n_samples} rows, rank {self.rank}, intrinsic dimension "
             f"{self.intrinsic_dim} (suggests m >= {self.suggested_sketch_dim})",
-            f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}",
+            f"mean gradient error Φ      {self.mean_error:.4g}",
+            f"  uniform draws, expected  {self.random_mean_error:.4g}",
+            f"effective size             {self.effective_size:.4g}",
+            f"outliers                   {self.outliers:.1%} (of the pool {self.pool_outliers:.1%})",
+            f"near copies                {self.near_copies:.1%}",
         ]
+        if not np.isnan(self.v_optimality):
+            lines.append(f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}")
         if len(random):
             spans = np.isfinite(random)
             figures = (
@@ -108,11 +155,12 @@ class Diagnosis:
             lines.append(f"  uniform draws           {figures}{missed}")
         if np.isfinite(self.lower_bound):
             lines.append(f"  certified lower bound   {self.lower_bound:.4g}")
-        lines += [
-            f"attained c_S               {self.c_s:.4g}",
-            f"spectral norm ‖Σ̃ Σ̃_S⁻¹‖    {self.spectral:.4g}",
-            f"moment error               {self.moment_error:.4g}",
-        ]
+        if not np.isnan(self.c_s):
+            lines += [
+                f"attained c_S               {self.c_s:.4g}",
+                f"spectral norm ‖Σ̃ Σ̃_S⁻¹‖    {self.spectral:.4g}",
+                f"moment error               {self.moment_error:.4g}",
+            ]
         return "\n".join(lines + [f"warning: {w}" for w in self.warnings])
 
 
@@ -120,6 +168,7 @@ def diagnose(
     Z: DenseMatrix,
     indices: VectorLike,
     *,
+    weights: VectorLike | None = None,
     n_random: int = DRAWS,
     bound: bool = True,
     seed: int = 0,
@@ -133,6 +182,8 @@ def diagnose(
         float32 or float64; a tensor on a CUDA device stays there.
     indices : row numbers
         The distinct rows that were chosen.
+    weights : (n,) numbers, optional
+        The weights ω of the rows chosen, positive; only their ratios count. Default: all equal.
     n_random : int, default 8
         The number of uniform draws of as many rows.
     bound : bool, default True
@@ -169,11 +220,48 @@ def diagnose(
     S = arrays.rows("indices", indices, len(pool.Z))
     if len(S) == 0:
         raise ValueError("indices: expected at least one row, got none")
-    return diagnose_rows(pool, S, n_random, seed, lower_bound(pool, len(S)) if bound else -np.inf)
+    omega = arrays.weights("weights", weights, len(S))
+    if weights is not None:  # of the indices as they were given
+        omega = omega[np.argsort(arrays.vector("indices", indices))]
+    least = lower_bound(pool, len(S)) if bound else -np.inf
+    metric = mean_metric(pool.Z, pool.moments.second_moment(), None)
+    return diagnose_rows(pool, metric, S, omega, n_random, seed, least)
+
+
+def diagnose_means(
+    pool: Pool, metric: MeanMetric, S: Indices, weights: Floats
+) -> Diagnosis:
+    """The diagnosis without the figures of V-optimality, which are NaN, and no draws."""
+    mine, all_rows = _some(S), _some(np.arange(len(pool.Z)))
+    return Diagnosis(
+        mean_error=metric.error(pool.Z, S, weights),
+        random_mean_error=metric.error_of_draws(len(S)),
+        effective_size=float(weights.sum() ** 2 / np.square(weights).sum()),
+        outliers=_outliers(metric, pool, mine),
+        pool_outliers=_outliers(metric, pool, all_rows),
+        near_copies=_near_copies(pool, mine),
+        v_optimality=np.nan,
+        lower_bound=-np.inf,
+        random_v_optimality=np.empty(0),
+        c_s=np.nan,
+        spectral=np.nan,
+        moment_error=np.nan,
+        rank=pool.moments.rank,
+        intrinsic_dim=pool.moments.intrinsic_dim,
+        n=len(S),
+        n_samples=len(pool.Z),
+        warnings=tuple(_of_norms(pool, S)),
+    )
 
 
 def diagnose_rows(
-    pool: Pool, S: Indices, n_random: int, seed: int, lower_bound: float
+    pool: Pool,
+    metric: MeanMetric,
+    S: Indices,
+    weights: Floats,
+    n_random: int,
+    seed: int,
+    lower_bound: float,
 ) -> Diagnosis:
     """`diagnose` for checked arguments, with a certified bound that the caller has."""
     mom, n_rows, n = pool.moments, len(pool.Z), len(S)
@@ -184,19 +272,36 @@ def diagnose_rows(
     sigma_S = pool.Z.gram(mom.eigenvectors / unit, S) / n  # in the eigenbasis, in units of λ_1
     sigma = mom.eigenvalues / unit**2
     spans = np.isfinite(c_s)
-    return Diagnosis(
+    means = diagnose_means(pool, metric, S, weights)
+    return replace(
+        means,
         v_optimality=v_optimality,
         lower_bound=lower_bound,
         random_v_optimality=random,
         c_s=c_s,
         spectral=_spectral(sigma[: mom.rank], sigma_S[: mom.rank, : mom.rank]) if spans else np.inf,
         moment_error=float(np.linalg.norm(sigma_S - np.diag(sigma)) / np.linalg.norm(sigma)),
-        rank=mom.rank,
-        intrinsic_dim=mom.intrinsic_dim,
-        n=n,
-        n_samples=n_rows,
-        warnings=tuple(_warnings(n, mom, v_optimality, random) + _of_norms(pool, S)),
+        warnings=(*_warnings(n, mom, v_optimality, random), *means.warnings),
     )
+
+
+def _some(rows: Indices) -> Indices:
+    """At most LOOKED_AT of these rows, evenly spaced."""
+    return rows[:: -(-len(rows) // LOOKED_AT)]
+
+
+def _outliers(metric: MeanMetric, pool: Pool, rows: Indices) -> float:
+    squares = np.square(metric.rows(pool.Z, rows)).sum(axis=1)
+    return float((squares > OUTLIER * metric.square).mean())
+
+
+def _near_copies(pool: Pool, rows: Indices) -> float:
+    block = pool.Z.array(rows).astype(np.float64)
+    norms = np.linalg.norm(block, axis=1, keepdims=True)
+    block /= np.where(norms > 0, norms, 1.0)
+    near = block @ block.T > COPY
+    np.fill_diagonal(near, False)
+    return float(near.any(axis=1).mean())
 
 
 def _spectral(sigma: Floats, sigma_S: Floats) -> float:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ._diagnose import DRAWS, diagnose_rows
+from ._diagnose import DRAWS, diagnose_means, diagnose_rows
 from ._plan import plan
 from ._selection import Selection, picture_of, plain
 from ._support import arrays, checks, tensors
 from ._support.scratch import room
-from ._support.types import Matrix, PerClass, VectorLike
+from ._support.types import Indices, Matrix, PerClass, VectorLike
 from .methods import own_function
+from .methods.gradient_matching import metric_of
 from .methods.own_function import OwnFunction
 from .methods.problem import Chosen, Problem
 from .methods.registry import METHODS, REGISTRY, MethodName
@@ -32,13 +33,14 @@ from .sketch.store import SketchStore
 MAX_SKETCH_DIM = 512  # the widest sketch by default
 
 Rows = Matrix | SketchStore
+Pilot = Literal["linear"] | Callable[[Indices], Matrix | SketchStore]
 
 
 def select(
     X: Rows,
     n: int | float,
     *,
-    method: MethodName | OwnFunction = "v-optimal",
+    method: MethodName | OwnFunction = "auto",
     sketch_dim: int | None = None,
     sketch: Kind = "sparse-sign",
     unit_rows: bool = False,
@@ -46,6 +48,8 @@ def select(
     per_class: PerClass | None = None,
     include: VectorLike | None = None,
     exclude: VectorLike | None = None,
+    pilot: Pilot | None = None,
+    diagnose: Literal["full", "fast"] = "full",
     scratch_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     n_threads: int | None = None,
@@ -62,12 +66,13 @@ def select(
         on a CUDA device stays there: results agree with those of the CPU to rounding.
     n : int or float
         A count in [1, N], or a share of N in (0, 1).
-    method : str or callable, default "v-optimal"
+    method : str or callable, default "auto"
         A name of `METHODS`, or a function (Z, n, seed, **method_options) -> n distinct rows of the
         (N, m) array Z. The function gets y where it has a parameter of this name.
     sketch_dim : int, optional
-        The width m of the sketch; X is sketched where r > m. Default: min(r, 512, n // 2), so that
-        the rows chosen can span the sketch with some to spare (at least 1; 8 for "grouped-sign").
+        The width m of the sketch; X is sketched where r > m. Default: min(r, 512) for "auto" and
+        "gradient-matching"; for others min(r, 512, n // 2), so that the rows chosen can span the
+        sketch with some to spare (at least 1; 8 for "grouped-sign").
     sketch : {"sparse-sign", "grouped-sign", "gaussian"}
         The family of Γ. "grouped-sign" is faster on dense rows and needs at least 8 dimensions.
     unit_rows : bool, default False
@@ -77,12 +82,23 @@ def select(
         files. The diagnosis is that of the scaled rows.
     y : (N,) labels, optional
         Classes. `per_class` counts them, and draws from a relaxed selection walk class by class, so
-        that each class has its share.
-    per_class : {"proportional", "balanced"} or mapping, optional
-        How many rows of each class: in proportion to the classes' sizes, equally many, or a mapping
-        of classes to counts (0 where a class is absent).
+        that each class has its share. Floats some of which have a fraction are the numbers of a
+        regression for "auto" and "gradient-matching".
+    per_class : {"proportional", "sqrt", "balanced"}, number or mapping, optional
+        How many rows of each class: in proportion to the classes' sizes, to their square roots,
+        equally many; in proportion to the sizes to a power in [0, 1]; or a mapping of classes to
+        counts (0 where a class is absent). "auto" and "gradient-matching" take 0.75 by default.
     include, exclude : row numbers, optional
         Rows that must and must not be chosen; with `per_class`, inside its counts.
+    pilot : "linear" or callable, optional
+        Match the gradients at a head that was finetuned on a first choice ("auto" and
+        "gradient-matching"). "linear": X are features or embeddings, and y classes or the numbers
+        of a regression; a softmax or ridge head is fitted, and the gradients at it are sketched. Or
+        a function from the rows chosen first to the (N, .) gradients at what was finetuned on them.
+        A pilot must not have seen the whole pool.
+    diagnose : {"full", "fast"}
+        "fast" leaves out V-optimality, its bound and draws, which take most of the time of a wide
+        sketch. So does "full" where "auto" or "gradient-matching" choose fewer rows than span Z.
     scratch_dir : path, optional
         A folder for what may not fit in memory: the sketch of X, and a rotated copy of it for
         "moment-matching" (there also where X is a memory map that is not sketched). What is on a
@@ -137,13 +153,24 @@ def select(
     if not callable(method):
         REGISTRY[checks.choice("method", method, METHODS)].require_options(method_options)
     unit_rows = checks.boolean("unit_rows", unit_rows)
-    m = _sketch_dim(r, n, sketch, sketch_dim)
+    checks.choice("diagnose", diagnose, ("full", "fast"))
+    spans = callable(method) or REGISTRY[method].spans
+    m = _sketch_dim(r, n if spans else 2 * r, sketch, sketch_dim)
 
     def pool() -> Pool:
         Z = _sketched("X", A, gamma(), unit_rows, threads, progress, scratch_dir)
         if progress and isinstance(method, str) and not tensors.on_device(Z):
             _say_plan(Z, n, method, scratch_dir, threads)
         return Pool.of(Z, name="X", n_threads=threads)
+
+    def gamma_of(in_dim: int) -> Sketch | None:
+        width = _sketch_dim(in_dim, 2 * in_dim, sketch, sketch_dim)
+        return make(sketch, in_dim, width, seed=problem.seed) if width < in_dim else None
+
+    def pool_of(name: str, rows: Any) -> Pool:
+        B = _checked(name, rows)
+        Z = _sketched(name, B, gamma_of(B.shape[1]), unit_rows, threads)
+        return Pool.of(Z, name=name, n_threads=threads)
 
     def like_pool(name: str, rows: Any) -> Pool:
         B = _checked(name, rows)
@@ -158,15 +185,25 @@ def select(
     problem = Problem.of(
         pool, N, n, y=y, per_class=per_class, include=include, exclude=exclude, seed=seed,
         n_threads=n_threads, progress=progress, scratch_dir=scratch_dir, like_pool=like_pool,
+        pilot=_checked_pilot(pilot, method), pool_of=pool_of, make_sketch=gamma_of,
     )  # fmt: skip
     threads = problem.n_threads
     if isinstance(method, str):
         chosen = REGISTRY[method].run(problem, **method_options)
     else:
         chosen = own_function.run(problem, method, method_options)
-    diagnosis = diagnose_rows(
-        problem.pool, chosen.rows, DRAWS, problem.seed, _bound_of_all_rows(problem, chosen)
-    )
+    weights = chosen.weights
+    if weights is None:
+        weights = problem.constraints.class_weights(chosen.rows)
+    judged = chosen.pool or problem.pool
+    metric = metric_of(problem, judged)
+    if diagnose == "full" and (spans or n >= judged.moments.rank):
+        bound = _bound_of_all_rows(problem, chosen)
+        diagnosis = diagnose_rows(
+            judged, metric, chosen.rows, weights, DRAWS, problem.seed, bound
+        )
+    else:
+        diagnosis = diagnose_means(judged, metric, chosen.rows, weights)
     facts = chosen.facts
     if not facts.get("converged", True):
         said = f"moment matching did not converge: gap {facts['gap']:.3g}; raise max_iter or tol"
@@ -182,12 +219,24 @@ def select(
         "per_class": list(per_class.items()) if isinstance(per_class, Mapping) else per_class,
         "n_include": len(problem.constraints.include),
         "n_exclude": len(problem.constraints.never()),
+        "pilot": pilot if pilot is None or isinstance(pilot, str) else own_function.name_of(pilot),
         "seed": problem.seed,
         "options": method_options,
         "solver": facts,
     }
-    picture = picture_of(problem.pool, chosen.rows)
-    return Selection(chosen.rows, diagnosis, plain(settings), picture)
+    picture = picture_of(judged, chosen.rows)
+    return Selection(chosen.rows, diagnosis, plain(settings), picture, weights)
+
+
+def _checked_pilot(pilot: Any, method: Any) -> Any:
+    if pilot is None:
+        return None
+    if pilot != "linear" and not callable(pilot):
+        raise ValueError(f"pilot: expected None, 'linear' or a function, got {pilot!r}")
+    if callable(method) or not REGISTRY[method].uses_pilot:
+        those = ", ".join(repr(m.name) for m in REGISTRY.values() if m.uses_pilot)
+        raise ValueError(f"pilot: expected None with method {method!r}; {those} use a pilot")
+    return pilot
 
 
 def _checked(name: str, X: Any) -> Any:
@@ -256,6 +305,7 @@ def _say_plan(
 def _bound_of_all_rows(problem: Problem, chosen: Chosen) -> float:
     """A lower bound of tr(Σ̃ Σ̃_S⁻¹) over all sets of n rows, without the constraints."""
     relaxed = chosen.relaxation
+    pool = chosen.pool or problem.pool
     if relaxed is None or problem.constraints.constrained or relaxed.tol > TOL:
-        return lower_bound(problem.pool, problem.n)
+        return lower_bound(pool, problem.n)
     return relaxed.lower_bound

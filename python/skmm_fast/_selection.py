@@ -17,14 +17,14 @@ from ._diagnose import Diagnosis
 from ._plot import plot_selection
 from ._support.files import write_whole
 from ._support.optional import need
-from ._support.types import Array, Indices
+from ._support.types import Array, Floats, Indices
 from .pool.pool import Pool
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch.utils.data import Subset
 
-FORMAT = 1
+FORMAT = 2
 PICTURE_ROWS = 5000  # rows of the pool that are kept for the picture, at most
 
 
@@ -52,6 +52,10 @@ class Selection:
     settings : dict
         The arguments of `select`, as JSON can hold them, and under "solver" what the method says of
         its work.
+    weights : (n,) array
+        Importance weights ω of the rows chosen, positive, of mean 1: weighted by them, the selection
+        has each class in the share that it has of the pool. All are 1 where nothing asks for
+        others.
     picture : dict of arrays
         What `plot` shows: "pool" and "selected", points along the two leading eigenvectors, and
         "eigenvalues".
@@ -69,6 +73,7 @@ class Selection:
     diagnosis: Diagnosis
     settings: dict[str, Any]
     picture: dict[str, Array]
+    weights: Floats
 
     @overload
     def subset(self, dataset: Rows) -> Rows: ...  # type: ignore[overload-overlap]
@@ -161,10 +166,13 @@ class Selection:
             beside = path.with_suffix(".indices.npy")
             write_whole(beside, lambda f: np.save(f, self.indices))
             meta["indices"] = {"file": beside.name, "sha256": _digest(self.indices)}
+            meta["weights"] = self.weights.tolist()
             meta["picture"] = {name: x.tolist() for name, x in self.picture.items()}
             write_whole(path, lambda f: f.write(json.dumps(meta, indent=1).encode()))
         else:
-            arrays: dict[str, Any] = {"indices": self.indices, **self.picture}
+            arrays: dict[str, Any] = {
+                "indices": self.indices, "weights": self.weights, **self.picture
+            }  # fmt: skip
             text = np.array(json.dumps(meta))
             write_whole(path, lambda f: np.savez(f, meta=text, **arrays))
         return path
@@ -202,6 +210,7 @@ class Selection:
             if path.suffix == ".json":
                 meta = json.loads(path.read_bytes())
                 arrays = {name: np.array(x) for name, x in meta["picture"].items()}
+                arrays["weights"] = np.array(meta["weights"], np.float64)
                 arrays["indices"] = np.load(path.with_name(meta["indices"]["file"]))
                 if _digest(arrays["indices"]) != meta["indices"]["sha256"]:
                     raise ValueError(f"{meta['indices']['file']} is of another selection")
@@ -212,10 +221,11 @@ class Selection:
             if meta["format"] != FORMAT:
                 raise ValueError(meta["format"])
             return cls(
-                arrays.pop("indices"),
-                Diagnosis.from_plain(meta["diagnosis"]),
-                meta["settings"],
-                arrays,
+                indices=arrays.pop("indices"),
+                weights=arrays.pop("weights"),
+                diagnosis=Diagnosis.from_plain(meta["diagnosis"]),
+                settings=meta["settings"],
+                picture=arrays,
             )
         except (ValueError, TypeError, KeyError, AttributeError, EOFError, BadZipFile) as error:
             raise ValueError(

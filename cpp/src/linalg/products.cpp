@@ -166,6 +166,48 @@ void multiply(MatrixView<T> z, const i64* rows, MatrixView<double> d, int n_thre
 }
 
 template <class T>
+void largest_product(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d,
+                     int n_threads, const Tick& tick, i64* which, double* product) {
+    for_products(z, rows, count, d, n_threads, tick, [&](i64 first, i64 n, i64 p, const double* y) {
+        const i64 used = std::min<i64>(kPanel, d.cols - p * kPanel);
+        for (i64 i = 0; i < n; ++i) {
+            const double* const row = y + i * kPanel;
+            const double* const best = std::max_element(row, row + used);
+            if (p > 0 && *best <= product[first + i]) continue;
+            which[first + i] = p * kPanel + (best - row);
+            product[first + i] = *best;
+        }
+    });
+}
+
+template <class T>
+void sum_unit_rows(MatrixView<T> z, const i64* rows, i64 count, const i64* cell, i64 cells,
+                   int n_threads, const Tick& tick, double* sums) {
+    const i64 k = z.cols, size = cells * k;
+    const i64 most = std::clamp<i64>(kRoom / size, 1, kSums);
+    const i64 parts = std::min(most, ceil_div(count, 8 * kBlock)), part = ceil_div(count, parts);
+    const Scratch<double> rooms(parts * size);
+    const std::vector<double> ones(at(k), 1.0);
+    tick(0);
+    parallel_blocks(parts, n_threads, [&](i64 b, int) {
+        double* const own = rooms.data() + b * size;
+        std::fill_n(own, size, 0.0);
+        for (i64 t = b * part; t < std::min(count, (b + 1) * part); ++t) {
+            const T* const row = z.row(rows == nullptr ? t : rows[t]);
+            double square;
+            kernels().of<T>().square_dots(row, 1, k, ones.data(), &square);
+            if (square == 0.0) continue;
+            const double scale = 1.0 / std::sqrt(square);
+            double* const sum = own + cell[t] * k;
+            for (i64 j = 0; j < k; ++j) sum[j] += scale * static_cast<double>(row[j]);
+        }
+    });
+    std::fill_n(sums, size, 0.0);
+    for (i64 b = 0; b < parts; ++b)
+        for (i64 e = 0; e < size; ++e) sums[e] += rooms.data()[b * size + e];
+}
+
+template <class T>
 void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick& tick, double* p) {
     constexpr i64 kSlice = 64;
     const i64 k = y.cols, blocks = ceil_div(y.rows, kSumBlock);
@@ -211,14 +253,18 @@ void dots(MatrixView<T> z, const double* u, int n_threads, const Tick& tick, dou
     each_row(kernels().of<T>().dots, z, u, n_threads, tick, t);
 }
 
-#define SKMM_PRODUCTS(T)                                                                          \
-    template void second_moment(MatrixView<T>, const double*, int, const Tick&, double*);         \
-    template void row_norms(MatrixView<T>, const i64*, i64, MatrixView<double>, int, const Tick&, \
-                            double*);                                                             \
-    template void multiply(MatrixView<T>, const i64*, MatrixView<double>, int, const Tick&,       \
-                           MutableMatrixView<T>);                                                 \
-    template void column_squares(MatrixView<T>, const double*, int, const Tick&, double*);        \
-    template void square_dots(MatrixView<T>, const double*, int, const Tick&, double*);           \
+#define SKMM_PRODUCTS(T)                                                                           \
+    template void second_moment(MatrixView<T>, const double*, int, const Tick&, double*);          \
+    template void row_norms(MatrixView<T>, const i64*, i64, MatrixView<double>, int, const Tick&,  \
+                            double*);                                                              \
+    template void multiply(MatrixView<T>, const i64*, MatrixView<double>, int, const Tick&,        \
+                           MutableMatrixView<T>);                                                  \
+    template void largest_product(MatrixView<T>, const i64*, i64, MatrixView<double>, int,         \
+                                  const Tick&, i64*, double*);                                     \
+    template void sum_unit_rows(MatrixView<T>, const i64*, i64, const i64*, i64, int, const Tick&, \
+                                double*);                                                          \
+    template void column_squares(MatrixView<T>, const double*, int, const Tick&, double*);         \
+    template void square_dots(MatrixView<T>, const double*, int, const Tick&, double*);            \
     template void dots(MatrixView<T>, const double*, int, const Tick&, double*);
 SKMM_PRODUCTS(float)
 SKMM_PRODUCTS(double)

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from . import tensors
 from .checks import FLOATS
-from .types import Array, Indices
+from .types import Array, Floats, Indices
 
 BFLOAT16 = np.uint16  # holds the bits of bfloat16, which NumPy lacks
 BLOCK_BYTES = 1 << 25  # bytes of rows that are looked at together
@@ -190,3 +190,20 @@ def rows(name: str, indices: object, n_samples: int) -> Indices:
         twice = distinct[times > 1][0]
         raise ValueError(f"{name}: expected distinct rows, got {twice} more than once")
     return distinct.astype(np.int64)
+
+
+def weights(name: str, given: object, n: int) -> Floats:
+    """(n,) positive numbers, scaled to mean 1; ones for None."""
+    if given is None:
+        return np.ones(n)
+    x = vector(name, given)
+    if x.shape != (n,):
+        raise ValueError(f"{name}: expected shape ({n},), got {x.shape}")
+    if x.dtype.kind not in "iuf":
+        raise TypeError(f"{name}: expected numbers, got {x.dtype}")
+    omega = x.astype(np.float64)
+    bad = np.flatnonzero(~((omega > 0) & (omega < np.inf)))
+    if len(bad):
+        raise ValueError(f"{name}: expected positive numbers, got {omega[bad[0]]} in {bad[0]}")
+    scaled: Floats = omega / omega.mean()
+    return scaled

@@ -44,4 +44,4 @@ DenseMatrix: TypeAlias = Array | Tensor
 Matrix: TypeAlias = Array | CsrMatrix | Tensor
 DenseT = TypeVar("DenseT", bound=DenseMatrix)
 VectorLike: TypeAlias = npt.ArrayLike | Tensor  # labels, row numbers
-PerClass: TypeAlias = Literal["proportional", "balanced"] | Mapping[Any, int]
+PerClass: TypeAlias = Literal["proportional", "sqrt", "balanced"] | float | Mapping[Any, int]

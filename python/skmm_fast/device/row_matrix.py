@@ -95,11 +95,31 @@ class TensorRowMatrix:
         by = self._there(u)
         return self._each_row(lambda block: block @ by)
 
-    def mean(self) -> Floats:
+    def mean(self, rows: Indices | None = None) -> Floats:
         total = self._zeros(self.shape[1])
-        for _, block in self._blocks():
+        for _, block in self._blocks(None if rows is None else self._there(rows)):
             total += block.sum(dim=0)
-        return _here(total / len(self))
+        return _here(total / (len(self) if rows is None else len(rows)))
+
+    def largest_product(
+        self, D: Floats, rows: Indices | None, threads: int
+    ) -> tuple[Indices, Floats]:
+        by, which = self._there(D), None if rows is None else self._there(rows)
+        found = [(block @ by).max(dim=1) for _, block in self._blocks(which)]
+        return (
+            _here(torch.cat([most.indices for most in found])),
+            _here(torch.cat([most.values for most in found])),
+        )
+
+    def sum_unit_rows(
+        self, cell: Indices, cells: int, rows: Indices | None, threads: int
+    ) -> Floats:
+        which, of = None if rows is None else self._there(rows), self._there(cell)
+        total = self._zeros(cells, self.shape[1])
+        for part, block in self._blocks(which):
+            norm = block.norm(dim=1, keepdim=True)
+            total.index_add_(0, of[part], block / norm.where(norm > 0, norm + 1))
+        return _here(total)
 
     def _blocks(self, rows: torch.Tensor | None = None) -> Iterator[tuple[slice, torch.Tensor]]:
         """Pairs (part, block) in order: a slice of the rows, and these rows in float64."""

@@ -12,7 +12,10 @@ import numpy.typing as npt
 
 from .. import _core
 from .._support import arrays, checks
-from .._support.types import Array, Indices
+from .._support.types import Array, Floats, Indices
+
+
+POWERS = {"proportional": 1.0, "sqrt": 0.5, "balanced": 0.0}  # of class sizes, in per_class
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,12 @@ class Labels:
 
     values: Array  # distinct, ascending
     number: npt.NDArray[np.int32]  # (N,)
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether they are classes, not the numbers of a regression, some of which have a fraction.
+        """
+        return self.values.dtype.kind != "f" or bool((self.values % 1 == 0).all())
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,33 @@ class Constraints:
     def _free(self) -> _core.FreeRows:
         return self.core.free_rows()
 
+    def class_weights(self, rows: Indices) -> Floats:
+        """(n,) ω of these rows of a selection, of mean 1: ω_g is in proportion to N_g / n_g, with
+        N_g the rows of group g that a selection may have and n_g its count. So the weighted mean
+        over a selection has each group in the share that it has of the pool."""
+        if self.group is None or len(self.counts) == 1:
+            return np.ones(len(rows))
+        sizes = np.bincount(self.group[self.group >= 0], minlength=len(self.counts))
+        weights = (sizes / np.maximum(self.counts, 1))[self.group[rows]]
+        return weights / weights.mean()
+
     def never(self) -> Indices:
         """The rows that no selection has."""
         return np.empty(0, np.int64) if self.group is None else np.flatnonzero(self.group < 0)
+
+    def in_classes(self, labels: Labels, power: float) -> Constraints:
+        """These constraints, with counts in proportion to the sizes of classes to this power: at
+        least one of each class where n allows it, and the rows of include."""
+        group = labels.number.copy()
+        group[self.never()] = -1
+        sizes = np.bincount(group[group >= 0], minlength=len(labels.values))
+        least = np.bincount(group[self.include], minlength=len(labels.values))
+        once = np.maximum(least, 1)
+        if np.minimum(once, sizes).sum() <= self.n:
+            least = once
+        return Constraints(
+            self.n_rows, power_counts(sizes, self.n, power, least), group, self.include
+        )
 
     def require(self, name: str, rows: Indices) -> None:
         """Raises ValueError naming the argument where these distinct rows are no selection."""
@@ -141,7 +174,7 @@ def labels_of(y: Any, n_rows: int) -> Labels:
 
 
 def class_counts(
-    per_class: str | Mapping[Any, int], classes: Array, sizes: Indices, n: int
+    per_class: str | float | Mapping[Any, int], classes: Array, sizes: Indices, n: int
 ) -> list[int]:
     """How many rows of each class, of `sizes` available; they sum to n."""
     if isinstance(per_class, Mapping):
@@ -152,22 +185,41 @@ def class_counts(
         if sum(given) != n:
             raise ValueError(f"per_class: expected counts that sum to n = {n}, got {sum(given)}")
         return given
-    checks.choice("per_class", per_class, ("proportional", "balanced"))
+    if isinstance(per_class, str):
+        power = POWERS[checks.choice("per_class", per_class, tuple(POWERS))]
+    else:
+        power = checks.real("per_class", per_class)
+        if not 0 <= power <= 1:
+            raise ValueError(f"per_class: expected a power in [0, 1], got {power}")
     if n < len(classes):
         raise ValueError(
             f"n: expected at least one row for each of {len(classes)} classes, got {n}"
         )
-    if per_class == "proportional":  # by largest remainders
-        share = n * sizes / sizes.sum()
-        counts = np.floor(share).astype(np.int64)
-        counts[np.argsort(counts - share, kind="stable")[: n - counts.sum()]] += 1
-    else:  # equal, except that small classes give all they have
-        counts = np.zeros(len(classes), np.int64)
-        while (left := n - int(counts.sum())) > 0:
-            open_ = np.flatnonzero(counts < sizes)  # all of them have one count
-            each = min(left // len(open_), int((sizes - counts)[open_].min()))
-            counts[open_ if each else open_[:left]] += max(each, 1)
-    return [int(count) for count in counts]
+    return power_counts(sizes, n, power)
+
+
+def power_counts(
+    sizes: Indices, n: int, power: float, at_least: Indices | int = 0
+) -> list[int]:
+    """Counts that sum to n, in proportion to the sizes to this power, each between `at_least` and
+    its size; by largest remainders, ties to the first. Σ at_least <= n <= Σ sizes."""
+    share, low, high = sizes.astype(np.float64) ** power, 0.0, 1.0
+    least = np.minimum(at_least, sizes)
+
+    def counts(scale: float) -> Floats:
+        return np.clip(scale * share, least, sizes)
+
+    while counts(high).sum() < n:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (low, middle) if counts(middle).sum() >= n else (middle, high)
+    exact = counts(high)
+    whole = np.floor(exact + 1e-9).astype(np.int64)
+    order = np.argsort(np.round(whole - exact, 9), kind="stable")
+    order = order[whole[order] < sizes[order]]
+    whole[order[: n - whole.sum()]] += 1
+    return [int(count) for count in whole]
 
 
 def _rows_left(n_rows: int, n: int, include: Any, exclude: Any) -> tuple[Indices, Indices]:

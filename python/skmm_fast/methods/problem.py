@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from .._support import checks
-from .._support.types import Indices, PerClass
+from .._support.types import Floats, Indices, PerClass
 from ..pool.pool import Pool
 from ..pool.row_matrix import row_matrix
 from ..pool.spectrum import spectrum
+from ..sketch.base import Sketch
 from .constraints import Constraints, Labels, constraints_of, labels_of
 from .relaxation import Relaxation
 
@@ -36,6 +37,9 @@ class Problem:
     progress: bool
     scratch_dir: str | os.PathLike[str] | None
     like_pool: Callable[[str, Any], Pool]  # (name, other rows with the columns of X) -> their pool
+    pilot: Any  # None, "linear", or a function (indices) -> (N, r') gradients
+    pool_of: Callable[[str, Any], Pool]  # (name, rows of any width) -> their pool
+    make_sketch: Callable[[int], Sketch | None]  # in_dim -> Γ; None where rows are narrow enough
 
     @classmethod
     def of(
@@ -53,6 +57,9 @@ class Problem:
         progress: bool,
         scratch_dir: str | os.PathLike[str] | None = None,
         like_pool: Callable[[str, Any], Pool] | None = None,
+        pilot: Any = None,
+        pool_of: Callable[[str, Any], Pool] | None = None,
+        make_sketch: Callable[[int], Sketch | None] = lambda in_dim: None,
     ) -> Problem:
         """The arguments of a public function, checked once.
 
@@ -60,6 +67,10 @@ class Problem:
         """
         labels = None if y is None else labels_of(y, n_rows)
         threads = checks.threads(n_threads)
+
+        def alone(name: str, rows: Any) -> Pool:
+            return Pool.of(rows, name=name, n_threads=threads)
+
         return cls(
             make_pool=make_pool,
             constraints=constraints_of(n_rows, n, labels, per_class, include, exclude),
@@ -70,7 +81,10 @@ class Problem:
             n_threads=threads,
             progress=checks.boolean("progress", progress),
             scratch_dir=scratch_dir,
-            like_pool=like_pool or (lambda name, rows: Pool.of(rows, name=name, n_threads=threads)),
+            like_pool=like_pool or alone,
+            pilot=pilot,
+            pool_of=pool_of or alone,
+            make_sketch=make_sketch,
         )
 
     @classmethod
@@ -106,6 +120,14 @@ class Problem:
         counted = constraints_of(N, c.n, self.labels, "balanced", c.include, never)
         return replace(self, constraints=counted)
 
+    def with_class_counts(self, power: float) -> Problem:
+        """This problem with counts in proportion to the classes' sizes to this power, at least one
+        where n allows it. The problem itself where its labels are no classes, or counts are given.
+        """
+        if self.labels is None or self.per_class is not None or not self.labels.are_classes:
+            return self
+        return replace(self, constraints=self.constraints.in_classes(self.labels, power))
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -114,3 +136,5 @@ class Chosen:
     rows: Indices  # (n,), ascending
     facts: dict[str, Any] = field(default_factory=dict)  # what the method says of its work
     relaxation: Relaxation | None = None  # the problem's, where the method solved it
+    weights: Floats | None = None  # (n,) of mean 1; None: those of the problem's class counts
+    pool: Pool | None = None  # what the choice is judged by; None: the problem's

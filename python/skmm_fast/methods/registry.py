@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from . import (
     forgetting,
+    gradient_matching,
     leverage,
     model_scores,
     moment_matching,
@@ -22,6 +23,8 @@ from .cost import Cost, Speed, Work, no_cost
 from .problem import Chosen
 
 MethodName = Literal[
+    "auto",
+    "gradient-matching",
     "v-optimal",
     "moment-matching",
     "uniform",
@@ -56,6 +59,8 @@ class Method:
     wants: str = ""  # an input that has a default
     options: Callable[..., object] | None = None  # what takes the options; by default `run`
     cost: Callable[[Work, Speed], Cost] | None = no_cost  # None: unknown to `plan`
+    uses_pilot: bool = False
+    spans: bool = True  # whether its rows should span the sketch, which is then n/2 wide at most
 
     @property
     def option_names(self) -> tuple[str, ...]:
@@ -72,6 +77,19 @@ class Method:
 
 
 _TABLE = (
+    Method(
+        "auto", gradient_matching.run, "today gradient matching, whatever is given",
+        "this project",
+        options=gradient_matching.MatchingOptions, cost=gradient_matching.cost,
+        spans=False, uses_pilot=True,
+    ),
+    Method(
+        "gradient-matching", gradient_matching.run,
+        "weighted mean gradient of the chosen rows equal to that of all, in cells of alike rows",
+        "this project",
+        options=gradient_matching.MatchingOptions, cost=gradient_matching.cost,
+        spans=False, uses_pilot=True,
+    ),
     Method(
         "v-optimal", v_optimality.run, "smallest tr(Σ̃ Σ̃_S⁻¹), the variance part of the risk",
         "SkMM, arXiv 2407.06120, equation 3",

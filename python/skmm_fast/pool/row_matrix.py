@@ -68,8 +68,20 @@ class RowMatrix(Protocol):
     def square_dots(self, u: Floats, threads: int) -> Floats:
         """(N,) Σ_j u_j z_ij²."""
 
-    def mean(self) -> Floats:
-        """(m,) The mean of all rows."""
+    def mean(self, rows: Indices | None = None) -> Floats:
+        """(m,) The mean of these rows; of all rows where None."""
+
+    def largest_product(
+        self, D: Floats, rows: Indices | None, threads: int
+    ) -> tuple[Indices, Floats]:
+        """For each of these rows z, argmax_c ⟨z, d_c⟩ over the columns d_c of D, ties to the lowest
+        c, and that product."""
+
+    def sum_unit_rows(
+        self, cell: Indices, cells: int, rows: Indices | None, threads: int
+    ) -> Floats:
+        """(cells, m) In row c, Σ z/‖z‖ over those of these rows whose cell is c. Rows of zeros are
+        left out."""
 
 
 def row_matrix(name: str, Z: Any) -> RowMatrix:
@@ -144,8 +156,21 @@ class HostRowMatrix:
     def square_dots(self, u: Floats, threads: int) -> Floats:
         return _core.square_dots(self.core, u, threads)
 
-    def mean(self) -> Floats:
+    def mean(self, rows: Indices | None = None) -> Floats:
         total = np.zeros(self.shape[1])
-        for rows in arrays.row_blocks(self.core):
-            total += self.core[rows].sum(axis=0, dtype=np.float64)
-        return total / len(self)
+        parts: Any = arrays.row_blocks(self.core)
+        if rows is not None:
+            parts = (rows[i : i + GRAM_ROWS] for i in range(0, len(rows), GRAM_ROWS))
+        for part in parts:
+            total += self.core[part].sum(axis=0, dtype=np.float64)
+        return total / (len(self) if rows is None else len(rows))
+
+    def largest_product(
+        self, D: Floats, rows: Indices | None, threads: int
+    ) -> tuple[Indices, Floats]:
+        return _core.largest_product(self.core, np.ascontiguousarray(D), rows, threads)
+
+    def sum_unit_rows(
+        self, cell: Indices, cells: int, rows: Indices | None, threads: int
+    ) -> Floats:
+        return _core.sum_unit_rows(self.core, cell, cells, rows, threads)

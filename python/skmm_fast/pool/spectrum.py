@@ -42,6 +42,18 @@ class Moments:
     intrinsic_dim: int
     n_samples: int
 
+    def second_moment(self) -> Floats:
+        """(m, m) Σ̃ = VΛVᵀ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> bool(np.allclose(skmm.moments(np.eye(4)).second_moment(), np.eye(4) / 4))
+        True
+        """
+        return (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
+
 
 def moments(Z: DenseMatrix, *, n_threads: int | None = None) -> Moments:
     """Eigenvalues, eigenvectors, rank and intrinsic dimension of Σ̃ = ZᵀZ/N.

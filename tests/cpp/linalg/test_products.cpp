@@ -123,3 +123,49 @@ TEST(a_row_matrix_takes_rows_in_the_order_asked_for) {
     for (i64 j = 0; j < k; ++j)
         CHECK(taken[j] == z[4 * k + j] && taken[k + j] == z[j] && taken[2 * k + j] == z[4 * k + j]);
 }
+
+template <class T>
+static void check_nearest() {
+    const i64 n = 900, k = 11, d = 45;
+    std::vector<T> z = normals<T>(n * k);
+    std::fill_n(z.begin() + 3 * k, k, T(0));  // a row of zeros
+    std::vector<double> by = normals<double>(k * d, 5);
+    for (i64 j = 0; j < k; ++j) by[j * d + 40] = by[j * d + 2];  // a tie across panels
+    std::vector<i64> list;
+    for (i64 t = 0; t < 700; ++t) list.push_back(t * 7 % n);
+    const i64 count = static_cast<i64>(list.size());
+    std::vector<i64> which(count);
+    std::vector<double> product(count);
+    const MatrixView<T> rows{z.data(), n, k, k};
+    largest_product(rows, list.data(), count, MatrixView<double>{by.data(), k, d, d}, 2, kQuiet,
+                    which.data(), product.data());
+    std::vector<double> sums(d * k), expected(d * k);
+    sum_unit_rows(rows, list.data(), count, which.data(), d, 2, kQuiet, sums.data());
+    for (i64 t = 0; t < count; ++t) {
+        i64 best = 0;
+        double most = 0.0, square = 0.0;
+        for (i64 c = 0; c < d; ++c) {
+            double x = 0.0;
+            for (i64 j = 0; j < k; ++j) x += double(z[list[t] * k + j]) * by[j * d + c];
+            if (c == 0 || x > most + 1e-12) {
+                best = c;
+                most = x;
+            }
+        }
+        CHECK(which[t] == best);
+        CHECK(std::abs(product[t] - most) < 1e-9);
+        for (i64 j = 0; j < k; ++j) square += double(z[list[t] * k + j]) * z[list[t] * k + j];
+        if (square == 0.0) continue;
+        for (i64 j = 0; j < k; ++j)
+            expected[best * k + j] += double(z[list[t] * k + j]) / std::sqrt(square);
+    }
+    for (i64 e = 0; e < d * k; ++e) CHECK(std::abs(sums[e] - expected[e]) < 1e-9);
+    std::vector<double> one_thread(d * k);
+    sum_unit_rows(rows, list.data(), count, which.data(), d, 1, kQuiet, one_thread.data());
+    CHECK(sums == one_thread);
+}
+
+TEST(nearest_columns_and_sums_of_unit_rows_equal_their_definitions) {
+    check_nearest<float>();
+    check_nearest<double>();
+}

@@ -1,6 +1,6 @@
 // Products over the rows of a matrix: second moments, norms, and products with a small matrix or a
-// vector. The first three cost O(N k²), the others O(N k). All sums are taken in double, whatever
-// the element type of the rows.
+// vector. With D (k, k) the first four cost O(N k²), the others O(N k). All sums are taken in
+// double, whatever the element type of the rows.
 #pragma once
 
 #include "skmm/base/parallel.hpp"
@@ -23,6 +23,20 @@ void row_norms(MatrixView<T> z, const std::int64_t* rows, std::int64_t count, Ma
 template <class T>
 void multiply(MatrixView<T> z, const std::int64_t* rows, MatrixView<double> d, int n_threads,
               const Tick& tick, MutableMatrixView<T> out);
+
+// which_t = argmax_c z_iᵀd_c over the columns d_c of D (k, d), and product_t = that largest
+// product, for t < count, with i = rows[t]. If rows is null, i = t. Ties go to the lowest c.
+template <class T>
+void largest_product(MatrixView<T> z, const std::int64_t* rows, std::int64_t count,
+                     MatrixView<double> d, int n_threads, const Tick& tick, std::int64_t* which,
+                     double* product);
+
+// Row c of the sums (cells, k) is Σ z_i / ‖z_i‖ over the t < count with cell[t] = c, with
+// i = rows[t]. If rows is null, i = t. Rows of zeros are left out.
+template <class T>
+void sum_unit_rows(MatrixView<T> z, const std::int64_t* rows, std::int64_t count,
+                   const std::int64_t* cell, std::int64_t cells, int n_threads, const Tick& tick,
+                   double* sums);
 
 // p_j = Σ_i s_i y_ij² for the columns j of Y (N, k). A null s stands for s_i = 1.
 template <class T>

@@ -1,0 +1,157 @@
+"""Gradient matching: a selection whose mean gradient is that of the pool, and that covers it.
+
+Counts per class, cells of alike rows inside the classes, a draw that gives each cell its share, and
+exchanges inside cells until the weighted mean gradient equals that of the pool. The labels of the
+pool are known, so its mean gradient is: what remains of the error of a Newton step on the selection,
+‖Σ^(1/2) (Σ_S + λ)⁻¹ (ḡ_S - ḡ)‖, is zero where the right factor is, and the cells keep the left one
+bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .. import _core
+from .._support import checks
+from .._support.types import Floats, Indices
+from ..pool.mean_metric import MeanMetric, mean_metric
+from ..pool.pool import Pool
+from .cost import Cost, Speed, Work
+from .groups import SUBSETS, group_seed
+from .linear_pilot import LinearPilot
+from .mean_matching import SWEEPS, Slots, exchange
+from .problem import Chosen, Problem
+from .spherical_cells import Cells, cells_of
+
+POWER = 0.75  # of class sizes: counts of classes where per_class is None
+ROWS_PER_CELL = 4
+
+
+@dataclass(frozen=True)
+class MatchingOptions:
+    """Options of gradient matching: those of `match_mean`, and about how many rows a cell gives."""
+
+    ridge: float = 1.0
+    sweeps: int = SWEEPS
+    rows_per_cell: int = ROWS_PER_CELL
+
+    def __post_init__(self) -> None:
+        checks.real("ridge", self.ridge, above=0.0)
+        checks.integer("sweeps", self.sweeps, 0)
+        checks.integer("rows_per_cell", self.rows_per_cell, 1)
+
+
+def run(problem: Problem, **options: object) -> Chosen:
+    """Gradient matching as a method of `select`. Its options are MatchingOptions.
+
+    With a pilot it matches twice: the gradients given (or, for a linear pilot, those at the best
+    constant head), then those at the pilot that was finetuned on the first choice.
+    """
+    o = MatchingOptions(**options)  # type: ignore[arg-type]
+    problem = problem.with_class_counts(POWER)
+    constraints, pilot = problem.constraints, _pilot_of(problem)
+    omega = constraints.class_weights(np.arange(problem.n_rows))
+    slots = stratified(problem, o.rows_per_cell)
+    slots = replace(slots, weights=omega[slots.rows])
+    pool = pilot(None)
+    slots = matched(problem, pool, slots, omega, o)
+    if problem.pilot is not None:
+        pool = pilot(np.sort(np.concatenate([constraints.include, slots.rows])))
+        slots = matched(problem, pool, slots, omega, o)
+    chosen = np.sort(np.concatenate([constraints.include, slots.rows]))
+    facts = {
+        "cells": len(slots.members),
+        "class_counts": constraints.counts if len(constraints.counts) > 1 else None,
+    }
+    return Chosen(chosen, facts, weights=constraints.class_weights(chosen), pool=pool)
+
+
+def matched(
+    problem: Problem, pool: Pool, slots: Slots, omega: Floats, o: MatchingOptions
+) -> Slots:
+    """The slots after exchanges that match the mean of this pool; omega (N,) are the weights."""
+    included = problem.constraints.include
+    rows = exchange(
+        pool.Z, metric_of(problem, pool, o.ridge), slots, o.sweeps, problem.seed,
+        problem.n_threads, fixed=(included, omega[included]), progress=problem.progress,
+    )  # fmt: skip
+    return replace(slots, rows=rows)
+
+
+def _pilot_of(problem: Problem) -> Callable[[Indices | None], Pool]:
+    """A function from the rows that the pilot is finetuned on, or None before, to the pool of the
+    gradients at it."""
+    if problem.pilot != "linear":
+        return lambda rows: (
+            problem.pool if rows is None else _pool_of(problem, problem.pilot(rows))
+        )
+    if problem.labels is None:
+        raise ValueError("y: expected labels or numbers for pilot 'linear', got None")
+    pilot = LinearPilot(
+        problem.pool.Z, problem.labels, problem.make_sketch, problem.n_threads
+    )
+
+    def gradients(rows: Indices | None) -> Pool:
+        head = pilot.constant()
+        if rows is not None:
+            head = pilot.fitted(rows, problem.constraints.class_weights(rows))
+        return Pool.of(pilot.gradients(head), name="pilot", n_threads=problem.n_threads)
+
+    return gradients
+
+
+def _pool_of(problem: Problem, rows: object) -> Pool:
+    """The pool of what a pilot returned."""
+    pool = problem.pool_of("pilot", rows)
+    if len(pool.Z) != problem.n_rows:
+        raise ValueError(
+            f"pilot: expected a row for each of {problem.n_rows} samples, got {len(pool.Z)}"
+        )
+    return pool
+
+
+def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
+    """The metric of the rows that a selection may have."""
+    never = problem.constraints.never()
+    if not len(never):
+        return mean_metric(pool.Z, pool.moments.second_moment(), None, ridge)
+    allowed = np.ones(problem.n_rows)
+    allowed[never] = 0.0
+    moment = pool.Z.second_moment(allowed, problem.n_threads) / allowed.sum()
+    return mean_metric(pool.Z, moment, np.flatnonzero(allowed), ridge)
+
+
+def stratified(problem: Problem, rows_per_cell: int) -> Slots:
+    """A draw of the free rows that gives each cell its share; cells are inside the groups."""
+    pool, constraints, seed = problem.pool, problem.constraints, problem.seed
+    members: list[Indices] = []
+    counts: list[int] = []
+    for g, group in enumerate(constraints.groups):
+        if group.count == 0:
+            continue
+        free = constraints.free[group.part]
+        found = cells_of(
+            pool.Z, pool.squared_norms, free, -(-group.count // rows_per_cell), group.count // 10,
+            group_seed(seed, g), problem.n_threads,
+        )  # fmt: skip
+        members += np.split(found.rows, found.first[1:-1])
+        counts += found.counts(group.count)
+    drawn = [
+        several[_core.draw_subset(len(several), count, seed, SUBSETS + c)]
+        for c, (several, count) in enumerate(zip(members, counts, strict=True))
+    ]
+    rows = np.concatenate([*drawn, np.empty(0, np.int64)])
+    return Slots(members, np.append(0, np.cumsum(counts)), rows, np.ones(len(rows)))
+
+
+def cost(work: Work, speed: Speed) -> Cost:
+    """Cells, products with the metric, and sweeps over the rows chosen."""
+    N, m, n = work.n_rows, work.dim, work.n
+    levels = max(1.0, np.log(max(n / ROWS_PER_CELL, 2)) / np.log(32))
+    tree = levels * 2 * N * m * 32 * 2
+    candidates = min(N, SWEEPS * 16 * n)
+    products, sweeps = 2 * candidates * m * m, SWEEPS * 16 * n * m * 2 * 4
+    return Cost(seconds=(tree + products) / speed.flops + sweeps / (speed.flops / 4))

@@ -1,0 +1,57 @@
+"""The metric in which mean gradients are compared: whitened, with a ridge.
+
+With z̄ and Σ_c the mean and the centred second moment of the rows, λ̄ = tr(Σ_c)/m and
+b_i = Rᵀ(z_i - z̄), R Rᵀ = (Σ_c + λ̄ I)⁻¹, the mean error of rows S of weights ω (mean 1) is
+Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖². One Newton step on S ends in an error that this factor bounds, since
+the other, (Σ_S + λ I)⁻¹, is that of the coverage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._support.types import Floats, Indices
+from .row_matrix import RowMatrix
+from .spectrum import rounding_of_moments
+
+
+@dataclass(frozen=True)
+class MeanMetric:
+    """The metric of N rows."""
+
+    mean: Floats  # (m,) z̄
+    R: Floats  # (m, m); zeros where all rows are equal
+    square: float  # the mean of ‖b_i‖² over the rows
+    n_rows: int  # N
+
+    def rows(self, Z: RowMatrix, S: Indices) -> Floats:
+        """(n, m) b_i of these rows."""
+        return (Z.array(S).astype(np.float64) - self.mean) @ self.R
+
+    def error(self, Z: RowMatrix, S: Indices, weights: Floats) -> float:
+        """Φ(S) for weights of mean 1."""
+        total = np.zeros(len(self.mean))
+        for i in range(0, len(S), 8192):
+            total += weights[i : i + 8192] @ (Z.array(S[i : i + 8192]) - self.mean)
+        return float(np.square(total @ self.R).sum()) / len(S)
+
+    def error_of_draws(self, n: int) -> float:
+        """The expectation of Φ over uniform draws of n of the N rows, of weights 1. It is exact:
+        the covariance of a mean of draws without replacement is Σ_c/n (N - n)/(N - 1)."""
+        return self.square * (self.n_rows - n) / max(self.n_rows - 1, 1)
+
+
+def mean_metric(
+    Z: RowMatrix, second_moment: Floats, rows: Indices | None, ridge: float = 1.0
+) -> MeanMetric:
+    """The metric of these rows (None: all), of which (m, m) Σ z zᵀ/N is given, with ridge λ̄."""
+    m, mean = Z.shape[1], Z.mean(rows)
+    centred = second_moment - np.outer(mean, mean)
+    level, count = float(np.trace(centred)) / m, len(Z) if rows is None else len(rows)
+    if level <= rounding_of_moments(m) * float(np.trace(second_moment)):
+        return MeanMetric(mean, np.zeros((m, m)), 0.0, count)
+    L = np.linalg.cholesky(centred + ridge * level * np.eye(m))
+    R = np.linalg.solve(L, np.eye(m)).T
+    return MeanMetric(mean, R, float(np.vdot(R, centred @ R)), count)
