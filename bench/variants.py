@@ -58,7 +58,7 @@ class Problem:
 def problem(
     X: np.ndarray, y: np.ndarray, variant: str, seed: int, rare: float | None = None
 ) -> Problem:
-    """`rare` is the share of the last class, thinned to it in all parts of the cut."""
+    """`rare` is the share that the last class is thinned to; its other rows are spare."""
     parts = cut_of(y, np.random.default_rng(seed), rare)
     n_classes = None if y.dtype.kind == "f" else int(y.max()) + 1
     clean = Problem(X[parts.pool], y[parts.pool], X[parts.test], y[parts.test], n_classes)
@@ -67,19 +67,19 @@ def problem(
 
 def cut_of(y: np.ndarray, rng: np.random.Generator, rare: float | None = None) -> Cut:
     order = rng.permutation(len(y))
-    sizes = min(TEST, round(TEST_SHARE * len(y))), min(KNOWN, round(KNOWN_SHARE * len(y))), POOL
-    test, known, pool, _ = np.split(order, np.cumsum(sizes))
-    if rare is not None:
-        test, known, pool = (thinned(part, y, rare) for part in (test, known, pool))
-    spare = np.setdiff1d(order, np.concatenate([test, known, pool]))
+    rows = order if rare is None else thinned(order, y, rare, rng)
+    N = len(rows)
+    sizes = min(TEST, round(TEST_SHARE * N)), min(KNOWN, round(KNOWN_SHARE * N)), POOL
+    test, known, pool, _ = np.split(rows, np.cumsum(sizes))
+    spare = np.setdiff1d(order, rows[: sum(sizes)])
     return Cut(pool, test, known, spare)
 
 
-def thinned(rows: np.ndarray, y: np.ndarray, rare: float) -> np.ndarray:
-    """All rows but for those of the last class beyond a share `rare` of what is left."""
+def thinned(rows: np.ndarray, y: np.ndarray, rare: float, rng: np.random.Generator) -> np.ndarray:
+    """All rows but for some of the last class, so that it is a share `rare` of what is left."""
     last = np.flatnonzero(y[rows] == y.max())
     kept = round(rare / (1 - rare) * (len(rows) - len(last)))
-    return np.delete(rows, last[kept:])
+    return np.delete(rows, rng.permutation(last)[kept:])
 
 
 def as_it_is(clean: Problem, _: Source) -> Problem:
