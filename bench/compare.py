@@ -20,12 +20,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 import skmm_fast as skmm
+
+
+class Score(Protocol):
+    """Metrics after finetuning on rows of the pool, where given with their weights."""
+
+    def __call__(
+        self, rows: np.ndarray, seed: int, weights: np.ndarray | None = None
+    ) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -39,12 +47,12 @@ class Task:
     # random targets), "features" (no labels, no head); or others. Methods that look at none of
     # them are judged by the V-optimality in the first.
     pool: Mapping[str, Any]
-    # (rows of the pool, seed) -> metrics, after finetuning on these rows
-    score: Callable[[np.ndarray, int], Mapping[str, float]]
+    score: Score
     # What options of methods are made of: y, and of a proxy model probs, logits, head, record;
     # validation: representation -> rows
     inputs: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)  # for the report: classes, r, ...
+    marks: Mapping[str, np.ndarray] = field(default_factory=dict)  # (N,) bool: rows with a flaw
 
 
 MAIN, LABELS = ("labels", "random", "features"), ("labels",)
@@ -59,6 +67,7 @@ class Method(NamedTuple):
     needs: tuple[str, ...] = ()  # inputs of the task that are passed on, as options of their name
     sees: tuple[str, ...] = MAIN  # representations; (): none matters
     draws: int = 1  # per seed
+    weighted: bool = False  # finetune with the weights that the selection has
 
 
 METHODS: dict[str, Method] = {
@@ -121,6 +130,8 @@ def compare(
             that of the values, se = std / sqrt(seeds), None of one seed
         v_optimality : {values, bound, uniform}, tr(Σ̃ Σ̃_S⁻¹) a seed (first draw), the certified
             bound below it and the mean of uniform draws; None where a selection does not span
+        marks : name -> {values (a seed; the mean of its draws), pool}, the share of marked rows in
+            what was chosen and in the pool
         seconds : of one skmm.select (sketch, selection and diagnosis), the mean
     """
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
@@ -146,6 +157,13 @@ def compare(
             "v_optimality": {
                 name: [x["v_optimality"][name] for x in results]
                 for name in results[0]["v_optimality"]
+            },
+            "marks": {
+                name: {
+                    "values": [_figure(x["marks"][name]) for x in results],
+                    "pool": _figure(task.marks[name].mean()),
+                }
+                for name in task.marks
             },
             "seconds": _figure(np.mean([x["seconds"] for x in results])),
         }
@@ -198,7 +216,8 @@ def _of_seed(
             ]
             seconds = (time.perf_counter() - began) / method.draws
             for selection in selections:
-                scores.append(task.score(selection.indices, seed))
+                weights = getattr(selection, "weights", None) if method.weighted else None
+                scores.append(task.score(selection.indices, seed, weights))
                 done()
             d = selections[0].diagnosis
             yield (
@@ -210,6 +229,10 @@ def _of_seed(
                         "bound": _figure(d.lower_bound),
                         "uniform": _figure(d.random_v_optimality.mean()),
                     },
+                    "marks": {
+                        name: np.mean([mark[x.indices].mean() for x in selections])
+                        for name, mark in task.marks.items()
+                    },
                     "seconds": seconds,
                 },
             )
@@ -217,7 +240,12 @@ def _of_seed(
         scored = task.score(np.arange(N), seed)
         yield (
             ("whole pool", None, N, N, task.pool[first].shape[1]),
-            {"metrics": scored, "v_optimality": {}, "seconds": 0.0},
+            {
+                "metrics": scored,
+                "v_optimality": {},
+                "marks": {name: mark.mean() for name, mark in task.marks.items()},
+                "seconds": 0.0,
+            },
         )
         done()
 

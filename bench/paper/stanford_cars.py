@@ -116,10 +116,13 @@ class Finetune:
         torch.manual_seed(seed)
         return self.head(int(self.cars.y.max()) + 1)
 
-    def score(self, rows: np.ndarray, seed: int) -> dict[str, float]:
+    def score(
+        self, rows: np.ndarray, seed: int, weights: np.ndarray | None = None
+    ) -> dict[str, float]:
         """Of the head that was trained on these rows of the pool."""
         _, y, pool, test = self.cars
-        head = train(self.new_head(seed), self.X, y, pool[rows], self.training, seed)
+        head = self.new_head(seed)
+        train(head, self.X, y, pool[rows], self.training, seed, weights)
         predicted = predict(head, self.X, test).argmax(1)
         return {
             "accuracy": float((predicted == y[test]).mean()),

@@ -50,8 +50,10 @@ def task(X: np.ndarray, y: np.ndarray, seed: int) -> Task:
     test, pool = np.split(order, [len(y) // 5])
     F, F_test = X[pool], X[test]
 
-    def score(rows: np.ndarray, _: int) -> dict[str, float]:
-        model = RidgeCV(ALPHAS).fit(F[rows], y[pool[rows]])
+    def score(rows: np.ndarray, _: int, weights: np.ndarray | None = None) -> dict[str, float]:
+        if weights is not None:
+            weights = weights / weights.mean()
+        model = RidgeCV(ALPHAS).fit(F[rows], y[pool[rows]], weights)
         return {"MAE": float(np.abs(model.predict(F_test) - y[test]).mean())}
 
     G = np.column_stack([F, np.ones(len(pool), np.float32)])

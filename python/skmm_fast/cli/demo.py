@@ -40,6 +40,7 @@ TUNED = (2, 4)  # numbers in `network()` of the layers that are finetuned, the l
 
 Images = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.floating[Any]]
 Scores = dict[tuple[str, int], list[tuple[float, float]]]  # (method, n) -> (accuracy, macro-F1)
 
 
@@ -146,22 +147,32 @@ def pretrained(X: Images, y: Labels, seed: int) -> torch.nn.Sequential:
     return model.eval()
 
 
-def finetuned(base: torch.nn.Sequential, X: Images, y: Labels) -> torch.nn.Sequential:
+def finetuned(
+    base: torch.nn.Sequential, X: Images, y: Labels, weights: Weights | None = None
+) -> torch.nn.Sequential:
     """A copy of `base` with its last two layers trained on these rows."""
     model = copy.deepcopy(base)
     for name, p in model.named_parameters():
         p.requires_grad_(int(name.partition(".")[0]) in TUNED)
-    return train(model, X, y, steps=300)
+    return train(model, X, y, steps=300, weights=weights)
 
 
-def train(model: torch.nn.Sequential, X: Images, y: Labels, steps: int) -> torch.nn.Sequential:
+def train(
+    model: torch.nn.Sequential, X: Images, y: Labels, steps: int, weights: Weights | None = None
+) -> torch.nn.Sequential:
     """Train the model in place, on all rows in each step, and return it in eval mode."""
     inputs, labels = torch.from_numpy(X), torch.from_numpy(y)
+    shares = None if weights is None else torch.from_numpy(weights / weights.sum()).float()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2, weight_decay=1e-3)
     for _ in range(steps):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        logits = model(inputs)
+        if shares is None:
+            loss = torch.nn.functional.cross_entropy(logits, labels)
+        else:
+            loss = shares @ torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return model.eval()
 

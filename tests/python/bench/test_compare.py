@@ -31,7 +31,7 @@ def first(Z, n, seed):
 def make(seed, scored=None):
     """Scores are seed + (mean of the rows' numbers): all figures can be had by hand."""
 
-    def score(rows, given):
+    def score(rows, given, weights=None):
         assert given == seed
         assert len(set(rows.tolist())) == len(rows)
         if scored is not None:
@@ -160,3 +160,46 @@ def test_verdicts():
         ([1.0], WITHIN),
     ):
         assert beyond(np.array(gains)) == verdict
+
+
+def test_weights_go_to_methods_that_say_so(monkeypatch):
+    seen = []
+
+    def with_scores(seed):
+        def score(rows, seed, weights=None):
+            seen.append(weights)
+            return {"gain": 0.0}
+
+        return Task("toy", {"gain": "high"}, {"labels": X}, score)
+
+    select = skmm.select
+    monkeypatch.setattr(
+        skmm, "select", lambda *args, **kwargs: Weighted(select(*args, **kwargs), np.full(10, 2.0))
+    )
+    methods = {
+        "plain": Method(first, sees=("labels",)),
+        "weighted": Method(first, sees=("labels",), weighted=True),
+    }
+    compare(with_scores, methods, (10,), (0,))
+    assert seen[0] is None
+    np.testing.assert_array_equal(seen[1], np.full(10, 2.0))
+
+
+class Weighted:
+    def __init__(self, selection, weights):
+        self.indices, self.diagnosis, self.weights = selection.indices, selection.diagnosis, weights
+
+
+def test_shares_of_marked_rows():
+    marks = {"even": np.arange(N) % 2 == 0}
+    rows = compare(
+        lambda seed: replace(make(seed), marks=marks),
+        {"first": Method(first, sees=("labels",))},
+        (15,),
+        (3, 4),
+        whole=True,
+    )
+    assert [row["marks"] for row in rows] == [
+        {"even": {"values": [0.533333] * 2, "pool": 0.5}},
+        {"even": {"values": [0.5] * 2, "pool": 0.5}},
+    ]

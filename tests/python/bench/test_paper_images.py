@@ -269,3 +269,22 @@ def test_heads_learn_and_keep_a_record():
     assert found["record"].shape == (8, 50)
     means = found["record"].mean(1)
     assert means[-1] > means[0]
+
+
+def test_weights_of_rows_count():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 6)).astype(np.float32), np.arange(40) % 2
+    X[20:] = X[:20]  # each row twice, once of either class
+    y[20:] = 1 - y[:20]
+    weights = np.where(np.arange(40) < 20, 9.0, 1.0)
+    head = torch.nn.Linear(6, 2)
+    train(head, X, y, np.arange(40), Training(epochs=60, lr=0.1), 0, weights)
+    plain = torch.nn.Linear(6, 2)
+    train(plain, X, y, np.arange(40), Training(epochs=60, lr=0.1), 0)
+    right, undecided = (
+        torch.nn.functional.cross_entropy(
+            torch.from_numpy(predict(h, X, np.arange(20))), torch.from_numpy(y[:20])
+        )
+        for h in (head, plain)
+    )
+    assert right < undecided - 0.05
