@@ -22,30 +22,7 @@ class _RowMatrix(Protocol):
     def shape(self) -> tuple[int, int]: ...
     def array(self, rows: _Indices) -> _Floats: ...
     def row_norms(self, d: _Doubles, n_threads: int, /) -> _Doubles: ...
-    def largest_product(
-    z: _Floats,
-    d: _Doubles,
-    rows: _Indices | None = None,
-    n_threads: int = 1,
-    progress: _Tick = None,
-) -> tuple[_Indices, _Doubles]: ...
-def sum_unit_rows(
-    z: _Floats,
-    cell: _Indices,
-    cells: int,
-    rows: _Indices | None = None,
-    n_threads: int = 1,
-    progress: _Tick = None,
-) -> _Doubles: ...
-def exchange_in_cells(
-    b: _Floats,
-    first: _Indices,
-    first_slot: _Indices,
-    weight: _Doubles,
-    slot: _Indices,
-    residual: _Doubles,
-) -> tuple[_Indices, _Doubles, int]: ...
-def column_squares(self, s: _Doubles, n_threads: int, /) -> _Doubles: ...
+    def column_squares(self, s: _Doubles, n_threads: int, /) -> _Doubles: ...
     def square_dots(self, u: _Doubles, n_threads: int, /) -> _Doubles: ...
     def dots(self, u: _Doubles, n_threads: int, /) -> _Doubles: ...
 
@@ -118,6 +95,29 @@ def multiply(
     n_threads: int,
     progress: _Tick = None,
 ) -> None: ...
+def largest_product(
+    z: _Floats,
+    d: _Doubles,
+    rows: _Indices | None = None,
+    n_threads: int = 1,
+    progress: _Tick = None,
+) -> tuple[_Indices, _Doubles]: ...
+def sum_unit_rows(
+    z: _Floats,
+    cell: _Indices,
+    cells: int,
+    rows: _Indices | None = None,
+    n_threads: int = 1,
+    progress: _Tick = None,
+) -> _Doubles: ...
+def exchange_in_cells(
+    b: _Floats,
+    first: _Indices,
+    first_slot: _Indices,
+    weight: _Doubles,
+    slot: _Indices,
+    residual: _Doubles,
+) -> tuple[_Indices, _Doubles, int]: ...
 def column_squares(
     y: _Floats, s: _Doubles | None = None, n_threads: int = 1, progress: _Tick = None
 ) -> _Doubles: ...

@@ -34,8 +34,8 @@ class Diagnosis:
     Attributes
     ----------
     mean_error : float
-        Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖²: how far the weighted mean of the rows chosen is from that of all,
-        in the metric of `match_mean`.
+        Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖²: how far the weighted mean of the rows chosen is from that of
+        all, in the metric of `match_mean`.
     random_mean_error : float
         The exact expectation of Φ over uniform draws of n rows.
     effective_size : float
@@ -141,7 +141,7 @@ class Diagnosis:
             f"mean gradient error Φ      {self.mean_error:.4g}",
             f"  uniform draws, expected  {self.random_mean_error:.4g}",
             f"effective size             {self.effective_size:.4g}",
-            f"outliers                   {self.outliers:.1%} (of the pool {self.pool_outliers:.1%})",
+            f"outliers                   {self.outliers:.1%} (pool {self.pool_outliers:.1%})",
             f"near copies                {self.near_copies:.1%}",
         ]
         if not np.isnan(self.v_optimality):
@@ -228,9 +228,7 @@ def diagnose(
     return diagnose_rows(pool, metric, S, omega, n_random, seed, least)
 
 
-def diagnose_means(
-    pool: Pool, metric: MeanMetric, S: Indices, weights: Floats
-) -> Diagnosis:
+def diagnose_means(pool: Pool, metric: MeanMetric, S: Indices, weights: Floats) -> Diagnosis:
     """The diagnosis without the figures of V-optimality, which are NaN, and no draws."""
     mine, all_rows = _some(S), _some(np.arange(len(pool.Z)))
     return Diagnosis(

@@ -199,9 +199,7 @@ def select(
     metric = metric_of(problem, judged)
     if diagnose == "full" and (spans or n >= judged.moments.rank):
         bound = _bound_of_all_rows(problem, chosen)
-        diagnosis = diagnose_rows(
-            judged, metric, chosen.rows, weights, DRAWS, problem.seed, bound
-        )
+        diagnosis = diagnose_rows(judged, metric, chosen.rows, weights, DRAWS, problem.seed, bound)
     else:
         diagnosis = diagnose_means(judged, metric, chosen.rows, weights)
     facts = chosen.facts

@@ -14,7 +14,6 @@ from .. import _core
 from .._support import arrays, checks
 from .._support.types import Array, Floats, Indices
 
-
 POWERS = {"proportional": 1.0, "sqrt": 0.5, "balanced": 0.0}  # of class sizes, in per_class
 
 
@@ -27,8 +26,7 @@ class Labels:
 
     @property
     def are_classes(self) -> bool:
-        """Whether they are classes, not the numbers of a regression, some of which have a fraction.
-        """
+        """Whether they are classes: not numbers of a regression, some of which have a fraction."""
         return self.values.dtype.kind != "f" or bool((self.values % 1 == 0).all())
 
 
@@ -86,7 +84,8 @@ class Constraints:
             return np.ones(len(rows))
         sizes = np.bincount(self.group[self.group >= 0], minlength=len(self.counts))
         weights = (sizes / np.maximum(self.counts, 1))[self.group[rows]]
-        return weights / weights.mean()
+        scaled: Floats = weights / weights.mean()
+        return scaled
 
     def never(self) -> Indices:
         """The rows that no selection has."""
@@ -198,9 +197,7 @@ def class_counts(
     return power_counts(sizes, n, power)
 
 
-def power_counts(
-    sizes: Indices, n: int, power: float, at_least: Indices | int = 0
-) -> list[int]:
+def power_counts(sizes: Indices, n: int, power: float, at_least: Indices | int = 0) -> list[int]:
     """Counts that sum to n, in proportion to the sizes to this power, each between `at_least` and
     its size; by largest remainders, ties to the first. Σ at_least <= n <= Σ sizes."""
     share, low, high = sizes.astype(np.float64) ** power, 0.0, 1.0

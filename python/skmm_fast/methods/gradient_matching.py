@@ -1,9 +1,9 @@
 """Gradient matching: a selection whose mean gradient is that of the pool, and that covers it.
 
 Counts per class, cells of alike rows inside the classes, a draw that gives each cell its share, and
-exchanges inside cells until the weighted mean gradient equals that of the pool. The labels of the
-pool are known, so its mean gradient is: what remains of the error of a Newton step on the selection,
-‖Σ^(1/2) (Σ_S + λ)⁻¹ (ḡ_S - ḡ)‖, is zero where the right factor is, and the cells keep the left one
+exchanges inside cells until the weighted mean gradient equals that of the pool. The pool's labels
+are known, so its mean gradient ḡ is too. The error of a Newton step on the selection,
+‖Σ^(1/2) (Σ_S + λ)⁻¹ (ḡ_S - ḡ)‖, is zero where its right factor is, and the cells keep the left one
 bounded.
 """
 
@@ -24,7 +24,7 @@ from .groups import SUBSETS, group_seed
 from .linear_pilot import LinearPilot
 from .mean_matching import SWEEPS, Slots, exchange
 from .problem import Chosen, Problem
-from .spherical_cells import Cells, cells_of
+from .spherical_cells import cells_of
 
 POWER = 0.75  # of class sizes: counts of classes where per_class is None
 ROWS_PER_CELL = 4
@@ -69,9 +69,7 @@ def run(problem: Problem, **options: object) -> Chosen:
     return Chosen(chosen, facts, weights=constraints.class_weights(chosen), pool=pool)
 
 
-def matched(
-    problem: Problem, pool: Pool, slots: Slots, omega: Floats, o: MatchingOptions
-) -> Slots:
+def matched(problem: Problem, pool: Pool, slots: Slots, omega: Floats, o: MatchingOptions) -> Slots:
     """The slots after exchanges that match the mean of this pool; omega (N,) are the weights."""
     included = problem.constraints.include
     rows = exchange(
@@ -85,14 +83,10 @@ def _pilot_of(problem: Problem) -> Callable[[Indices | None], Pool]:
     """A function from the rows that the pilot is finetuned on, or None before, to the pool of the
     gradients at it."""
     if problem.pilot != "linear":
-        return lambda rows: (
-            problem.pool if rows is None else _pool_of(problem, problem.pilot(rows))
-        )
+        return lambda rows: problem.pool if rows is None else _pool_of(problem, problem.pilot(rows))
     if problem.labels is None:
         raise ValueError("y: expected labels or numbers for pilot 'linear', got None")
-    pilot = LinearPilot(
-        problem.pool.Z, problem.labels, problem.make_sketch, problem.n_threads
-    )
+    pilot = LinearPilot(problem.pool.Z, problem.labels, problem.make_sketch, problem.n_threads)
 
     def gradients(rows: Indices | None) -> Pool:
         head = pilot.constant()

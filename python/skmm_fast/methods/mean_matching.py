@@ -49,10 +49,11 @@ def match_mean(
 ) -> Indices:
     """Exchange rows for others of their cell until their weighted mean is near that of all rows.
 
-    What falls is Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖² with b_i = Rᵀ(z_i - z̄) and R Rᵀ = (Σ_c + ridge λ̄ I)⁻¹,
-    where z̄ and Σ_c are the mean and the centred second moment of all rows, and λ̄ the mean of its
-    eigenvalues. A sweep gives each row in turn to the best of its cell; where a cell is large, of 16
-    rows drawn anew for each row that it has in S. The time of a sweep does not depend on N.
+    What falls is Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖² with b_i = Rᵀ(z_i - z̄), R Rᵀ = (Σ_c + ridge λ̄ I)⁻¹,
+    where z̄ and Σ_c are mean and centred second moment of all rows, and λ̄ the mean of its
+    eigenvalues. A sweep puts the best row of its cell in the place of each row in turn; where a cell
+    is large, the best of 16 rows drawn anew for each place that it has. So the time of a sweep does
+    not depend on N.
 
     Parameters
     ----------
@@ -84,8 +85,12 @@ def match_mean(
     Raises
     ------
     TypeError, ValueError
-        An argument of a wrong type, shape or value, NaN or Inf in Z. The message names the argument,
-        what was expected and what came.
+        An argument of a wrong type, shape or value, NaN or Inf in Z. The message names the
+        argument, what was expected and what came.
+
+    Notes
+    -----
+    The mean is what SkMM (arXiv 2407.06120) leaves to noise, its second moment the metric.
 
     Examples
     --------

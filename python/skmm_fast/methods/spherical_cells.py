@@ -1,5 +1,5 @@
-"""Cells of alike rows: spherical k-means, in a tree, so that no row meets more than BRANCHES centres
-a level. The length of a row does not matter, so that outliers of large norm make no cells.
+"""Cells of alike rows: spherical k-means, in a tree, so that a row meets at most BRANCHES centres
+on a level. The length of a row does not matter, so that outliers of large norm make no cells.
 
 A cell is a set of rows; rows of one cell have one number.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _core
 from .._support import checks
-from .._support.types import DenseMatrix, Floats, Indices, VectorLike
+from .._support.types import Array, DenseMatrix, Floats, Indices, VectorLike
 from ..pool.row_matrix import HostRowMatrix, RowMatrix, row_matrix
 from .constraints import labels_of, power_counts
 from .groups import group_seed
@@ -60,7 +60,8 @@ def cells(
     Parameters
     ----------
     Z : (N, m) array or tensor
-        float32 or float64; the lengths of rows do not matter. A tensor on a CUDA device stays there.
+        float32 or float64; the lengths of rows do not matter. A tensor on a CUDA device stays
+        there.
     n : int
         Cells to make, in [1, N]: fewer come where rows cannot be told apart, up to a tenth more
         where small groups stand apart. With y, each class has its share, one at least.
@@ -106,9 +107,7 @@ def cells(
     squares = rows.square_dots(np.ones(rows.shape[1]), threads)
     out, made = np.empty(N, np.int64), 0
     for g, (part, share) in enumerate(zip(members, shares, strict=True)):
-        found = cells_of(
-            rows, squares, part, share, share // 10, group_seed(seed, g), threads
-        )
+        found = cells_of(rows, squares, part, share, share // 10, group_seed(seed, g), threads)
         out[found.rows] = made + np.repeat(np.arange(len(found.sizes)), found.sizes)
         made += len(found.sizes)
     return out
@@ -139,7 +138,7 @@ def cells_of(
     return Cells(rows[order], np.append(0, np.cumsum(sizes)), coherent & (sizes > 1))
 
 
-def split_by(number: Indices, count: int) -> list[Indices]:
+def split_by(number: Array, count: int) -> list[Indices]:
     """For each number below `count` the positions that have it, ascending."""
     few_bits = number.astype(np.min_scalar_type(max(count - 1, 0)))  # up to 16: a radix sort
     order = np.argsort(few_bits, kind="stable")
@@ -154,17 +153,13 @@ class _Tree:
     seed: int
     n_draws: int = 0
 
-    def leaves(
-        self, part: Indices, rows: Indices, count: int
-    ) -> Iterator[tuple[Indices, Floats]]:
+    def leaves(self, part: Indices, rows: Indices, count: int) -> Iterator[tuple[Indices, Floats]]:
         """The cells of a part (positions) of all rows (numbers): their positions, and the cosines
         of their rows to the centre of the cell."""
         mine = rows[part]
         branches = min(count, BRANCHES, len(part))
         centres = self._centres(mine, branches)
-        which, product = self.Z.largest_product(
-            np.ascontiguousarray(centres.T), mine, self.threads
-        )
+        which, product = self.Z.largest_product(np.ascontiguousarray(centres.T), mine, self.threads)
         children = [child for child in split_by(which, len(centres)) if len(child)]
         sizes = np.array([len(child) for child in children])
         if count <= len(children) or len(children) == 1:
@@ -192,8 +187,7 @@ class _Tree:
         return centres
 
     def _first(self, sample: HostRowMatrix, count: int) -> Floats:
-        """Rows of the sample, each drawn in proportion to 1 - its largest cosine to those before.
-        """
+        """Rows of the sample, each drawn in proportion to 1 - its largest cosine to the former."""
         left = np.ones(len(sample))
         chosen: list[int] = []
         for _ in range(count):
