@@ -62,7 +62,7 @@ def test_parts_of_a_cut_are_the_data_set():
     _, y = made("imbalanced")
     parts = cut_of(y, np.random.default_rng(0))
     np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(N))
-    assert len(parts.test), len(parts.known) == (500, 250)
+    assert [len(rows) for rows in parts] == [1250, 500, 250, 0]
 
 
 def test_the_last_class_is_thinned():
