@@ -28,6 +28,8 @@ from .spherical_cells import cells_of
 
 POWER = 0.75  # of class sizes: counts of classes where per_class is None
 ROWS_PER_CELL = 4
+# Rows of a squared norm above this many times the median are chosen from coherent cells only.
+USUAL = 9.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
 def stratified(problem: Problem, rows_per_cell: int) -> Slots:
     """A draw of the free rows that gives each cell its share; cells are inside the groups."""
     pool, constraints, seed = problem.pool, problem.constraints, problem.seed
+    most = USUAL * np.median(pool.squared_norms)
     members: list[Indices] = []
     counts: list[int] = []
     for g, group in enumerate(constraints.groups):
@@ -131,8 +134,12 @@ def stratified(problem: Problem, rows_per_cell: int) -> Slots:
             pool.Z, pool.squared_norms, free, -(-group.count // rows_per_cell), group.count // 10,
             group_seed(seed, g), problem.n_threads,
         )  # fmt: skip
-        members += np.split(found.rows, found.first[1:-1])
-        counts += found.counts(group.count)
+        usual = pool.squared_norms[found.rows] <= most
+        several = found.without(~usual & ~np.repeat(found.coherent, found.sizes))
+        if len(several.rows) < group.count:
+            several = found
+        members += np.split(several.rows, several.first[1:-1])
+        counts += several.counts(group.count)
     drawn = [
         several[_core.draw_subset(len(several), count, seed, SUBSETS + c)]
         for c, (several, count) in enumerate(zip(members, counts, strict=True))

@@ -18,6 +18,8 @@ DATA = {
     skmm.moments: ("Z",),
     skmm.match_moments: ("Z", "n"),
     skmm.v_optimal: ("Z", "n"),
+    skmm.cells: ("Z", "n"),
+    skmm.match_mean: ("Z", "start"),
     skmm.draw: ("s", "n"),
     skmm.SparseSign: ("in_dim", "out_dim"),
     skmm.GroupedSign: ("in_dim", "out_dim"),
