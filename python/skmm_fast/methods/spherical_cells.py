@@ -188,7 +188,8 @@ class _Tree:
 
     def _first(self, sample: HostRowMatrix, count: int) -> Floats:
         """Rows of the sample, each drawn in proportion to 1 - its largest cosine to the former."""
-        left = np.ones(len(sample))
+        # A row of zeros has no direction: it is drawn only where there are no others.
+        left = (sample.square_dots(np.ones(sample.shape[1]), self.threads) > 0).astype(np.float64)
         chosen: list[int] = []
         for _ in range(count):
             total = left.sum()
