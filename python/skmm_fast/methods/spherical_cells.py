@@ -15,6 +15,7 @@ from .. import _core
 from .._support import checks
 from .._support.types import Array, DenseMatrix, Floats, Indices, VectorLike
 from ..pool.row_matrix import HostRowMatrix, RowMatrix, row_matrix
+from ..pool.spectrum import require_finite
 from .constraints import labels_of, power_counts
 from .groups import group_seed
 
@@ -80,8 +81,8 @@ def cells(
     Raises
     ------
     TypeError, ValueError
-        Z of a wrong type or shape, n out of range, y that is no label for each row. The message
-        names the argument, what was expected and what came.
+        Z of a wrong type or shape, NaN or Inf in it, n out of range, y that is no label for each
+        row. The message names the argument, what was expected and what came.
 
     Notes
     -----
@@ -105,6 +106,10 @@ def cells(
     members = split_by(number, int(number.max()) + 1)
     shares = power_counts(np.array([len(part) for part in members]), max(count, len(members)), 1, 1)
     squares = rows.square_dots(np.ones(rows.shape[1]), threads)
+    if not squares.max() < 1e150:
+        require_finite(rows, "Z")
+        largest = np.sqrt(squares.max())
+        raise ValueError(f"Z: expected rows of norm up to 1e75, got {largest:.3g}")
     out, made = np.empty(N, np.int64), 0
     for g, (part, share) in enumerate(zip(members, shares, strict=True)):
         found = cells_of(rows, squares, part, share, share // 10, group_seed(seed, g), threads)
