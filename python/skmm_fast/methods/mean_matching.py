@@ -104,9 +104,9 @@ def match_mean(
     """
     z = row_matrix("Z", Z)
     N = len(z)
-    begin = np.asarray(arrays.vector("start", start))
-    arrays.rows("start", begin, N)
-    n = len(begin)
+    given = arrays.vector("start", start)
+    arrays.rows("start", given, N)
+    begin, n = given.astype(np.int64), len(given)  # a small type would not hold other rows
     if n == 0:
         raise ValueError("start: expected at least one row, got none")
     ridge = checks.real("ridge", ridge, above=0.0)

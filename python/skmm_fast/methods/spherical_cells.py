@@ -16,6 +16,7 @@ from .. import _core
 from .._support import checks
 from .._support.types import Array, DenseMatrix, Floats, Indices, VectorLike
 from ..pool.row_matrix import HostRowMatrix, RowMatrix, row_matrix
+from ..pool.spectrum import require_finite
 from .constraints import labels_of, power_counts
 from .groups import group_seed
 
@@ -86,8 +87,8 @@ def cells(
     Raises
     ------
     TypeError, ValueError
-        Z of a wrong type or shape, n out of range, y that is no label for each row. The message
-        names the argument, what was expected and what came.
+        Z of a wrong type or shape, NaN or Inf in it, n out of range, y that is no label for each
+        row. The message names the argument, what was expected and what came.
 
     Notes
     -----
@@ -112,6 +113,10 @@ import numpy.typing as npt
     members = split_by(number, int(number.max()) + 1)
     shares = power_counts(np.array([len(part) for part in members]), max(count, len(members)), 1, 1)
     squares = rows.square_dots(np.ones(rows.shape[1]), threads)
+    if not squares.max() < 1e150:
+        require_finite(rows, "Z")
+        largest = np.sqrt(squares.max())
+        raise ValueError(f"Z: expected rows of norm up to 1e75, got {largest:.3g}")
     out, made = np.empty(N, np.int64), 0
     for g, (part, share) in enumerate(zip(members, shares, strict=True)):
         found = cells_of(rows, squares, part, share, share // 10, group_seed(seed, g), threads)
@@ -195,7 +200,8 @@ class _Tree:
 
     def _first(self, sample: HostRowMatrix, count: int) -> Floats:
         """Rows of the sample, each drawn in proportion to 1 - its largest cosine to the former."""
-        left = np.ones(len(sample))
+        # A row of zeros has no direction: it is drawn only where there are no others.
+        left = (sample.square_dots(np.ones(sample.shape[1]), self.threads) > 0).astype(np.float64)
         chosen: list[int] = []
         for _ in range(count):
             total = left.sum()

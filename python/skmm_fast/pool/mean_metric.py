@@ -46,12 +46,14 @@ class MeanMetric:
 def mean_metric(
     Z: RowMatrix, second_moment: Floats, rows: Indices | None, ridge: float = 1.0
 ) -> MeanMetric:
-    """The metric of these rows (None: all), of which (m, m) Σ z zᵀ/N is given, with ridge λ̄."""
+    """The metric of these rows (None: all), of which (m, m) Σ z zᵀ/N is given, with ridge λ̄ or,
+    where that is less, the rounding of the moment."""
     m, mean = Z.shape[1], Z.mean(rows)
     centred = second_moment - np.outer(mean, mean)
     level, count = float(np.trace(centred)) / m, len(Z) if rows is None else len(rows)
-    if level <= rounding_of_moments(m) * float(np.trace(second_moment)):
+    rounding = rounding_of_moments(m) * float(np.trace(second_moment))
+    if level <= rounding:
         return MeanMetric(mean, np.zeros((m, m)), 0.0, count)
-    L = np.linalg.cholesky(centred + ridge * level * np.eye(m))
+    L = np.linalg.cholesky(centred + max(ridge * level, rounding) * np.eye(m))
     R = np.linalg.solve(L, np.eye(m)).T
     return MeanMetric(mean, R, float(np.vdot(R, centred @ R)), count)

@@ -98,8 +98,7 @@ def spectrum(Z: RowMatrix, name: str, n_threads: int) -> Moments:
     sigma = Z.second_moment(None, n_threads)
     total = float(np.trace(sigma)) / n
     if not np.isfinite(total):
-        parts = [arrays.finite_rows(Z.array(rows)) for rows in arrays.row_blocks(Z)]
-        arrays.raise_not_finite(name, np.concatenate(parts))
+        require_finite(Z, name)
     if total == 0.0 and not any(Z.array(rows).any() for rows in arrays.row_blocks(Z)):
         raise ValueError(f"{name}: expected a nonzero entry, got zeros only")
     if not 1e-150 < total < 1e150:  # so that fourth powers of entries are float64 numbers
@@ -115,6 +114,12 @@ def spectrum(Z: RowMatrix, name: str, n_threads: int) -> Moments:
         intrinsic_dim=int((tail <= tail[0] / n).argmax()),
         n_samples=n,
     )
+
+
+def require_finite(Z: RowMatrix, name: str) -> None:
+    """Raises ValueError, calling Z by this name, if an entry is not finite."""
+    parts = [arrays.finite_rows(Z.array(rows)) for rows in arrays.row_blocks(Z)]
+    arrays.raise_not_finite(name, np.concatenate(parts))
 
 
 def rounding_of_moments(k: int) -> float:
