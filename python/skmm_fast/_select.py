@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -46,6 +46,7 @@ def select(
     per_class: PerClass | None = None,
     include: VectorLike | None = None,
     exclude: VectorLike | None = None,
+    target: Rows | Sequence[Rows] | None = None,
     scratch_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     n_threads: int | None = None,
@@ -64,7 +65,8 @@ def select(
         A count in [1, N], or a share of N in (0, 1).
     method : str or callable, default "v-optimal"
         A name of `METHODS`, or a function (Z, n, seed, **method_options) -> n distinct rows of the
-        (N, m) array Z. The function gets y where it has a parameter of this name.
+        (N, m) array Z. The function gets y, and a list of the sketched targets, where it has
+        parameters of these names (y, target).
     sketch_dim : int, optional
         The width m of the sketch; X is sketched where r > m. Default: min(r, 512, n // 2), so that
         the rows chosen can span the sketch with some to spare (at least 1; 8 for "grouped-sign").
@@ -83,6 +85,12 @@ def select(
         of classes to counts (0 where a class is absent).
     include, exclude : row numbers, optional
         Rows that must and must not be chosen; with `per_class`, inside its counts.
+    target : (T, r) rows like X, or a list of such, optional
+        What the finetuned model is for: gradients (or features) of a few samples of the target
+        task, with the columns of X; a list has the rows of each of several tasks. Where X is
+        sketched they are sketched with the same Γ, and `unit_rows` scales them too. README's table
+        says which methods need or use a target; other methods refuse one. The diagnosis is about X
+        alone.
     scratch_dir : path, optional
         A folder for what may not fit in memory: the sketch of X, and a rotated copy of it for
         "moment-matching" (there also where X is a memory map that is not sketched). What is on a
@@ -108,8 +116,8 @@ def select(
     ------
     TypeError, ValueError
         An argument of a wrong type, shape or value, NaN or Inf in X, a method without an input that
-        it needs, constraints that no n rows meet. The message names the argument, what was expected
-        and what came.
+        it needs or with a target that it does not use, constraints that no n rows meet. The message
+        names the argument, what was expected and what came.
     OSError
         `scratch_dir` cannot hold what goes there.
 
@@ -134,8 +142,12 @@ def select(
     A = _checked("X", X)
     N, r = A.shape
     requested, n = n, checks.count(n, N)
-    if not callable(method):
-        REGISTRY[checks.choice("method", method, METHODS)].require_options(method_options)
+    if callable(method):
+        own_function.require_target(method, target is not None)
+    else:
+        entry = REGISTRY[checks.choice("method", method, METHODS)]
+        entry.require_options(method_options)
+        entry.require_target(target is not None)
     unit_rows = checks.boolean("unit_rows", unit_rows)
     m = _sketch_dim(r, n, sketch, sketch_dim)
 
@@ -145,12 +157,16 @@ def select(
             _say_plan(Z, n, method, scratch_dir, threads)
         return Pool.of(Z, name="X", n_threads=threads)
 
-    def like_pool(name: str, rows: Any) -> Pool:
+    def like_pool(name: str, rows: Any) -> Callable[[], Pool]:
         B = _checked(name, rows)
         if B.shape[1] != r:
             raise ValueError(f"{name}: expected rows of {r} entries, got shape {tuple(B.shape)}")
-        Z = _sketched(name, B, gamma(), unit_rows, threads)
-        return Pool.of(Z, name=name, n_threads=threads)
+
+        def made() -> Pool:
+            Z = _sketched(name, B, gamma(), unit_rows, threads)
+            return Pool.of(Z, name=name, n_threads=threads)
+
+        return made
 
     def gamma() -> Sketch | None:
         return make(sketch, r, m, seed=problem.seed) if m < r else None
@@ -158,6 +174,7 @@ def select(
     problem = Problem.of(
         pool, N, n, y=y, per_class=per_class, include=include, exclude=exclude, seed=seed,
         n_threads=n_threads, progress=progress, scratch_dir=scratch_dir, like_pool=like_pool,
+        targets=[like_pool(name, rows) for name, rows in _tasks(target)],
     )  # fmt: skip
     threads = problem.n_threads
     if isinstance(method, str):
@@ -182,6 +199,7 @@ def select(
         "per_class": list(per_class.items()) if isinstance(per_class, Mapping) else per_class,
         "n_include": len(problem.constraints.include),
         "n_exclude": len(problem.constraints.never()),
+        "n_target": [len(task.Z) for task in problem.targets],
         "seed": problem.seed,
         "options": method_options,
         "solver": facts,
@@ -193,6 +211,17 @@ def select(
 def _checked(name: str, X: Any) -> Any:
     """X checked by `arrays.matrix`; a store stands for its array."""
     return arrays.matrix(name, X.array() if isinstance(X, SketchStore) else X)
+
+
+def _tasks(target: Any) -> list[tuple[str, Any]]:
+    """The names, in error messages, and the rows of the tasks of a target."""
+    if target is None:
+        return []
+    if not isinstance(target, (list, tuple)):
+        return [("target", target)]
+    if not target:
+        raise ValueError(f"target: expected the rows of at least one task, got {target!r}")
+    return [(f"target[{i}]", rows) for i, rows in enumerate(target)]
 
 
 def _sketch_dim(r: int, n: int, sketch: str, sketch_dim: int | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,10 @@ from ..pool.row_matrix import row_matrix
 from ..pool.spectrum import spectrum
 from .constraints import Constraints, Labels, constraints_of, labels_of
 from .relaxation import Relaxation
+
+# (name, rows with the columns of X) -> what makes their pool, with X's sketch. The rows are checked
+# at once, and sketched when the pool is made.
+LikePool = Callable[[str, Any], Callable[[], Pool]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Problem:
     n_threads: int
     progress: bool
     scratch_dir: str | os.PathLike[str] | None
-    like_pool: Callable[[str, Any], Pool]  # (name, other rows with the columns of X) -> their pool
+    like_pool: LikePool
+    make_targets: tuple[Callable[[], Pool], ...]  # one for each task, empty without a target
 
     @classmethod
     def of(
@@ -52,7 +57,8 @@ class Problem:
         n_threads: int | None,
         progress: bool,
         scratch_dir: str | os.PathLike[str] | None = None,
-        like_pool: Callable[[str, Any], Pool] | None = None,
+        like_pool: LikePool | None = None,
+        targets: Sequence[Callable[[], Pool]] = (),
     ) -> Problem:
         """The arguments of a public function, checked once.
 
@@ -70,7 +76,9 @@ class Problem:
             n_threads=threads,
             progress=checks.boolean("progress", progress),
             scratch_dir=scratch_dir,
-            like_pool=like_pool or (lambda name, rows: Pool.of(rows, name=name, n_threads=threads)),
+            like_pool=like_pool
+            or (lambda name, rows: lambda: Pool.of(rows, name=name, n_threads=threads)),
+            make_targets=tuple(targets),
         )
 
     @classmethod
@@ -88,6 +96,12 @@ class Problem:
     @cached_property
     def pool(self) -> Pool:
         return self.make_pool()
+
+    @cached_property
+    def targets(self) -> tuple[Pool, ...]:
+        """The rows of each task to select for, with the columns of the pool; empty without a
+        target."""
+        return tuple(make() for make in self.make_targets)
 
     @property
     def n_rows(self) -> int:

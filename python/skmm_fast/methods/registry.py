@@ -54,6 +54,7 @@ class Method:
     source: str
     needs: tuple[str, ...] = ()  # inputs beside the rows, as arguments of `select`
     wants: str = ""  # an input that has a default
+    uses_target: bool = False
     options: Callable[..., object] | None = None  # what takes the options; by default `run`
     cost: Callable[[Work, Speed], Cost] | None = no_cost  # None: unknown to `plan`
 
@@ -69,6 +70,17 @@ class Method:
             if name not in known:
                 had = ", ".join(known) or "it has none"
                 raise TypeError(f"{name}: expected an option of method {self.name!r} ({had})")
+
+    def require_target(self, given: bool) -> None:
+        """Raises ValueError where a target is given that this method does not use, or needed and
+        not given."""
+        if given and not self.uses_target:
+            users = ", ".join(repr(m.name) for m in _TABLE if m.uses_target)
+            raise ValueError(
+                f"target: expected None with method {self.name!r}, got rows; it is used by {users}"
+            )
+        if not given and "target" in self.needs:
+            raise ValueError(f"target: expected (T, r) rows with method {self.name!r}, got None")
 
 
 _TABLE = (
@@ -114,7 +126,8 @@ _TABLE = (
     ),
     Method(
         "glister", sequential.glister, "largest first-order gain on validation samples",
-        "Killamsetty et al. 2021", wants="validation", cost=sequential.cost,
+        "Killamsetty et al. 2021", wants="validation or target", uses_target=True,
+        cost=sequential.cost,
     ),
     Method(
         "entropy", model_scores.entropy, "largest entropy of the predicted probabilities",
