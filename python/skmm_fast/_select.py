@@ -22,6 +22,7 @@ from .methods.own_function import OwnFunction
 from .methods.problem import Chosen, Problem
 from .methods.registry import METHODS, REGISTRY, MethodName
 from .methods.relaxation import TOL, lower_bound
+from .methods.targets import tasks_of
 from .pool.pool import Pool
 from .pool.unit_rows import of_unit_norm, of_unit_norm_on_device
 from .sketch.base import Sketch, sum_type
@@ -157,10 +158,11 @@ def select(
             _say_plan(Z, n, method, scratch_dir, threads)
         return Pool.of(Z, name="X", n_threads=threads)
 
-    def like_pool(name: str, rows: Any) -> Callable[[], Pool]:
+    def like_pool(name: str, rows: Any, n_rows: int | None = None) -> Callable[[], Pool]:
         B = _checked(name, rows)
-        if B.shape[1] != r:
-            raise ValueError(f"{name}: expected rows of {r} entries, got shape {tuple(B.shape)}")
+        if B.shape[1] != r or n_rows not in (None, B.shape[0]):
+            many = "rows" if n_rows is None else f"{n_rows} rows"
+            raise ValueError(f"{name}: expected {many} of {r} entries, got shape {tuple(B.shape)}")
 
         def made() -> Pool:
             Z = _sketched(name, B, gamma(), unit_rows, threads)
@@ -174,7 +176,7 @@ def select(
     problem = Problem.of(
         pool, N, n, y=y, per_class=per_class, include=include, exclude=exclude, seed=seed,
         n_threads=n_threads, progress=progress, scratch_dir=scratch_dir, like_pool=like_pool,
-        targets=[like_pool(name, rows) for name, rows in _tasks(target)],
+        targets=[like_pool(name, rows) for name, rows in tasks_of("target", target)],
     )  # fmt: skip
     threads = problem.n_threads
     if isinstance(method, str):
@@ -211,17 +213,6 @@ def select(
 def _checked(name: str, X: Any) -> Any:
     """X checked by `arrays.matrix`; a store stands for its array."""
     return arrays.matrix(name, X.array() if isinstance(X, SketchStore) else X)
-
-
-def _tasks(target: Any) -> list[tuple[str, Any]]:
-    """The names, in error messages, and the rows of the tasks of a target."""
-    if target is None:
-        return []
-    if not isinstance(target, (list, tuple)):
-        return [("target", target)]
-    if not target:
-        raise ValueError(f"target: expected the rows of at least one task, got {target!r}")
-    return [(f"target[{i}]", rows) for i, rows in enumerate(target)]
 
 
 def _sketch_dim(r: int, n: int, sketch: str, sketch_dim: int | None) -> int:

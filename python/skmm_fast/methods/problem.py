@@ -16,9 +16,9 @@ from ..pool.spectrum import spectrum
 from .constraints import Constraints, Labels, constraints_of, labels_of
 from .relaxation import Relaxation
 
-# (name, rows with the columns of X) -> what makes their pool, with X's sketch. The rows are checked
-# at once, and sketched when the pool is made.
-LikePool = Callable[[str, Any], Callable[[], Pool]]
+# (name, rows with the columns of X, how many there must be or None) -> what makes their pool, with
+# X's sketch. The rows are checked at once, and sketched when the pool is made.
+LikePool = Callable[[str, Any, int | None], Callable[[], Pool]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Problem:
     n_threads: int
     progress: bool
     scratch_dir: str | os.PathLike[str] | None
-    like_pool: LikePool
+    like_pool: LikePool  # what `select` has; other functions take no rows beside Z
     make_targets: tuple[Callable[[], Pool], ...]  # one for each task, empty without a target
 
     @classmethod
@@ -65,7 +65,6 @@ class Problem:
         Raises TypeError or ValueError naming the argument, what was expected and what came.
         """
         labels = None if y is None else labels_of(y, n_rows)
-        threads = checks.threads(n_threads)
         return cls(
             make_pool=make_pool,
             constraints=constraints_of(n_rows, n, labels, per_class, include, exclude),
@@ -73,11 +72,10 @@ class Problem:
             labels=labels,
             per_class=per_class,
             seed=checks.seed(seed),
-            n_threads=threads,
+            n_threads=checks.threads(n_threads),
             progress=checks.boolean("progress", progress),
             scratch_dir=scratch_dir,
-            like_pool=like_pool
-            or (lambda name, rows: lambda: Pool.of(rows, name=name, n_threads=threads)),
+            like_pool=like_pool or _no_other_rows,
             make_targets=tuple(targets),
         )
 
@@ -119,6 +117,10 @@ class Problem:
         never, N = c.never(), c.n_rows
         counted = constraints_of(N, c.n, self.labels, "balanced", c.include, never)
         return replace(self, constraints=counted)
+
+
+def _no_other_rows(name: str, rows: Any, n_rows: int | None) -> Callable[[], Pool]:
+    raise NotImplementedError(f"{name}: rows beside Z")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from . import (
     forgetting,
+    less,
     leverage,
     model_scores,
     moment_matching,
@@ -33,6 +34,7 @@ MethodName = Literal[
     "r-leverage",
     "grand",
     "glister",
+    "less",
     "entropy",
     "margin",
     "least-confidence",
@@ -128,6 +130,10 @@ _TABLE = (
         "glister", sequential.glister, "largest first-order gain on validation samples",
         "Killamsetty et al. 2021", wants="validation or target", uses_target=True,
         cost=sequential.cost,
+    ),
+    Method(
+        "less", less.less, "largest cosine with the mean gradient of a target task",
+        "Xia et al. 2024", ("target",), uses_target=True,
     ),
     Method(
         "entropy", model_scores.entropy, "largest entropy of the predicted probabilities",

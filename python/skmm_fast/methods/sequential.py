@@ -42,7 +42,7 @@ def glister(problem: Problem, validation: Matrix | None = None, eta: float | Non
     elif problem.make_targets:
         raise ValueError("validation: expected None with a target, which takes its place, got both")
     else:
-        tasks = (problem.like_pool("validation", validation)(),)
+        tasks = (problem.like_pool("validation", validation, None)(),)
     sigma = second_moment(tasks)
     step = 1 / np.linalg.norm(sigma, 2) if eta is None else eta
     response = step / problem.n * sigma

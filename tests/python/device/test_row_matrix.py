@@ -17,6 +17,7 @@ from skmm_fast.device.row_matrix import TensorRowMatrix
 N, M = 6000, 12
 SOLVERS = ("v-optimal", "moment-matching")  # tested apart
 OF_ROWS = [name for name, m in REGISTRY.items() if not m.needs and name not in SOLVERS]
+OF_TARGET = [name for name, m in REGISTRY.items() if m.uses_target and name not in SOLVERS]
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
@@ -58,6 +59,16 @@ def test_methods_choose_the_same_rows(device, method):
     for options in ({}, {"unit_rows": method != "grand", **CONSTRAINTS}):  # its scores are norms
         expected = skmm.select(Z, 40, method=method, **options)
         found = skmm.select(there(Z, device), 40, method=method, **options)
+        assert np.array_equal(found.indices, expected.indices)
+
+
+@pytest.mark.parametrize("method", OF_TARGET)
+def test_methods_choose_the_same_rows_for_a_target(device, method):
+    Z, tasks = pool(np.float64), [pool(np.float64, rows) + 1 for rows in (30, 7)]
+    for options in ({}, {"unit_rows": True, **CONSTRAINTS}):
+        expected = skmm.select(Z, 40, method=method, target=tasks, **options)
+        target = [there(tasks[0], device), tasks[1]]
+        found = skmm.select(there(Z, device), 40, method=method, target=target, **options)
         assert np.array_equal(found.indices, expected.indices)
 
 

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support import baseline_reference as naive
+from support.problems import check, problems
 
 import skmm_fast as skmm
 from skmm_fast.methods.registry import REGISTRY
@@ -59,6 +62,61 @@ def test_unit_rows_scales_the_target_too(method):
     scales = np.float32(2.0) ** np.arange(-4, 5)[:, None]
     found = chosen(X, TARGET * scales, method, unit_rows=True).indices
     assert np.array_equal(found, chosen(X, TARGET, method, unit_rows=True).indices)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(), st.sampled_from(USERS), st.integers(1, 3), st.integers(1, 7))
+@pytest.mark.filterwarnings("ignore:n = .* < rank")
+def test_constraints_are_kept(problem, method, n_tasks, rows):
+    Z, y, n, per_class, include, exclude, _ = problem
+    target = [sample(rows, Z.shape[1], seed, np.float64) for seed in range(n_tasks)]
+    found = skmm.select(
+        Z, n, method=method, sketch_dim=Z.shape[1], y=y, per_class=per_class, include=include,
+        exclude=exclude, target=target, seed=3,
+    )  # fmt: skip
+    check(found.indices, problem)
+
+
+@pytest.mark.parametrize("method", USERS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_bits_for_any_number_of_threads(method, dtype):
+    Z, target = sample(4500, 7, 0, dtype), [sample(30, 7, 1, dtype), sample(5, 7, 2, dtype)]
+    first, *others = (
+        skmm.select(Z, 20, method=method, target=target, n_threads=k) for k in (1, 2, 3)
+    )
+    assert len(np.unique(first.indices)) == 20
+    for other in others:
+        assert np.array_equal(first.indices, other.indices)
+
+
+@pytest.mark.parametrize(
+    "Z",
+    [
+        np.ones((30, 5)),
+        np.vstack([np.zeros((28, 5)), np.eye(5)[:2]]),
+        np.repeat(sample(6), 5, axis=0),
+        sample(3, 8),
+        np.outer(np.arange(1, 31.0), np.ones(5)),
+    ],
+    ids=["constant", "zeros", "duplicates", "N < m", "rank 1"],
+)
+@pytest.mark.parametrize("method", USERS)
+@pytest.mark.filterwarnings("ignore:n = .* < rank")
+def test_degenerate(Z, method):
+    N, m = Z.shape
+    tasks = [Z[:2], sample(4, m), np.vstack([-np.ones((1, m)), np.ones((1, m))])]
+    tasks = [task for task in tasks if task.any()]
+    for n in (1, N // 2, N):
+        found = skmm.select(Z, n, method=method, sketch_dim=m, target=tasks)
+        assert len(np.unique(found.indices)) == n
+
+
+@pytest.mark.parametrize("method", USERS)
+def test_a_selection_is_saved_with_its_options(method, tmp_path):
+    selection = chosen(X, [TARGET, OTHER], method)
+    back = skmm.Selection.load(selection.save(tmp_path / "s.json"))
+    assert back.settings == selection.settings
+    assert back.settings["method"] == method
 
 
 def test_no_target_is_recorded_as_none():

@@ -52,6 +52,27 @@ def glister(Z, n, V, eta=None):
     return rows
 
 
+def cosine(a, b):
+    """0 where one of them is 0."""
+    a, b = a.astype(float), b.astype(float)
+    length = np.linalg.norm(a) * np.linalg.norm(b)
+    return a @ b / length if length > 0 else 0.0
+
+
+def less(pools, tasks, rates):
+    """The largest influence on a task: pools[k] and tasks[k][t] are gradients at checkpoint k."""
+
+    def influence(i, t):
+        return sum(
+            rate * cosine(Z[i], of_tasks[t].astype(float).mean(axis=0))
+            for Z, of_tasks, rate in zip(pools, tasks, rates, strict=True)
+        )
+
+    return np.array(
+        [max(influence(i, t) for t in range(len(tasks[0]))) for i in range(len(pools[0]))]
+    )
+
+
 def softmax(logits):
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
