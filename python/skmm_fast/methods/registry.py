@@ -15,6 +15,7 @@ from . import (
     leverage,
     model_scores,
     moment_matching,
+    rds,
     sampling,
     sequential,
     v_optimality,
@@ -35,6 +36,7 @@ MethodName = Literal[
     "grand",
     "glister",
     "less",
+    "rds",
     "entropy",
     "margin",
     "least-confidence",
@@ -134,6 +136,11 @@ _TABLE = (
     Method(
         "less", less.less, "largest cosine with the mean gradient of a target task",
         "Xia et al. 2024", ("target",), uses_target=True,
+    ),
+    Method(
+        "rds", rds.rds, "each target row in turn takes its nearest row, by cosine",
+        "Ivison et al. 2025", ("target",), uses_target=True,
+        cost=None,  # its passes are one a few rows of the target
     ),
     Method(
         "entropy", model_scores.entropy, "largest entropy of the predicted probabilities",

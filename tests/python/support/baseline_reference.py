@@ -73,6 +73,18 @@ def less(pools, tasks, rates):
     )
 
 
+def rds(Z, tasks, n, open_to=lambda rows, i: True):
+    """The rows of the tasks in turn take their nearest rows, of those i that are open to `rows`."""
+    rows = []
+    for turn in range(n):
+        for task in tasks:
+            near = task[turn % len(task)]
+            if len(rows) < n:
+                left = [i for i in range(len(Z)) if i not in rows and open_to(rows, i)]
+                rows.append(max(left, key=lambda i: cosine(Z[i], near)))
+    return rows
+
+
 def softmax(logits):
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
