@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .._support import checks
-from .._support.types import Indices, PerClass
+from .._support.types import Floats, Indices, PerClass
 from ..pool.pool import Pool
 from ..pool.row_matrix import row_matrix
 from ..pool.spectrum import spectrum
@@ -130,3 +130,4 @@ class Chosen:
     rows: Indices  # (n,), ascending
     facts: dict[str, Any] = field(default_factory=dict)  # what the method says of its work
     relaxation: Relaxation | None = None  # the problem's, where the method solved it
+    weights: Floats | None = None  # (n,) >= 0, of mean 1: how much a training should count each row

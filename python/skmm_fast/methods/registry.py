@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from . import (
     forgetting,
+    grad_match,
     less,
     leverage,
     model_scores,
@@ -37,6 +38,7 @@ MethodName = Literal[
     "glister",
     "less",
     "rds",
+    "grad-match",
     "entropy",
     "margin",
     "least-confidence",
@@ -135,12 +137,16 @@ _TABLE = (
     ),
     Method(
         "less", less.less, "largest cosine with the mean gradient of a target task",
-        "Xia et al. 2024", ("target",), uses_target=True,
+        "LESS, arXiv 2402.04333", ("target",), uses_target=True,
     ),
     Method(
         "rds", rds.rds, "each target row in turn takes its nearest row, by cosine",
-        "Ivison et al. 2025", ("target",), uses_target=True,
+        "RDS+, arXiv 2503.01807", ("target",), uses_target=True,
         cost=None,  # its passes are one a few rows of the target
+    ),
+    Method(
+        "grad-match", grad_match.grad_match, "weighted sum of the chosen rows near the mean of all",
+        "GRAD-MATCH, arXiv 2103.00123", wants="target", uses_target=True, cost=grad_match.cost,
     ),
     Method(
         "entropy", model_scores.entropy, "largest entropy of the predicted probabilities",

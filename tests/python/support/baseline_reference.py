@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+from scipy.optimize import nnls
 
 
 def herding(Z, n):
@@ -83,6 +84,26 @@ def rds(Z, tasks, n, open_to=lambda rows, i: True):
                 left = [i for i in range(len(Z)) if i not in rows and open_to(rows, i)]
                 rows.append(max(left, key=lambda i: cosine(Z[i], near)))
     return rows
+
+
+def grad_match(Z, n, goal, ridge=0.5, rows=(), open_to=lambda rows, i: True):
+    """Orthogonal matching pursuit of a gradient from `rows` on, of those i that are open to the
+    rows picked, and its weights; fewer rows where no product is positive."""
+    Z, rows = Z.astype(float), list(rows)
+    rho = ridge * np.square(Z).sum(axis=1).mean()
+
+    def fit():
+        A = np.vstack([Z[rows].T, np.sqrt(rho) * np.eye(len(rows))])
+        return nnls(A, np.append(goal, np.zeros(len(rows))))[0] if rows else np.zeros(0)
+
+    while len(rows) < n:
+        products = Z @ (goal - Z[rows].T @ fit())
+        left = [i for i in range(len(Z)) if i not in rows and open_to(rows, i)]
+        best = max(left, key=lambda i: products[i])
+        if products[best] <= 0:
+            break
+        rows.append(best)
+    return rows, fit()
 
 
 def softmax(logits):
