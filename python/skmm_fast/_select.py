@@ -90,8 +90,10 @@ def select(
         What the finetuned model is for: gradients (or features) of a few samples of the target
         task, with the columns of X; a list has the rows of each of several tasks. Where X is
         sketched they are sketched with the same Γ, and `unit_rows` scales them too. README's table
-        says which methods need or use a target; other methods refuse one. The diagnosis is about X
-        alone.
+        says which methods need or use a target; other methods refuse one. With a target,
+        "v-optimal" scales rows to norm 1 and makes tr(Σ Σ̃_S⁻¹) small, where Σ is 0.9 times the
+        second moment of the target plus 0.1 times that of X; settings["solver"] has this number and
+        a certified bound. The diagnosis is about X alone.
     scratch_dir : path, optional
         A folder for what may not fit in memory: the sketch of X, and a rotated copy of it for
         "moment-matching" (there also where X is a memory map that is not sketched). What is on a
@@ -104,7 +106,8 @@ def select(
         Say the expected time and memory on stderr (`plan`; not for X on a device), and show bars
         (needs tqdm).
     **method_options
-        Options of the method. "v-optimal" takes those of `v_optimal`; "moment-matching" those of
+        Options of the method. "v-optimal" takes those of `v_optimal`, and for several targets
+        `over_targets` ("mean", or "worst" for the largest number); "moment-matching" those of
         `match_moments`, `draw` ("systematic", "pivotal" or "top") and `refine` (exchanges after the
         draw); other methods say theirs in their docstrings in `skmm_fast.methods`.
 
@@ -139,6 +142,9 @@ def select(
     >>> balanced = skmm.select(G, 40, method="uniform", y=y, per_class="balanced")
     >>> np.bincount(y[balanced.indices])
     array([10, 10, 10, 10])
+    >>> solver = skmm.select(G, 50, target=G[:9] + 1).settings["solver"]
+    >>> solver["target_lower_bound"] <= solver["target_v_optimality"]
+    True
     """
     A = _checked("X", X)
     N, r = A.shape

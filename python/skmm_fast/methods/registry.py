@@ -19,6 +19,7 @@ from . import (
     rds,
     sampling,
     sequential,
+    target_v_optimality,
     v_optimality,
 )
 from .cost import Cost, Speed, Work, no_cost
@@ -91,9 +92,10 @@ class Method:
 
 _TABLE = (
     Method(
-        "v-optimal", v_optimality.run, "smallest tr(Σ̃ Σ̃_S⁻¹), the variance part of the risk",
-        "SkMM, arXiv 2407.06120, equation 3",
-        options=v_optimality.VOptimalOptions, cost=v_optimality.cost,
+        "v-optimal", target_v_optimality.run,
+        "smallest tr(Σ̃ Σ̃_S⁻¹), the variance part of the risk",
+        "SkMM, arXiv 2407.06120, equation 3", wants="target", uses_target=True,
+        options=target_v_optimality.SelectOptions, cost=v_optimality.cost,
     ),
     Method(
         "moment-matching", moment_matching.run,

@@ -147,6 +147,21 @@ def test_v_optimal(device, n, options):
         check_constraints(found.indices)
 
 
+@pytest.mark.parametrize("over", ["mean", "worst"])
+@pytest.mark.parametrize("decay", [1.0, 0.3])  # the latter: W in two steps
+def test_v_optimal_for_a_target(device, decay, over):
+    Z = pool(np.float64, decay=decay)
+    tasks = [pool(np.float64, rows, decay) + 1 for rows in (30, 7)]
+    options = {"over_targets": over, "refine": False, **CONSTRAINTS}
+    expected = skmm.select(Z, 300, target=tasks, **options).settings["solver"]
+    kept = there(Z.copy(), device)
+    found = skmm.select(kept, 300, target=[there(tasks[0], device), tasks[1]], **options)
+    check_constraints(found.indices)
+    for name in ("target_v_optimality", "target_lower_bound"):
+        assert found.settings["solver"][name] == pytest.approx(expected[name], rel=1e-2)
+    assert np.array_equal(kept.cpu().numpy(), Z)
+
+
 def test_v_optimal_where_rows_cannot_span_or_nearly_do_not(device):
     with pytest.warns(UserWarning, match="n = 7 < rank"):
         found = skmm.v_optimal(there(pool(), device), 7)
