@@ -142,8 +142,8 @@ def select(
     >>> balanced = skmm.select(G, 40, method="uniform", y=y, per_class="balanced")
     >>> np.bincount(y[balanced.indices])
     array([10, 10, 10, 10])
-    >>> solver = skmm.select(G, 50, target=G[:9] + 1).settings["solver"]
-    >>> solver["target_lower_bound"] <= solver["target_v_optimality"]
+    >>> for_task = skmm.select(G, 50, method="v-optimal", target=G[:9] + 1).settings["solver"]
+    >>> for_task["target_lower_bound"] <= for_task["target_v_optimality"]
     True
     """
     A = _checked("X", X)

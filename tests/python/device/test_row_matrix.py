@@ -152,7 +152,7 @@ def test_v_optimal(device, n, options):
 def test_v_optimal_for_a_target(device, decay, over):
     Z = pool(np.float64, decay=decay)
     tasks = [pool(np.float64, rows, decay) + 1 for rows in (30, 7)]
-    options = {"over_targets": over, "refine": False, **CONSTRAINTS}
+    options = {"method": "v-optimal", "over_targets": over, "refine": False, **CONSTRAINTS}
     expected = skmm.select(Z, 300, target=tasks, **options).settings["solver"]
     kept = there(Z.copy(), device)
     found = skmm.select(kept, 300, target=[there(tasks[0], device), tasks[1]], **options)

@@ -31,8 +31,13 @@ def of_tasks(Z, tasks, rows):
     return np.array([np.trace(V.T @ M @ V @ C) for M in moments])
 
 
+def selection(Z, n, target=None, **options):
+    options = {"sketch_dim": Z.shape[1], **options}
+    return skmm.select(Z, n, method="v-optimal", target=target, **options)
+
+
 def select(Z, n, target, **options):
-    found = skmm.select(Z, n, target=target, sketch_dim=Z.shape[1], **options)
+    found = selection(Z, n, target, **options)
     return found.indices, found.settings["solver"]
 
 
@@ -89,7 +94,7 @@ def test_bounds_are_near_what_is_found():
         mean, worst = (select(Z, 120, tasks, over_targets=over)[0] for over in OVER)
         assert of_tasks(Z, tasks, worst).max() < of_tasks(Z, tasks, mean).max()
         assert of_tasks(Z, tasks, worst).mean() > of_tasks(Z, tasks, mean).mean()
-        plain = skmm.select(Z, 120, unit_rows=True, sketch_dim=12).indices
+        plain = selection(Z, 120, unit_rows=True).indices
         for k, task in enumerate(tasks):
             alone = select(Z, 120, task)[0]
             assert of_tasks(Z, tasks, alone)[k] < of_tasks(Z, tasks, plain)[k]
@@ -99,7 +104,7 @@ def test_bounds_are_near_what_is_found():
 def test_the_pool_as_target_is_v_optimality_of_unit_rows(dtype):
     Z = sample(300, 6).astype(dtype)
     rows, facts = select(Z, 40, Z)
-    plain = skmm.select(Z, 40, unit_rows=True, sketch_dim=6)
+    plain = selection(Z, 40, unit_rows=True)
     solver = plain.settings["solver"]
     assert facts["target_lower_bound"] == pytest.approx(solver["lower_bound"], rel=1e-6)
     assert facts["target_v_optimality"] == pytest.approx(plain.diagnosis.v_optimality, rel=1e-3)
@@ -116,7 +121,7 @@ def test_one_task_has_no_worst():
 
 def test_the_diagnosis_is_that_of_the_pool():
     Z, target = sample(200, 4), sample(9, 4, 1)
-    found = skmm.select(Z, 20, target=target, sketch_dim=4, seed=3)
+    found = selection(Z, 20, target, seed=3)
     own = skmm.diagnose(Z, found.indices, seed=3)
     assert found.diagnosis.v_optimality == own.v_optimality
     assert found.diagnosis.lower_bound == own.lower_bound
