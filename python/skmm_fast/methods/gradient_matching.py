@@ -197,9 +197,8 @@ def stratified(problem: Problem, rows_per_cell: int) -> Slots:
             pool.Z, pool.squared_norms, free, -(-group.count // rows_per_cell), group.count // 10,
             group_seed(seed, g), problem.n_threads,
         )  # fmt: skip
-        several = found.without(
-            ~usual_rows(pool, found.rows) & ~np.repeat(found.coherent, found.sizes)
-        )
+        kept = usual_rows(pool, found.rows) | np.repeat(found.coherent, found.sizes)
+        several = found.without(~kept)
         if len(several.rows) < group.count:
             several = found
         members += np.split(several.rows, several.first[1:-1])

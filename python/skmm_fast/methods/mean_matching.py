@@ -144,6 +144,8 @@ def exchange(
     products = _Products(Z, metric.R, threads)
     target = (metric.mean if goal is None else goal) @ metric.R
     rows = slots.rows.copy()
+    if len(rows) == 0:
+        return rows
     with bar("match the mean", sweeps, progress, "sweeps") as tick:
         for sweep in range(sweeps):
             r = products.sum(rows, slots.weights) - slots.weights.sum() * target

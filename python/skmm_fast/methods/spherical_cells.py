@@ -60,50 +60,50 @@ def cells(
 ) -> Indices:
     """Cut the rows of Z into about n cells of alike directions by spherical k-means.
 
-        The cells are made in a tree: a set of rows is cut into at most 32 parts around centres found on
-        a sample, and its cells are shared among the parts in proportion to their sizes. Rows far from
-        their centre but near each other become cells of their own. The time is O(N m log n).
+    The cells are made in a tree: a set of rows is cut into at most 32 parts around centres found on
+    a sample, and its cells are shared among the parts in proportion to their sizes. Rows far from
+    their centre but near each other become cells of their own. The time is O(N m log n).
 
-        Parameters
-        ----------
-        Z : (N, m) array or tensor
-            float32 or float64; the lengths of rows do not matter. A tensor on a CUDA device stays
-            there.
-        n : int
-            Cells to make, in [1, N]: fewer come where rows cannot be told apart, up to a tenth more
-            where small groups stand apart. With y, each class has its share, one at least.
-        y : (N,) labels, optional
-            Classes: no cell has rows of two.
-        seed : int, default 0
-            The seed of samples and first centres.
-        n_threads : int, optional
-            Threads of the core. The cells do not depend on it.
+    Parameters
+    ----------
+    Z : (N, m) array or tensor
+        float32 or float64; the lengths of rows do not matter. A tensor on a CUDA device stays
+        there.
+    n : int
+        Cells to make, in [1, N]: fewer come where rows cannot be told apart, up to a tenth more
+        where small groups stand apart. With y, each class has its share, one at least.
+    y : (N,) labels, optional
+        Classes: no cell has rows of two.
+    seed : int, default 0
+        The seed of samples and first centres.
+    n_threads : int, optional
+        Threads of the core. The cells do not depend on it.
 
-        Returns
-        -------
-        (N,) array of int64
-            The number of each row's cell, from 0 on without gaps.
+    Returns
+    -------
+    (N,) array of int64
+        The number of each row's cell, from 0 on without gaps.
 
-        Raises
-        ------
-        TypeError, ValueError
-            Z of a wrong type or shape, NaN or Inf in it, n out of range, y that is no label for each
-            row. The message names the argument, what was expected and what came.
+    Raises
+    ------
+    TypeError, ValueError
+        Z of a wrong type or shape, NaN or Inf in it, n out of range, y that is no label for each
+        row. The message names the argument, what was expected and what came.
 
-        Notes
-        -----
-        Spherical k-means: Dhillon and Modha 2001; first centres as in k-means++, Arthur and
-        Vassilvitskii 2007.
+    Notes
+    -----
+    Spherical k-means: Dhillon and Modha 2001; first centres as in k-means++, Arthur and
+    Vassilvitskii 2007.
 
-        Examples
-        --------
-        >>> import numpy as np
+    Examples
+    --------
+    >>> import numpy as np
     import numpy.typing as npt
-        >>> import skmm_fast as skmm
-        >>> Z = np.repeat(np.eye(3), 5, axis=0)
-        >>> cell = skmm.cells(Z, 3)
-        >>> [len(set(cell[i : i + 5])) for i in (0, 5, 10)], len(set(cell))
-        ([1, 1, 1], 3)
+    >>> import skmm_fast as skmm
+    >>> Z = np.repeat(np.eye(3), 5, axis=0)
+    >>> cell = skmm.cells(Z, 3)
+    >>> [len(set(cell[i : i + 5])) for i in (0, 5, 10)], len(set(cell))
+    ([1, 1, 1], 3)
     """
     rows = row_matrix("Z", Z)
     N = len(rows)
