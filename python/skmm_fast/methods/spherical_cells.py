@@ -98,7 +98,6 @@ def cells(
     Examples
     --------
     >>> import numpy as np
-    import numpy.typing as npt
     >>> import skmm_fast as skmm
     >>> Z = np.repeat(np.eye(3), 5, axis=0)
     >>> cell = skmm.cells(Z, 3)
