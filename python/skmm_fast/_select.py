@@ -255,7 +255,7 @@ def select(
 def _checked_pilot(pilot: Any, method: Any) -> Any:
     if pilot is None:
         return None
-    if pilot != "linear" and not callable(pilot):
+    if not callable(pilot) and not (isinstance(pilot, str) and pilot == "linear"):
         raise ValueError(f"pilot: expected None, 'linear' or a function, got {pilot!r}")
     if callable(method) or not REGISTRY[method].uses_pilot:
         those = ", ".join(repr(m.name) for m in REGISTRY.values() if m.uses_pilot)

@@ -154,9 +154,9 @@ def labels_of(y: Any, n_rows: int) -> Labels:
     if len(array) != n_rows:
         raise ValueError(f"y: expected shape ({n_rows},), got {array.shape}")
     if array.dtype.kind == "f":
-        missing = np.flatnonzero(np.isnan(array))
+        missing = np.flatnonzero(~np.isfinite(array))
         if len(missing):
-            raise ValueError(f"y: expected labels, got NaN first in row {missing[0]}")
+            raise ValueError(f"y: expected labels, got NaN or Inf first in row {missing[0]}")
     if array.dtype.kind in "iu":
         least = array.min()
         if int(array.max()) - int(least) < max(len(array), 1 << 16):  # counted, not sorted

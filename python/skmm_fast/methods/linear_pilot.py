@@ -126,7 +126,7 @@ def _ridge_head(X: Floats, y: Floats, weights: Floats) -> Head:
     for ridge in RIDGES:
         shrink = s**2 / (s**2 + ridge)
         left_out = root[:, 0] * (y - level) - U @ (shrink * target)
-        left_out /= 1.0 - 1.0 / len(y) - (U**2 @ shrink) * (1 - 1e-9)
+        left_out /= np.maximum(1.0 - omega - U**2 @ shrink, 1e-9)  # 1 - the leverage of the row
         error = float(np.square(left_out).mean())
         if error < best:
             best, w = error, Vt.T @ (s / (s**2 + ridge) * target)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from support.problems import check, group_of, least_mismatch, problems
 from support.problems import constraints as constraints_for
 from support.reference import moment_terms
 
 import skmm_fast as skmm
-from skmm_fast.methods.constraints import class_counts, labels_of
+from skmm_fast.methods.constraints import class_counts, labels_of, power_counts
 
 METHODS = ("v-optimal", "moment-matching")
 FEW_ROWS = "ignore:n = .* < rank"
@@ -40,6 +41,103 @@ def test_balanced_counts(sizes, data):
     counts = class_counts("balanced", range(len(sizes)), np.array(sizes), n)
     assert sorted(counts) == sorted(expected)
     assert all(count <= size for count, size in zip(counts, sizes, strict=True))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.floats(0, 1), st.data())
+def test_counts_in_proportion_to_a_power(sizes, power, data):
+    """They sum to n, fit, and are s size^power up to the size and to rounding, for one s."""
+    sizes = np.array(sizes)
+    assume(sizes.sum() >= len(sizes))
+    n = data.draw(st.integers(len(sizes), sizes.sum()))
+    counts = np.array(class_counts(power, range(len(sizes)), sizes, n))
+    assert counts.sum() == n
+    assert np.all((counts >= 0) & (counts <= sizes))
+    s = brentq(lambda s: np.minimum(s * sizes**power, sizes).sum() - n, 0, sizes.sum() + 1)
+    assert np.all(np.abs(counts - np.minimum(s * sizes**power, sizes)) < 1 + 1e-6)
+    assert np.all(np.diff(counts[np.argsort(sizes, kind="stable")]) >= -1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=6), st.data())
+def test_powers_have_names(sizes, data):
+    sizes = np.array(sizes)
+    assume(sizes.sum() >= len(sizes))
+    n = data.draw(st.integers(len(sizes), sizes.sum()))
+    for name, powers in (
+        ("proportional", (1, 1.0, np.float32(1))),
+        ("sqrt", (0.5, np.float64(0.5))),
+        ("balanced", (0, 0.0, np.int64(0))),
+    ):
+        expected = class_counts(name, range(len(sizes)), sizes, n)
+        for power in powers:
+            assert class_counts(power, range(len(sizes)), sizes, n) == expected
+
+
+def test_counts_by_hand():
+    for power, expected in (
+        (1, [80, 16, 4]),
+        (0.5, [60, 27, 13]),  # 100 (√80, √16, √4) / (√80 + √16 + √4) = 59.8, 26.8, 13.4
+        (0, [34, 33, 33]),
+    ):
+        assert class_counts(power, "abc", np.array([800, 160, 40]), 100) == expected
+    assert class_counts(0, "abc", np.array([800, 10, 40]), 100) == [50, 10, 40]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.floats(0, 1), st.data())
+def test_counts_that_have_a_least(sizes, power, data):
+    sizes = np.array(sizes)
+    least = np.array([data.draw(st.integers(0, 5)) for _ in sizes])
+    n = data.draw(st.integers(np.minimum(least, sizes).sum(), sizes.sum()))
+    counts = np.array(power_counts(sizes, n, power, least))
+    assert counts.sum() == n
+    assert np.all(counts <= sizes)
+    assert np.all(counts >= np.minimum(least, sizes))
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems((None,)), st.floats(0, 1))
+def test_counts_of_classes_hold_include_and_one_of_each(problem, power):
+    _, y, n, _, include, exclude, _ = problem
+    free = constraints_for(len(y), n, include=include, exclude=exclude)
+    labels = labels_of(y, len(y))
+    counted = free.in_classes(labels, power)
+    left = np.delete(y, exclude)
+    assert sum(counted.counts) == n
+    once = 0
+    for c, count in zip(labels.values, counted.counts, strict=True):
+        assert (y[include] == c).sum() <= count <= (left == c).sum()
+        once += max((y[include] == c).sum(), min(1, (left == c).sum()))
+    if once <= n:
+        for c, count in zip(labels.values, counted.counts, strict=True):
+            assert count >= 1 or not (left == c).any()
+    assert np.array_equal(counted.include, free.include)
+    assert np.array_equal(counted.never(), free.never())
+
+
+@pytest.mark.parametrize(
+    ("power", "error"),
+    [
+        (-0.1, ValueError),
+        (1.1, ValueError),
+        (2, ValueError),
+        (np.nan, ValueError),
+        (np.inf, ValueError),
+        (True, TypeError),
+        (np.True_, TypeError),
+        (b"sqrt", TypeError),
+        ([0.5], TypeError),
+        ("0.5", ValueError),
+        ("", ValueError),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("method", ["auto", "uniform"])
+def test_powers_that_are_none(method, power, error):
+    Z, y = np.random.default_rng(0).standard_normal((30, 3)), np.arange(30) % 3
+    with pytest.raises(error, match=r"^per_class: expected"):
+        skmm.select(Z, 9, method=method, y=y, per_class=power)
 
 
 @settings(max_examples=60, deadline=None)

@@ -85,8 +85,9 @@ def least_mismatch(Z, c_s, weighting, allowed):
 
 
 @st.composite
-def problems(draw):
-    """(Z, y, n, per_class, include, exclude, counts of the classes) that can be met."""
+def problems(draw, kinds=(None, "proportional", "balanced", "counts")):
+    """(Z, y, n, per_class, include, exclude, counts of the classes) that can be met. Of the kinds
+    of per_class, "counts" is a mapping."""
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     N, n_classes = draw(st.integers(6, 60)), draw(st.integers(1, 4))
     Z = rng.standard_t(3, size=(N, draw(st.integers(1, 5))))
@@ -95,7 +96,7 @@ def problems(draw):
     names = np.unique(y).tolist()
     n = draw(st.integers(len(names), N))
     rows = rng.permutation(N)
-    per_class = draw(st.sampled_from([None, "proportional", "balanced", "counts"]))
+    per_class = draw(st.sampled_from(kinds))
     exclude = rows[n:][: draw(st.integers(0, N - n))]
     left = np.setdiff1d(rows, exclude)
     sizes = {c: int((y[left] == c).sum()) for c in names}

@@ -17,6 +17,8 @@ INDICES, INDPTR = np.array([0, 1, 1], np.int32), np.array([0, 1, 3], np.int32)
 VALUES, ONE = np.ones(3, np.float32), np.array([2])
 GROUP = np.zeros(2, np.int32)
 TENS, TWOS, HALVES = np.ones(10), np.ones(2), np.full(2, 0.5)
+ROWS, CELL = np.ones((5, 10), np.float32), np.array([0, 1, 0, 1, 1])  # in two cells of 2 and 3
+OFFSETS, SLOT_OFFSETS, SLOTS = np.array([0, 2, 5]), np.array([0, 1, 2]), np.array([1, 3])
 
 
 def dense(a=Z, offset=0, threads=1, out=OUT):
@@ -59,6 +61,20 @@ def pivots(norm=TWOS, **of_limits):
     return _core.random_pivoting(Z, limits(**of_limits), norm, 0, 1)
 
 
+def exchange(
+    b=ROWS, first=OFFSETS, first_slot=SLOT_OFFSETS, weight=TWOS, slot=SLOTS, residual=TENS
+):
+    return _core.exchange_in_cells(b, first, first_slot, weight, slot, residual)
+
+
+def largest(z=ROWS, d=EYE, rows=None, threads=1):
+    return _core.largest_product(z, d, rows, threads)
+
+
+def unit_sums(z=ROWS, cell=CELL, cells=2, rows=None, threads=1):
+    return _core.sum_unit_rows(z, cell, cells, rows, threads)
+
+
 def test_what_is_safe_is_taken():
     dense()
     outer()
@@ -66,6 +82,10 @@ def test_what_is_safe_is_taken():
     for call in (v_optimal, pursuit, centers, pivots):
         assert len(getattr(call(), "rows", [0, 1])) == 2
     assert moments().s.sum() == pytest.approx(1)
+    assert largest()[0].tolist() == largest(ROWS.astype(float))[0].tolist() == [0] * 5
+    assert largest(rows=CELL[:0])[0].shape == largest(ROWS[:0])[1].shape == (0,)
+    assert unit_sums().sum(axis=1) == pytest.approx(np.sqrt(10) * np.array([2, 3]))
+    assert unit_sums(cell=CELL[:2], rows=CELL[:2]).shape == (2, 10)
     free = limits(5, np.array([1, 0, -1, 1, 0], np.int32), (1, 2), [3]).free_rows()
     assert free.rows.tolist() == [1, 4, 0]
     assert free.groups == [[0, 2, 1], [2, 3, 1]] or free.groups == [(0, 2, 1), (2, 3, 1)]
@@ -157,6 +177,63 @@ REFUSED = [
     ("out: expected contiguous", lambda: _core.multiply(Z, EYE, None, OUT, 1)),
     ("rows: expected 0..N-1", lambda: _core.multiply(Z, EYE, ONE, Z[:1], 1)),
     ("u: expected .k,.", lambda: _core.dots(Z, np.ones(9))),
+    (TYPE, lambda: largest(d=EYE.astype(np.float32))),
+    (TYPE, lambda: largest(ROWS.astype(np.float16))),
+    (TYPE, lambda: largest(rows=np.zeros(2, np.int32))),
+    ("z: expected contiguous", lambda: largest(ROWS[:, ::2])),
+    ("z: expected contiguous", lambda: largest(ROWS[0])),
+    ("d: expected as many rows", lambda: largest(d=EYE9)),
+    ("d: expected", lambda: largest(d=EYE[:, :0])),
+    ("d: expected", lambda: largest(d=np.ones((10, 0)))),
+    ("d: expected contiguous", lambda: largest(d=np.ones((10, 4))[:, ::2])),
+    ("rows: expected 0..N-1", lambda: largest(rows=np.array([5]))),
+    ("rows: expected 0..N-1", lambda: largest(rows=np.array([0, -1]))),
+    ("rows: expected", lambda: largest(rows=np.zeros((2, 2), np.int64))),
+    ("rows: expected", lambda: largest(rows=np.zeros(4, np.int64)[::2])),
+    ("n_threads: expected 1..1024", lambda: largest(threads=0)),
+    (TYPE, lambda: unit_sums(cell=CELL.astype(np.int32))),
+    (TYPE, lambda: unit_sums(cell=CELL.astype(float))),
+    ("z: expected contiguous", lambda: unit_sums(ROWS[::2])),
+    ("cell: expected one number per row", lambda: unit_sums(cell=CELL[:4])),
+    ("cell: expected one number per row", lambda: unit_sums(cell=CELL[:, None])),
+    ("cell: expected one number per row", lambda: unit_sums(cell=np.zeros(10, np.int64)[::2])),
+    ("cell: expected one number per row", lambda: unit_sums(rows=ONE)),
+    ("cell: expected 0..cells-1", lambda: unit_sums(cells=1)),
+    ("cell: expected 0..cells-1", lambda: unit_sums(cell=CELL - 1)),
+    ("cells: expected 1..rows", lambda: unit_sums(cells=0)),
+    ("cells: expected 1..rows", lambda: unit_sums(cells=-3)),
+    ("cells: expected 1..rows", lambda: unit_sums(cells=2**60)),
+    ("cells: expected 1..rows", lambda: unit_sums(cell=CELL[:0], rows=CELL[:0])),
+    ("rows: expected 0..N-1", lambda: unit_sums(rows=CELL + 4)),
+    ("n_threads: expected 1..1024", lambda: unit_sums(threads=1025)),
+    # Mean matching
+    (TYPE, lambda: exchange(ROWS.astype(int))),
+    (TYPE, lambda: exchange(first=OFFSETS.astype(np.int32))),
+    (TYPE, lambda: exchange(slot=SLOTS.astype(np.int32))),
+    (TYPE, lambda: exchange(weight=TWOS.astype(np.float32))),
+    (TYPE, lambda: exchange(residual=TENS.astype(np.float32))),
+    ("b: expected contiguous", lambda: exchange(ROWS[:, ::2])),
+    ("first: expected to ascend from 0 to candidates", lambda: exchange(ROWS[:0])),
+    ("first: expected", lambda: exchange(first=OFFSETS[:0])),
+    ("first: expected to ascend from 0 to candidates", lambda: exchange(first=OFFSETS - 1)),
+    ("first: expected to ascend from 0 to candidates", lambda: exchange(first=OFFSETS + 1)),
+    ("first: expected to ascend", lambda: exchange(first=np.array([0, 6, 5]))),
+    ("first: expected to ascend", lambda: exchange(first=np.array([0, -1, 5]))),
+    ("first: expected a vector", lambda: exchange(first=np.array([[0], [2], [5]]))),
+    ("first: expected a vector", lambda: exchange(first=np.array([0, 9, 2, 9, 5])[::2])),
+    ("first_slot: expected .cells . 1,.", lambda: exchange(first_slot=SLOT_OFFSETS[:2])),
+    ("first_slot: expected to ascend", lambda: exchange(first_slot=SLOT_OFFSETS + 1)),
+    ("first_slot: expected to ascend", lambda: exchange(first_slot=np.array([0, 3, 2]))),
+    ("weight: expected .slots,.", lambda: exchange(weight=np.ones(3))),
+    ("weight: expected .slots,.", lambda: exchange(weight=np.ones(4)[::2])),
+    ("slot: expected candidates of the cell", lambda: exchange(slot=np.array([2, 3]))),
+    ("slot: expected candidates of the cell", lambda: exchange(slot=np.array([1, 1]))),
+    ("slot: expected candidates of the cell", lambda: exchange(slot=np.array([1, 5]))),
+    ("slot: expected candidates of the cell", lambda: exchange(slot=np.array([-1, 3]))),
+    ("slot: expected a contiguous vector", lambda: exchange(slot=np.array([[1, 3]]))),
+    ("slot: expected a contiguous vector", lambda: exchange(slot=np.array([1, 9, 3, 9])[::2])),
+    ("residual: expected .k,.", lambda: exchange(residual=np.ones(9))),
+    ("residual: expected .k,.", lambda: exchange(residual=np.ones(20)[::2])),
 ]
 
 
@@ -169,3 +246,38 @@ def test_what_would_be_unsafe_is_refused(message, call):
 @pytest.mark.parametrize("sampler", ["greedy", "linear"])
 def test_rows_that_are_no_numbers_end_a_selection(sampler):
     assert len(v_optimal(Z * np.float32(np.nan), sampler=sampler).rows) == 0
+
+
+def test_an_exchange_changes_no_argument():
+    b = np.random.default_rng(0).standard_normal((5, 10))
+    slot, residual = SLOTS.copy(), b[SLOTS].sum(axis=0) - 10.0
+    before = residual.copy()
+    held, r, made = exchange(b, slot=slot, residual=residual)
+    assert made > 0
+    assert np.array_equal(slot, SLOTS)
+    assert np.array_equal(residual, before)
+    np.testing.assert_allclose(r, before - b[SLOTS].sum(axis=0) + b[held].sum(axis=0))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_exchanges_of_what_is_no_number_stay_in_their_cells(bad):
+    b = np.random.default_rng(0).standard_normal((5, 10))
+    b[[1, 4], 3] = bad
+    for arguments in (
+        {"b": b},
+        {"weight": TWOS * bad},
+        {"weight": -TWOS},
+        {"residual": TENS * bad},
+    ):
+        held, _, _ = exchange(**{"b": ROWS.astype(float), **arguments})
+        assert 0 <= held[0] < 2 <= held[1] < 5
+    assert np.all(np.isin(largest(b)[0], np.arange(10)))
+    assert unit_sums(b).shape == (2, 10)
+
+
+def test_cells_without_slots_and_slots_that_share_a_candidate():
+    assert exchange(first_slot=np.array([0, 0, 2]), slot=np.array([3, 4]))[0].tolist() == [3, 4]
+    empty = exchange(first_slot=OFFSETS * 0, weight=TWOS[:0], slot=SLOTS[:0])
+    assert (empty[0].size, empty[2]) == (0, 0)
+    held, _, _ = exchange(first_slot=np.array([0, 2, 2]), slot=np.array([1, 1]))
+    assert np.all((held >= 0) & (held < 2))
