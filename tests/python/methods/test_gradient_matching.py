@@ -124,10 +124,10 @@ class TestClassCounts:
 
     def test_whole_floats_words_and_booleans_do(self):
         Z, y = rows_of(200, 4), unequal_classes(200, (0.7, 0.3))
-        expected = skmm.select(Z, 30, y=y)
+        expected = skmm.select(Z, 30, y=y, per_class="sqrt")
         assert len(set(expected.weights)) == 2
         for same in (y.astype(float), np.array(["a", "b"])[y], y == 1, (y * 5 - 2).tolist()):
-            found = skmm.select(Z, 30, y=same)
+            found = skmm.select(Z, 30, y=same, per_class="sqrt")
             assert np.array_equal(found.indices, expected.indices)
             assert np.array_equal(found.weights, expected.weights)
 
