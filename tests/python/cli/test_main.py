@@ -71,7 +71,7 @@ def test_end_to_end(project, capsys):
     shown = capsys.readouterr()
     assert "V-optimality" in shown.out
     assert "written: new/chosen.json" in shown.out
-    assert "select 20 of 90 rows, m = 10" in shown.err
+    assert "select 20 of 90 rows, m = 16, auto" in shown.err
     selection = skmm.Selection.load("new/chosen.json")
     assert np.array_equal(selection.indices, skmm.select(store, 20).indices)
     assert json.loads((project / "new" / "chosen.json").read_text())["settings"]["n"] == 20
