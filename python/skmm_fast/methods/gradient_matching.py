@@ -144,7 +144,7 @@ def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
     """The metric of the rows that a selection may have."""
     never = problem.constraints.never()
     if not len(never):
-        return mean_metric(pool.Z, pool.moments.second_moment(), None, ridge)
+        return mean_metric(pool.Z, pool.second_moment, None, ridge)
     allowed = np.ones(problem.n_rows)
     allowed[never] = 0.0
     moment = pool.Z.second_moment(allowed, problem.n_threads) / allowed.sum()

@@ -14,7 +14,7 @@ from .._support.progress import bar
 from .._support.types import Array, DenseMatrix, Floats, Indices, VectorLike
 from ..pool.mean_metric import MeanMetric, mean_metric
 from ..pool.row_matrix import RowMatrix, row_matrix
-from ..pool.spectrum import spectrum
+from ..pool.spectrum import second_moment
 from .groups import SUBSETS
 from .spherical_cells import split_by
 
@@ -114,8 +114,7 @@ def match_mean(
     threads = checks.threads(n_threads)
     number = np.zeros(N, np.int64) if cells is None else _numbers(cells, N)
     omega = arrays.weights("weights", weights, n)
-    mom = spectrum(z, "Z", threads)
-    metric = mean_metric(z, mom.second_moment(), None, ridge)
+    metric = mean_metric(z, second_moment(z, "Z", threads), None, ridge)
     members = split_by(number, int(number.max()) + 1)
     order = np.argsort(number[begin], kind="stable")
     counts = np.bincount(number[begin], minlength=len(members))
