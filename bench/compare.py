@@ -68,6 +68,7 @@ class Method(NamedTuple):
     sees: tuple[str, ...] = MAIN  # representations; (): none matters
     draws: int = 1  # per seed
     weighted: bool = False  # finetune with the weights that the selection has
+    labelled: bool = False  # gets the labels or targets of the task, where it has some, as y
 
 
 METHODS: dict[str, Method] = {
@@ -209,6 +210,8 @@ def _of_seed(
             for need in method.needs:
                 given = task.inputs[need]
                 options[need] = given[representation] if isinstance(given, Mapping) else given
+            if method.labelled:
+                options["y"] = task.inputs.get("y", task.inputs.get("targets"))
             scores, began = [], time.perf_counter()
             selections = [
                 skmm.select(X, n, method=method.method, seed=seed * method.draws + draw, **options)
@@ -219,7 +222,7 @@ def _of_seed(
                 weights = getattr(selection, "weights", None) if method.weighted else None
                 scores.append(task.score(selection.indices, seed, weights))
                 done()
-            d = selections[0].diagnosis
+            d, draws = selections[0].diagnosis, selections[0].diagnosis.random_v_optimality
             yield (
                 (name, representation, n, N, X.shape[1]),
                 {
@@ -227,7 +230,7 @@ def _of_seed(
                     "v_optimality": {
                         "values": _figure(d.v_optimality),
                         "bound": _figure(d.lower_bound),
-                        "uniform": _figure(d.random_v_optimality.mean()),
+                        "uniform": _figure(draws.mean()) if len(draws) else None,
                     },
                     "marks": {
                         name: np.mean([mark[x.indices].mean() for x in selections])

@@ -76,8 +76,8 @@ def plan(
     n : int or float
         Rows to choose: a count, or a share of n_samples.
     method : str, default "v-optimal"
-        A name of `METHODS`, with its default options; not "contextual-diversity", whose cost
-        depends on the number of classes.
+        A name of `METHODS`, with its default options; not "contextual-diversity" and "rds", whose
+        cost depends on the number of classes and of rows of the target.
     dtype : dtype, default float32
         That of Z, float32 or float64.
     scratch : bool, default False

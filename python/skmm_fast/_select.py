@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -23,6 +23,7 @@ from .methods.own_function import OwnFunction
 from .methods.problem import Chosen, Problem
 from .methods.registry import METHODS, REGISTRY, MethodName
 from .methods.relaxation import TOL, lower_bound
+from .methods.targets import tasks_of
 from .pool.pool import Pool
 from .pool.unit_rows import of_unit_norm, of_unit_norm_on_device
 from .sketch.base import Sketch, sum_type
@@ -50,6 +51,7 @@ def select(
     exclude: VectorLike | None = None,
     pilot: Pilot | None = None,
     diagnose: Literal["full", "fast"] = "full",
+    target: Rows | Sequence[Rows] | None = None,
     scratch_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     n_threads: int | None = None,
@@ -68,7 +70,8 @@ def select(
         A count in [1, N], or a share of N in (0, 1).
     method : str or callable, default "auto"
         A name of `METHODS`, or a function (Z, n, seed, **method_options) -> n distinct rows of the
-        (N, m) array Z. The function gets y where it has a parameter of this name.
+        (N, m) array Z. The function gets y, and a list of the sketched targets, where it has
+        parameters of these names (y, target).
     sketch_dim : int, optional
         The width m of the sketch; X is sketched where r > m. Default: min(r, 512) for "auto" and
         "gradient-matching"; for others min(r, 512, n // 2), so that the rows chosen can span the
@@ -99,6 +102,14 @@ def select(
     diagnose : {"full", "fast"}
         "fast" leaves out V-optimality, its bound and draws, which take most of the time of a wide
         sketch. So does "full" where "auto" or "gradient-matching" choose fewer rows than span Z.
+    target : (T, r) rows like X, or a list of such, optional
+        What the finetuned model is for: gradients (or features) of a few samples of the target
+        task, with the columns of X; a list has the rows of each of several tasks. Where X is
+        sketched they are sketched with the same Γ, and `unit_rows` scales them too. README's table
+        says which methods need or use a target; other methods refuse one. With a target,
+        "v-optimal" scales rows to norm 1 and makes tr(Σ Σ̃_S⁻¹) small, where Σ is 0.9 times the
+        second moment of the target plus 0.1 times that of X; settings["solver"] has this number and
+        a certified bound. The diagnosis is about X alone.
     scratch_dir : path, optional
         A folder for what may not fit in memory: the sketch of X, and a rotated copy of it for
         "moment-matching" (there also where X is a memory map that is not sketched). What is on a
@@ -111,7 +122,8 @@ def select(
         Say the expected time and memory on stderr (`plan`; not for X on a device), and show bars
         (needs tqdm).
     **method_options
-        Options of the method. "v-optimal" takes those of `v_optimal`; "moment-matching" those of
+        Options of the method. "v-optimal" takes those of `v_optimal`, and for several targets
+        `over_targets` ("mean", or "worst" for the largest number); "moment-matching" those of
         `match_moments`, `draw` ("systematic", "pivotal" or "top") and `refine` (exchanges after the
         draw); other methods say theirs in their docstrings in `skmm_fast.methods`.
 
@@ -124,8 +136,8 @@ def select(
     ------
     TypeError, ValueError
         An argument of a wrong type, shape or value, NaN or Inf in X, a method without an input that
-        it needs, constraints that no n rows meet. The message names the argument, what was expected
-        and what came.
+        it needs or with a target that it does not use, constraints that no n rows meet. The message
+        names the argument, what was expected and what came.
     OSError
         `scratch_dir` cannot hold what goes there.
 
@@ -146,12 +158,19 @@ def select(
     >>> balanced = skmm.select(G, 40, method="uniform", y=y, per_class="balanced")
     >>> np.bincount(y[balanced.indices])
     array([10, 10, 10, 10])
+    >>> for_task = skmm.select(G, 50, method="v-optimal", target=G[:9] + 1).settings["solver"]
+    >>> for_task["target_lower_bound"] <= for_task["target_v_optimality"]
+    True
     """
     A = _checked("X", X)
     N, r = A.shape
     requested, n = n, checks.count(n, N)
-    if not callable(method):
-        REGISTRY[checks.choice("method", method, METHODS)].require_options(method_options)
+    if callable(method):
+        own_function.require_target(method, target is not None)
+    else:
+        entry = REGISTRY[checks.choice("method", method, METHODS)]
+        entry.require_options(method_options)
+        entry.require_target(target is not None)
     unit_rows = checks.boolean("unit_rows", unit_rows)
     checks.choice("diagnose", diagnose, ("full", "fast"))
     spans = callable(method) or REGISTRY[method].spans
@@ -172,12 +191,17 @@ def select(
         Z = _sketched(name, B, gamma_of(B.shape[1]), unit_rows, threads)
         return Pool.of(Z, name=name, n_threads=threads)
 
-    def like_pool(name: str, rows: Any) -> Pool:
+    def like_pool(name: str, rows: Any, n_rows: int | None = None) -> Callable[[], Pool]:
         B = _checked(name, rows)
-        if B.shape[1] != r:
-            raise ValueError(f"{name}: expected rows of {r} entries, got shape {tuple(B.shape)}")
-        Z = _sketched(name, B, gamma(), unit_rows, threads)
-        return Pool.of(Z, name=name, n_threads=threads)
+        if B.shape[1] != r or n_rows not in (None, B.shape[0]):
+            many = "rows" if n_rows is None else f"{n_rows} rows"
+            raise ValueError(f"{name}: expected {many} of {r} entries, got shape {tuple(B.shape)}")
+
+        def made() -> Pool:
+            Z = _sketched(name, B, gamma(), unit_rows, threads)
+            return Pool.of(Z, name=name, n_threads=threads)
+
+        return made
 
     def gamma() -> Sketch | None:
         return make(sketch, r, m, seed=problem.seed) if m < r else None
@@ -186,6 +210,7 @@ def select(
         pool, N, n, y=y, per_class=per_class, include=include, exclude=exclude, seed=seed,
         n_threads=n_threads, progress=progress, scratch_dir=scratch_dir, like_pool=like_pool,
         pilot=_checked_pilot(pilot, method), pool_of=pool_of, make_sketch=gamma_of,
+        targets=[like_pool(name, rows) for name, rows in tasks_of("target", target)],
     )  # fmt: skip
     threads = problem.n_threads
     if isinstance(method, str):
@@ -218,6 +243,7 @@ def select(
         "n_include": len(problem.constraints.include),
         "n_exclude": len(problem.constraints.never()),
         "pilot": pilot if pilot is None or isinstance(pilot, str) else own_function.name_of(pilot),
+        "n_target": [len(task.Z) for task in problem.targets],
         "seed": problem.seed,
         "options": method_options,
         "solver": facts,

@@ -66,7 +66,7 @@ class Selection:
     >>> import skmm_fast as skmm
     >>> selection = skmm.select(np.random.default_rng(0).standard_normal((200, 8)), 20)
     >>> len(selection.indices), selection.settings["method"]
-    (20, 'v-optimal')
+    (20, 'auto')
     """
 
     indices: Indices

@@ -82,7 +82,7 @@ def test_the_route_is_the_one_taken(method):
         ((100, 8, 0), {}, ValueError, r"n: expected an int in \[1, 100\], got 0"),
         ((100, 8, 1.5), {}, ValueError, r"n: expected an int, or a float in \(0, 1\)"),
         ((100, 8, True), {}, TypeError, "n: expected an int"),
-        ((100, 8, 5), {"method": "greedy"}, ValueError, "method: expected one of 'v-optimal'"),
+        ((100, 8, 5), {"method": "greedy"}, ValueError, "method: expected one of 'auto'"),
         ((100, 8, 5), {"n_threads": 0}, ValueError, "n_threads: expected an int"),
     ],
 )

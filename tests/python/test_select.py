@@ -34,7 +34,7 @@ def test_selection(method, sketch):
 
 def test_the_steps_by_hand_give_the_same():
     Z = skmm.SparseSign(300, 20, seed=7).apply(X)
-    sel = skmm.select(X, 40, seed=7)
+    sel = skmm.select(X, 40, method="v-optimal", seed=7)
     assert np.array_equal(sel.indices, skmm.v_optimal(Z, 40, seed=7).indices)
     assert sel.diagnosis.v_optimality == skmm.diagnose(Z, sel.indices).v_optimality
     s = skmm.match_moments(Z, 40, c_s=0.9, seed=7).s
@@ -46,21 +46,21 @@ def test_the_steps_by_hand_give_the_same():
 
 
 def test_narrow_input_is_not_sketched():
-    sel = skmm.select(X[:, :10].copy(), 40)
+    sel = skmm.select(X[:, :10].copy(), 40, method="v-optimal")
     assert sel.settings["sketch"] is None
     assert sel.settings["sketch_dim"] == 10
     assert np.array_equal(sel.indices, skmm.v_optimal(X[:, :10].copy(), 40).indices)
 
 
 def test_few_rows_of_wide_input_get_a_narrow_sketch():
-    sel = skmm.select(X, 5)
+    sel = skmm.select(X, 5, method="v-optimal")
     assert sel.settings["sketch_dim"] == 2
     assert np.isfinite(sel.diagnosis.v_optimality)
 
 
 def test_v_optimal_beats_uniform_draws():
     Z = np.random.default_rng(1).standard_t(3, size=(1000, 12))
-    d = skmm.select(Z, 60).diagnosis
+    d = skmm.select(Z, 60, method="v-optimal").diagnosis
     assert d.lower_bound <= d.v_optimality < d.random_v_optimality.min()
 
 
@@ -91,7 +91,7 @@ def test_moment_matching_says_whether_it_converged():
 
 def test_infinite_figures_are_saved_and_loaded(tmp_path):
     with pytest.warns(UserWarning, match="n = 5 < rank"):
-        sel = skmm.select(X, 5, sketch_dim=20)
+        sel = skmm.select(X, 5, method="v-optimal", sketch_dim=20)
     assert sel.diagnosis.v_optimality == np.inf
     assert "do not span Z" in str(sel.diagnosis)
     for suffix in (".npz", ".json"):
@@ -110,7 +110,10 @@ def test_a_json_beside_the_indices_of_another_selection_is_refused(tmp_path):
 @pytest.mark.parametrize("suffix", ["", ".npz", ".json"])
 def test_save_and_load(tmp_path, suffix):
     counts = {np.int64(c): np.int64(k) for c, k in enumerate((6, 7, 8, 9))}
-    sel = skmm.select(X, np.int64(30), y=y, per_class=counts, seed=3, temperature=np.float32(0.5))
+    sel = skmm.select(
+        X, np.int64(30), method="v-optimal", y=y, per_class=counts, seed=3,
+        temperature=np.float32(0.5),
+    )  # fmt: skip
     path = sel.save(tmp_path / f"selection{suffix}")
     assert path.exists()
     json_names = ["selection.indices.npy", "selection.json"]
@@ -191,7 +194,7 @@ def test_moment_matching_can_be_polished():
 
 
 def test_progress(capsys):
-    skmm.select(X, 30, progress=True)
+    skmm.select(X, 30, method="v-optimal", progress=True)
     shown = capsys.readouterr().err
     assert "sketch" in shown
     assert "choose rows" in shown

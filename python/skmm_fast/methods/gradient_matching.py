@@ -13,21 +13,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import _core
 from .._support import checks
 from .._support.types import Floats, Indices
 from ..pool.mean_metric import MeanMetric, mean_metric
 from ..pool.pool import Pool
+from .constraints import power_counts
 from .cost import Cost, Speed, Work
 from .groups import SUBSETS, group_seed
 from .linear_pilot import LinearPilot
 from .mean_matching import SWEEPS, Slots, exchange
 from .problem import Chosen, Problem
 from .spherical_cells import cells_of
+from .targets import mean_gradient
 
 POWER = 0.75  # of class sizes: counts of classes where per_class is None
 ROWS_PER_CELL = 4
+# Rows of a squared norm above this many times the median are chosen from coherent cells only.
+USUAL = 9.0
+SLOTS = 64  # rows of a selection to a random cell
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ def run(problem: Problem, **options: object) -> Chosen:
     constant head), then those at the pilot that was finetuned on the first choice.
     """
     o = MatchingOptions(**options)  # type: ignore[arg-type]
+    if problem.make_targets:
+        return _for_targets(problem, o)
     problem = problem.with_class_counts(POWER)
     constraints, pilot = problem.constraints, _pilot_of(problem)
     omega = constraints.class_weights(np.arange(problem.n_rows))
@@ -69,12 +77,35 @@ def run(problem: Problem, **options: object) -> Chosen:
     return Chosen(chosen, facts, weights=constraints.class_weights(chosen), pool=pool)
 
 
-def matched(problem: Problem, pool: Pool, slots: Slots, omega: Floats, o: MatchingOptions) -> Slots:
-    """The slots after exchanges that match the mean of this pool; omega (N,) are the weights."""
+def _for_targets(problem: Problem, o: MatchingOptions) -> Chosen:
+    """The mean gradient of the rows chosen near the mean over the tasks of their mean gradients, in
+    the metric of the pool. Nothing asks the rows to cover the pool, so cells are random."""
+    if problem.pilot is not None:
+        raise ValueError("pilot: expected None with a target, whose rows are not at the pilot")
+    pool = problem.pool
+    goal = mean_gradient(problem.targets)
+    slots = matched(problem, pool, _random_cells(problem), np.ones(problem.n_rows), o, goal)
+    chosen = np.sort(np.concatenate([problem.constraints.include, slots.rows]))
+    metric = metric_of(problem, pool, o.ridge)
+    off = (pool.Z.mean(chosen) - goal) @ metric.R
+    return Chosen(chosen, {"target_mean_error": len(chosen) * float(off @ off)})
+
+
+def matched(
+    problem: Problem,
+    pool: Pool,
+    slots: Slots,
+    omega: Floats,
+    o: MatchingOptions,
+    goal: Floats | None = None,
+) -> Slots:
+    """The slots after exchanges that match the mean of this pool, or the goal; omega (N,) are the
+    weights."""
     included = problem.constraints.include
     rows = exchange(
         pool.Z, metric_of(problem, pool, o.ridge), slots, o.sweeps, problem.seed,
-        problem.n_threads, fixed=(included, omega[included]), progress=problem.progress,
+        problem.n_threads, fixed=(included, omega[included]), goal=goal,
+        progress=problem.progress,
     )  # fmt: skip
     return replace(slots, rows=rows)
 
@@ -118,6 +149,41 @@ def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
     return mean_metric(pool.Z, moment, np.flatnonzero(allowed), ridge)
 
 
+def usual_rows(pool: Pool, rows: Indices) -> npt.NDArray[np.bool_]:
+    """Whether the norm of each of these rows is no outlier."""
+    mask: npt.NDArray[np.bool_] = pool.squared_norms[rows] <= USUAL * np.median(pool.squared_norms)
+    return mask
+
+
+def _random_cells(problem: Problem) -> Slots:
+    """A uniform draw of usual free rows in random cells of about SLOTS rows of a selection each."""
+    pool, constraints, seed = problem.pool, problem.constraints, problem.seed
+    members: list[Indices] = []
+    counts: list[int] = []
+    for g, group in enumerate(constraints.groups):
+        free = constraints.free[group.part]
+        usual = free[usual_rows(pool, free)]
+        several = usual if len(usual) >= group.count else free
+        parts = -(-group.count // SLOTS)
+        if parts == 0:
+            continue
+        order = _core.random_order(len(several), group_seed(seed, g))
+        cells = [np.sort(several[part]) for part in np.array_split(order, parts)]
+        members += cells
+        counts += power_counts(np.array([len(cell) for cell in cells]), group.count, 1.0)
+    return _drawn(members, counts, seed)
+
+
+def _drawn(members: list[Indices], counts: list[int], seed: int) -> Slots:
+    """Slots with a uniform draw in each cell."""
+    drawn = [
+        several[_core.draw_subset(len(several), count, seed, SUBSETS + c)]
+        for c, (several, count) in enumerate(zip(members, counts, strict=True))
+    ]
+    rows = np.concatenate([*drawn, np.empty(0, np.int64)])
+    return Slots(members, np.append(0, np.cumsum(counts)), rows, np.ones(len(rows)))
+
+
 def stratified(problem: Problem, rows_per_cell: int) -> Slots:
     """A draw of the free rows that gives each cell its share; cells are inside the groups."""
     pool, constraints, seed = problem.pool, problem.constraints, problem.seed
@@ -131,14 +197,13 @@ def stratified(problem: Problem, rows_per_cell: int) -> Slots:
             pool.Z, pool.squared_norms, free, -(-group.count // rows_per_cell), group.count // 10,
             group_seed(seed, g), problem.n_threads,
         )  # fmt: skip
-        members += np.split(found.rows, found.first[1:-1])
-        counts += found.counts(group.count)
-    drawn = [
-        several[_core.draw_subset(len(several), count, seed, SUBSETS + c)]
-        for c, (several, count) in enumerate(zip(members, counts, strict=True))
-    ]
-    rows = np.concatenate([*drawn, np.empty(0, np.int64)])
-    return Slots(members, np.append(0, np.cumsum(counts)), rows, np.ones(len(rows)))
+        kept = usual_rows(pool, found.rows) | np.repeat(found.coherent, found.sizes)
+        several = found.without(~kept)
+        if len(several.rows) < group.count:
+            several = found
+        members += np.split(several.rows, several.first[1:-1])
+        counts += several.counts(group.count)
+    return _drawn(members, counts, seed)
 
 
 def cost(work: Work, speed: Speed) -> Cost:

@@ -46,3 +46,28 @@ def largest_scores(problem: Problem, score: Array) -> Indices:
         return np.append(above, drawn)
 
     return each_group(problem.constraints, choose)
+
+
+class Picks:
+    """A selection made row by row: the rows of include are in it from the start."""
+
+    def __init__(self, constraints: Constraints) -> None:
+        self.rows: list[int] = constraints.include.tolist()
+        self.open = np.zeros(constraints.n_rows, np.bool_)  # rows that may be picked next
+        self._group = constraints.group
+        self._left = [group.count for group in constraints.groups]
+        for group, left in zip(constraints.groups, self._left, strict=True):
+            self.open[constraints.free[group.part]] = left > 0
+
+    def take(self, row: int) -> None:
+        """Pick an open row. Its group closes when it has its count."""
+        self.rows.append(row)
+        self.open[row] = False
+        g = 0 if self._group is None else int(self._group[row])
+        self._left[g] -= 1
+        if self._left[g] == 0:
+            self.open[slice(None) if self._group is None else self._group == g] = False
+
+    def chosen(self) -> Indices:
+        """The rows picked, ascending."""
+        return np.sort(np.array(self.rows, np.int64))

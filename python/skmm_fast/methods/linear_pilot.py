@@ -18,7 +18,7 @@ from ..pool.row_matrix import RowMatrix
 from ..sketch.base import Sketch
 from .constraints import Labels
 
-SOFTNESS = 100.0  # C: the head minimises Σ_S ω loss + ‖W‖²/2C on features of mean squared norm 1
+SOFTNESS = 10.0  # C: the head minimises Σ_S ω loss + ‖W‖²/2C on features of mean squared norm 1
 STEPS = 50  # of L-BFGS: a pilot need not converge
 BLOCK = 1 << 14  # rows whose gradients are made at a time
 RIDGES = np.logspace(-4, 4, 17)

@@ -51,9 +51,9 @@ def match_mean(
 
     What falls is Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖² with b_i = Rᵀ(z_i - z̄), R Rᵀ = (Σ_c + ridge λ̄ I)⁻¹,
     where z̄ and Σ_c are mean and centred second moment of all rows, and λ̄ the mean of its
-    eigenvalues. A sweep puts the best row of its cell in the place of each row in turn; where a cell
-    is large, the best of 16 rows drawn anew for each place that it has. So the time of a sweep does
-    not depend on N.
+    eigenvalues. A sweep puts in the place of each row in turn the best row of its cell; where a
+    cell is large, the best of 16 rows drawn anew for each place that it has. So the time of a sweep
+    does not depend on N.
 
     Parameters
     ----------
@@ -146,6 +146,8 @@ def exchange(
     products = _Products(Z, metric.R, threads)
     target = (metric.mean if goal is None else goal) @ metric.R
     rows = slots.rows.copy()
+    if len(rows) == 0:
+        return rows
     with bar("match the mean", sweeps, progress, "sweeps") as tick:
         for sweep in range(sweeps):
             r = products.sum(rows, slots.weights) - slots.weights.sum() * target

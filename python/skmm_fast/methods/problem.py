@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,10 @@ from ..pool.spectrum import spectrum
 from ..sketch.base import Sketch
 from .constraints import Constraints, Labels, constraints_of, labels_of
 from .relaxation import Relaxation
+
+# (name, rows with the columns of X, how many there must be or None) -> what makes their pool, with
+# X's sketch. The rows are checked at once, and sketched when the pool is made.
+LikePool = Callable[[str, Any, int | None], Callable[[], Pool]]
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,11 @@ class Problem:
     n_threads: int
     progress: bool
     scratch_dir: str | os.PathLike[str] | None
-    like_pool: Callable[[str, Any], Pool]  # (name, other rows with the columns of X) -> their pool
+    like_pool: LikePool  # what `select` has; other functions take no rows beside Z
     pilot: Any  # None, "linear", or a function (indices) -> (N, r') gradients
     pool_of: Callable[[str, Any], Pool]  # (name, rows of any width) -> their pool
     make_sketch: Callable[[int], Sketch | None]  # in_dim -> Γ; None where rows are narrow enough
+    make_targets: tuple[Callable[[], Pool], ...]  # one for each task, empty without a target
 
     @classmethod
     def of(
@@ -56,7 +61,8 @@ class Problem:
         n_threads: int | None,
         progress: bool,
         scratch_dir: str | os.PathLike[str] | None = None,
-        like_pool: Callable[[str, Any], Pool] | None = None,
+        like_pool: LikePool | None = None,
+        targets: Sequence[Callable[[], Pool]] = (),
         pilot: Any = None,
         pool_of: Callable[[str, Any], Pool] | None = None,
         make_sketch: Callable[[int], Sketch | None] = lambda in_dim: None,
@@ -81,7 +87,8 @@ class Problem:
             n_threads=threads,
             progress=checks.boolean("progress", progress),
             scratch_dir=scratch_dir,
-            like_pool=like_pool or alone,
+            like_pool=like_pool or _no_other_rows,
+            make_targets=tuple(targets),
             pilot=pilot,
             pool_of=pool_of or alone,
             make_sketch=make_sketch,
@@ -102,6 +109,12 @@ class Problem:
     @cached_property
     def pool(self) -> Pool:
         return self.make_pool()
+
+    @cached_property
+    def targets(self) -> tuple[Pool, ...]:
+        """The rows of each task to select for, with the columns of the pool; empty without a
+        target."""
+        return tuple(make() for make in self.make_targets)
 
     @property
     def n_rows(self) -> int:
@@ -129,6 +142,10 @@ class Problem:
         return replace(self, constraints=self.constraints.in_classes(self.labels, power))
 
 
+def _no_other_rows(name: str, rows: Any, n_rows: int | None) -> Callable[[], Pool]:
+    raise NotImplementedError(f"{name}: rows beside Z")
+
+
 @dataclass(frozen=True)
 class Chosen:
     """The result of a method."""
@@ -136,5 +153,5 @@ class Chosen:
     rows: Indices  # (n,), ascending
     facts: dict[str, Any] = field(default_factory=dict)  # what the method says of its work
     relaxation: Relaxation | None = None  # the problem's, where the method solved it
-    weights: Floats | None = None  # (n,) of mean 1; None: those of the problem's class counts
+    weights: Floats | None = None  # (n,) >= 0, of mean 1: how much a training should count each row
     pool: Pool | None = None  # what the choice is judged by; None: the problem's

@@ -11,12 +11,16 @@ from typing import Any, Literal, get_args
 
 from . import (
     forgetting,
+    grad_match,
     gradient_matching,
+    less,
     leverage,
     model_scores,
     moment_matching,
+    rds,
     sampling,
     sequential,
+    target_v_optimality,
     v_optimality,
 )
 from .cost import Cost, Speed, Work, no_cost
@@ -36,6 +40,9 @@ MethodName = Literal[
     "r-leverage",
     "grand",
     "glister",
+    "less",
+    "rds",
+    "grad-match",
     "entropy",
     "margin",
     "least-confidence",
@@ -57,6 +64,7 @@ class Method:
     source: str
     needs: tuple[str, ...] = ()  # inputs beside the rows, as arguments of `select`
     wants: str = ""  # an input that has a default
+    uses_target: bool = False
     options: Callable[..., object] | None = None  # what takes the options; by default `run`
     cost: Callable[[Work, Speed], Cost] | None = no_cost  # None: unknown to `plan`
     uses_pilot: bool = False
@@ -75,25 +83,38 @@ class Method:
                 had = ", ".join(known) or "it has none"
                 raise TypeError(f"{name}: expected an option of method {self.name!r} ({had})")
 
+    def require_target(self, given: bool) -> None:
+        """Raises ValueError where a target is given that this method does not use, or needed and
+        not given."""
+        if given and not self.uses_target:
+            users = ", ".join(repr(m.name) for m in _TABLE if m.uses_target)
+            raise ValueError(
+                f"target: expected None with method {self.name!r}, got rows; it is used by {users}"
+            )
+        if not given and "target" in self.needs:
+            raise ValueError(f"target: expected (T, r) rows with method {self.name!r}, got None")
+
 
 _TABLE = (
     Method(
-        "auto", gradient_matching.run, "today gradient matching, whatever is given",
-        "this project",
+        "auto", gradient_matching.run,
+        "gradient matching: to the target where given, in cells of classes where y is given",
+        "this project", wants="target", uses_target=True,
         options=gradient_matching.MatchingOptions, cost=gradient_matching.cost,
         spans=False, uses_pilot=True,
     ),
     Method(
         "gradient-matching", gradient_matching.run,
         "weighted mean gradient of the chosen rows equal to that of all, in cells of alike rows",
-        "this project",
+        "this project", wants="target", uses_target=True,
         options=gradient_matching.MatchingOptions, cost=gradient_matching.cost,
         spans=False, uses_pilot=True,
     ),
     Method(
-        "v-optimal", v_optimality.run, "smallest tr(Σ̃ Σ̃_S⁻¹), the variance part of the risk",
-        "SkMM, arXiv 2407.06120, equation 3",
-        options=v_optimality.VOptimalOptions, cost=v_optimality.cost,
+        "v-optimal", target_v_optimality.run,
+        "smallest tr(Σ̃ Σ̃_S⁻¹), the variance part of the risk",
+        "SkMM, arXiv 2407.06120, equation 3", wants="target", uses_target=True,
+        options=target_v_optimality.SelectOptions, cost=v_optimality.cost,
     ),
     Method(
         "moment-matching", moment_matching.run,
@@ -132,7 +153,21 @@ _TABLE = (
     ),
     Method(
         "glister", sequential.glister, "largest first-order gain on validation samples",
-        "Killamsetty et al. 2021", wants="validation", cost=sequential.cost,
+        "Killamsetty et al. 2021", wants="validation or target", uses_target=True,
+        cost=sequential.cost,
+    ),
+    Method(
+        "less", less.less, "largest cosine with the mean gradient of a target task",
+        "LESS, arXiv 2402.04333", ("target",), uses_target=True,
+    ),
+    Method(
+        "rds", rds.rds, "each target row in turn takes its nearest row, by cosine",
+        "RDS+, arXiv 2503.01807", ("target",), uses_target=True,
+        cost=None,  # its passes are one a few rows of the target
+    ),
+    Method(
+        "grad-match", grad_match.grad_match, "weighted sum of the chosen rows near the mean of all",
+        "GRAD-MATCH, arXiv 2103.00123", wants="target", uses_target=True, cost=grad_match.cost,
     ),
     Method(
         "entropy", model_scores.entropy, "largest entropy of the predicted probabilities",

@@ -6,7 +6,7 @@ Every n rows are such an s, with f = tr(Σ̃ Σ̃_S⁻¹) (SkMM, arXiv 2407.0612
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
         active = _active(s, q, groups)
         gap = max(tol / 4, (f - best) / f / 10)
         while True:
-            W_active = Whitened(W.A.take(free[active]), W.B)
+            W_active = replace(W, A=W.A.take(free[active]))
             parts = [_among(g, active) for g in groups]
             s_active, C_next = _descend(W_active, s[active], M_fixed, n, parts, gap, threads)
             if C_next is not None or len(active) == len(s):

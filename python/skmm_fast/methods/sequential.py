@@ -15,6 +15,7 @@ from ..pool.row_matrix import HostRowMatrix, RowMatrix
 from .cost import Cost, Speed, Work
 from .model_outputs import log, predicted
 from .problem import Chosen, Problem
+from .targets import mean_gradient, second_moment
 
 
 def herding(problem: Problem) -> Chosen:
@@ -30,19 +31,24 @@ def glister(problem: Problem, validation: Matrix | None = None, eta: float | Non
     and every pick z moves it: v -= (eta/n) Σ_V z (Killamsetty et al. 2021, algorithm 1, with a
     quadratic model of the validation loss in the sketch).
 
-    validation (N_V, r) has the columns of X; the default is X itself. Σ_V, the second moment of
-    the validation gradients, stands for the Hessian of the loss. eta is 1/λ_1(Σ_V) by default.
+    validation (N_V, r) has the columns of X; the default is the target, of whose tasks each counts
+    the same, and without one X itself. Σ_V, the second moment of the validation gradients, stands
+    for the Hessian of the loss. eta is 1/λ_1(Σ_V) by default.
     """
     if eta is not None:
         eta = checks.real("eta", eta, above=0.0)
-    given = validation is not None
-    pool = problem.like_pool("validation", validation) if given else problem.pool
-    mom, m = pool.moments, pool.Z.shape[1]
-    step = 1 / mom.eigenvalues[0] if eta is None else eta
-    response = (mom.eigenvectors * (step / problem.n * mom.eigenvalues)) @ mom.eigenvectors.T
+    if validation is None:
+        tasks = problem.targets or (problem.pool,)
+    elif problem.make_targets:
+        raise ValueError("validation: expected None with a target, which takes its place, got both")
+    else:
+        tasks = (problem.like_pool("validation", validation, None)(),)
+    sigma = second_moment(tasks)
+    step = 1 / np.linalg.norm(sigma, 2) if eta is None else eta
+    response = step / problem.n * sigma
     no_penalty = np.zeros(problem.n_rows)
     return _picks(
-        problem, _core.herding_pursuit, problem.pool.Z, pool.Z.mean(), np.zeros(m),
+        problem, _core.herding_pursuit, problem.pool.Z, mean_gradient(tasks), np.zeros(len(sigma)),
         (response + response.T) / 2, no_penalty,
     )  # fmt: skip
 

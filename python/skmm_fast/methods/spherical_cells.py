@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import _core
 from .._support import checks
@@ -32,11 +33,16 @@ class Cells:
 
     rows: Indices  # row numbers, ascending within a cell
     first: Indices  # (cells + 1,) Cell c has rows[first[c] : first[c + 1]].
-    coherent: np.ndarray[tuple[int], np.dtype[np.bool_]]  # (cells,)
+    coherent: npt.NDArray[np.bool_]  # (cells,)
 
     @property
     def sizes(self) -> Indices:
         return np.diff(self.first)
+
+    def without(self, rows: npt.NDArray[np.bool_]) -> Cells:
+        """The cells without these positions of `rows`. Some may be empty."""
+        left = np.append(0, np.cumsum(~rows))[self.first]
+        return Cells(self.rows[~rows], left, self.coherent)
 
     def counts(self, n: int) -> list[int]:
         """How many of n rows each cell gives: in proportion to its size, and at least one of a

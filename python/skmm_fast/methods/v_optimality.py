@@ -22,8 +22,8 @@ Sampler = Literal["greedy", "linear", "exp"]
 Route = Literal["auto", "greedy", "relaxation"]
 
 # Greedy additions start from the information matrix W_SᵀW_S + RIDGE I of no rows. The unit of RIDGE
-# is one average row of W along each direction. This start gave better selections than random
-# pivoting at every shape tried, and keeps the digits of float64.
+# is one average row of W along each direction (W.unit, which is 1 but for targets). This start gave
+# better selections than random pivoting at every shape tried, and keeps the digits of float64.
 RIDGE = 1.0
 SWAPS = 0.5  # exchanges that refinement usually makes per row chosen
 MOST_SWAPS = 1000  # exchanges that refinement usually makes at most
@@ -198,7 +198,8 @@ def run(problem: Problem, **options: Any) -> Chosen:
 def solve(
     problem: Problem, o: VOptimalOptions, bound: bool = True
 ) -> tuple[VOptimal, Relaxation | None]:
-    """The selection, and the relaxation where the route or `bound` asked for it."""
+    """The selection, and the relaxation where the route or `bound` asked for it. In a pool that is
+    whitened by another second moment Σ than Σ̃ both are about tr(Σ Σ̃_S⁻¹)."""
     pool, constraints, n = problem.pool, problem.constraints, problem.n
     n_rows, rank, block = len(pool.Z), pool.moments.rank, min(int(o.block), n)
     if n < rank:
@@ -226,7 +227,8 @@ def solve(
     )
     objective, ridge = pool.trace_and_largest(rows)[0], 0.0
     if not np.isfinite(objective):
-        objective, ridge = pool.trace_and_largest(rows, RIDGE)[0], RIDGE
+        ridge = RIDGE * pool.W.unit
+        objective = pool.trace_and_largest(rows, ridge)[0]
     least = relaxed.lower_bound if relaxed is not None else -np.inf
     return VOptimal(rows, objective, ridge, least, route, n_swaps), relaxed
 
@@ -256,7 +258,7 @@ def _choose(
     with bar("choose rows", problem.n, problem.progress) as tick:
         design = _core.v_optimal(
             W.A.core, W.B, problem.constraints.core, block, getattr(_core.Sampler, sampler),
-            temperature, RIDGE, refine, enough / problem.n, problem.seed, start.tolist(),
+            temperature, RIDGE * W.unit, refine, enough / problem.n, problem.seed, start.tolist(),
             problem.n_threads, tick,
         )  # fmt: skip
     return np.sort(design.rows), design.swaps

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,11 +19,23 @@ WELL_CONDITIONED = 1e-8
 
 @dataclass(frozen=True)
 class Whitened:
-    """W = A B = Z Σ̃^(-1/2) on the numerical rank: (N, rank), WᵀW/N = I. W is not stored."""
+    """W = A B = Z D, (N, rank), where DᵀΣD = I for a second moment Σ. For Σ̃ itself WᵀW/N = I.
+
+    On the numerical range of Z, n tr((W_SᵀW_S)⁻¹) = tr(Σ Σ̃_S⁻¹) for n rows S. W is not stored.
+    """
 
     A: RowMatrix  # (N, p)
     B: Floats  # (p, rank)
+    D: Floats  # (m, rank)
     error: float = 0.0  # the relative error of A
+    unit: float = 1.0  # the harmonic mean of the eigenvalues of WᵀW/N
+
+    def weighted(self, M: Floats) -> Whitened:
+        """The rows whitened by a second moment Σ instead of Σ̃, which this W is whitened by. In the
+        coordinates of W it is M = DᵀΣD, (rank, rank)."""
+        to = np.linalg.inv(np.linalg.cholesky(M)).T
+        unit = len(M) / float(np.trace(M))
+        return Whitened(self.A, self.B @ to, self.D @ to, self.error, unit)
 
     def rows(self, S: Indices) -> Floats:
         """W_S in float64."""
@@ -37,6 +49,7 @@ class Pool:
     Z: RowMatrix
     moments: Moments
     n_threads: int
+    whitening: Whitened | None = None  # W, where it is that of another second moment than Σ̃
 
     @classmethod
     def of(cls, Z: Any, *, name: str = "Z", n_threads: int = 1) -> Pool:
@@ -46,17 +59,24 @@ class Pool:
 
     @cached_property
     def W(self) -> Whitened:
-        """The whitened rows: Z itself with B = V Λ^(-1/2), unless the least eigenvalues have too
-        few digits for that. Then W is stored. It is made in two steps: Z B is only nearly white,
-        and its own second moment corrects it.
+        """The whitened rows. For Σ̃ they are Z itself with B = V Λ^(-1/2), unless the least
+        eigenvalues have too few digits for that. Then W is stored. It is made in two steps: Z B is
+        only nearly white, and its own second moment corrects it.
         """
+        if self.whitening is not None:
+            return self.whitening
         mom, k = self.moments, self.moments.rank
         B = mom.eigenvectors[:, :k] / np.sqrt(mom.eigenvalues[:k])
         if mom.eigenvalues[k - 1] > WELL_CONDITIONED * mom.eigenvalues[0]:
-            return Whitened(self.Z, B)
+            return Whitened(self.Z, B, B)
         L = np.linalg.cholesky(self.Z.gram(B) / len(self.Z))
-        A = self.Z.times(np.linalg.solve(L, B.T).T, None, 1)
-        return Whitened(A, np.eye(k), float(np.finfo(A.dtype).eps))
+        D = np.linalg.solve(L, B.T).T
+        A = self.Z.times(D, None, 1)
+        return Whitened(A, np.eye(k), D, float(np.finfo(A.dtype).eps))
+
+    def weighted(self, M: Floats) -> Pool:
+        """This pool with rows whitened by another second moment, as `Whitened.weighted` does."""
+        return replace(self, whitening=self.W.weighted(M))
 
     @cached_property
     def squared_norms(self) -> Floats:
@@ -65,7 +85,8 @@ class Pool:
 
     def trace_and_largest(self, S: Indices, ridge: float = 0.0) -> tuple[float, float]:
         """The trace and the largest eigenvalue of n (W_SᵀW_S + ridge I)⁻¹, which for ridge = 0 are
-        those of Σ̃ Σ̃_S⁻¹. Both are infinite where the matrix is singular to float64 rounding."""
+        those of Σ Σ̃_S⁻¹, where W is whitened by Σ: Σ̃ but in pools made by `weighted`. Both are
+        infinite where the matrix is singular to float64 rounding."""
         k = self.moments.rank
         M = self.W.A.gram(self.W.B, S)
         eigenvalues = (np.linalg.eigvalsh(M) + ridge) / len(S)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
 from .._support import arrays
+from .._support.scratch import room
 from .._support.types import Array
+from .row_matrix import HostRowMatrix, RowMatrix, row_matrix
 
 DEVICE_ROWS = 1 << 16  # rows of a device that are held in float64 at a time
+
+
+def scaled_rows(
+    name: str, Z: RowMatrix, scratch_dir: str | os.PathLike[str] | None = None
+) -> RowMatrix:
+    """The rows of Z scaled to norm 1, in a copy where Z lies or in a file of scratch_dir."""
+    if isinstance(Z, HostRowMatrix):
+        x = Z.core
+        return HostRowMatrix(of_unit_norm(name, x, room(x.shape, x.dtype, scratch_dir)))
+    x = Z.core.x
+    return row_matrix(name, of_unit_norm_on_device(x, x.new_empty(x.shape)))
 
 
 def of_unit_norm(name: str, Z: Array, out: Array) -> Array:

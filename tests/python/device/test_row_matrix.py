@@ -17,6 +17,7 @@ from skmm_fast.device.row_matrix import TensorRowMatrix
 N, M = 6000, 12
 SOLVERS = ("v-optimal", "moment-matching")  # tested apart
 OF_ROWS = [name for name, m in REGISTRY.items() if not m.needs and name not in SOLVERS]
+OF_TARGET = [name for name, m in REGISTRY.items() if m.uses_target and name not in SOLVERS]
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
@@ -58,6 +59,16 @@ def test_methods_choose_the_same_rows(device, method):
     for options in ({}, {"unit_rows": method != "grand", **CONSTRAINTS}):  # its scores are norms
         expected = skmm.select(Z, 40, method=method, **options)
         found = skmm.select(there(Z, device), 40, method=method, **options)
+        assert np.array_equal(found.indices, expected.indices)
+
+
+@pytest.mark.parametrize("method", OF_TARGET)
+def test_methods_choose_the_same_rows_for_a_target(device, method):
+    Z, tasks = pool(np.float64), [pool(np.float64, rows) + 1 for rows in (30, 7)]
+    for options in ({}, {"unit_rows": True, **CONSTRAINTS}):
+        expected = skmm.select(Z, 40, method=method, target=tasks, **options)
+        target = [there(tasks[0], device), tasks[1]]
+        found = skmm.select(there(Z, device), 40, method=method, target=target, **options)
         assert np.array_equal(found.indices, expected.indices)
 
 
@@ -134,6 +145,21 @@ def test_v_optimal(device, n, options):
     assert found.lower_bound == pytest.approx(expected.lower_bound, rel=1e-6)
     if "include" in options:
         check_constraints(found.indices)
+
+
+@pytest.mark.parametrize("over", ["mean", "worst"])
+@pytest.mark.parametrize("decay", [1.0, 0.3])  # the latter: W in two steps
+def test_v_optimal_for_a_target(device, decay, over):
+    Z = pool(np.float64, decay=decay)
+    tasks = [pool(np.float64, rows, decay) + 1 for rows in (30, 7)]
+    options = {"method": "v-optimal", "over_targets": over, "refine": False, **CONSTRAINTS}
+    expected = skmm.select(Z, 300, target=tasks, **options).settings["solver"]
+    kept = there(Z.copy(), device)
+    found = skmm.select(kept, 300, target=[there(tasks[0], device), tasks[1]], **options)
+    check_constraints(found.indices)
+    for name in ("target_v_optimality", "target_lower_bound"):
+        assert found.settings["solver"][name] == pytest.approx(expected[name], rel=1e-2)
+    assert np.array_equal(kept.cpu().numpy(), Z)
 
 
 def test_v_optimal_where_rows_cannot_span_or_nearly_do_not(device):

@@ -152,8 +152,9 @@ def test_powers_that_are_none(method, power, error):
 def test_v_optimal(problem, refine, sampler, route, block):
     Z, y, n, per_class, include, exclude, _ = problem
     selected = skmm.select(
-        Z, n, sketch_dim=Z.shape[1], y=y, per_class=per_class, include=include, exclude=exclude,
-        refine=refine, sampler=sampler, route=route, block=block, seed=3,
+        Z, n, method="v-optimal", sketch_dim=Z.shape[1], y=y, per_class=per_class,
+        include=include, exclude=exclude, refine=refine, sampler=sampler, route=route,
+        block=block, seed=3,
     )  # fmt: skip
     check(selected.indices, problem)
     assert selected.diagnosis.v_optimality >= selected.diagnosis.lower_bound * (1 - 1e-9)

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+from scipy.optimize import nnls
 
 
 def herding(Z, n):
@@ -50,6 +51,59 @@ def glister(Z, n, V, eta=None):
         rows.append(int(gain.argmax()))
         v = v - eta / n * M @ Z[rows[-1]]
     return rows
+
+
+def cosine(a, b):
+    """0 where one of them is 0."""
+    a, b = a.astype(float), b.astype(float)
+    length = np.linalg.norm(a) * np.linalg.norm(b)
+    return a @ b / length if length > 0 else 0.0
+
+
+def less(pools, tasks, rates):
+    """The largest influence on a task: pools[k] and tasks[k][t] are gradients at checkpoint k."""
+
+    def influence(i, t):
+        return sum(
+            rate * cosine(Z[i], of_tasks[t].astype(float).mean(axis=0))
+            for Z, of_tasks, rate in zip(pools, tasks, rates, strict=True)
+        )
+
+    return np.array(
+        [max(influence(i, t) for t in range(len(tasks[0]))) for i in range(len(pools[0]))]
+    )
+
+
+def rds(Z, tasks, n, open_to=lambda rows, i: True):
+    """The rows of the tasks in turn take their nearest rows, of those i that are open to `rows`."""
+    rows = []
+    for turn in range(n):
+        for task in tasks:
+            near = task[turn % len(task)]
+            if len(rows) < n:
+                left = [i for i in range(len(Z)) if i not in rows and open_to(rows, i)]
+                rows.append(max(left, key=lambda i: cosine(Z[i], near)))
+    return rows
+
+
+def grad_match(Z, n, goal, ridge=0.5, rows=(), open_to=lambda rows, i: True):
+    """Orthogonal matching pursuit of a gradient from `rows` on, of those i that are open to the
+    rows picked, and its weights; fewer rows where no product is positive."""
+    Z, rows = Z.astype(float), list(rows)
+    rho = ridge * np.square(Z).sum(axis=1).mean()
+
+    def fit():
+        A = np.vstack([Z[rows].T, np.sqrt(rho) * np.eye(len(rows))])
+        return nnls(A, np.append(goal, np.zeros(len(rows))))[0] if rows else np.zeros(0)
+
+    while len(rows) < n:
+        products = Z @ (goal - Z[rows].T @ fit())
+        left = [i for i in range(len(Z)) if i not in rows and open_to(rows, i)]
+        best = max(left, key=lambda i: products[i])
+        if products[best] <= 0:
+            break
+        rows.append(best)
+    return rows, fit()
 
 
 def softmax(logits):

@@ -179,7 +179,7 @@ CASES = [
     ("exclude too many", lambda: skmm.select(Z, 5, exclude=range(46)), ValueError, "exclude: expected to leave n = 5"),
     # select
     ("method", lambda: skmm.select(Z, 5, method="best"), ValueError, "method: .*'v-optimal', 'moment-matching', 'uniform', .*got 'best'"),
-    ("option", lambda: skmm.select(Z, 5, c_s=0.5), TypeError, "c_s: expected an option of method 'v-optimal'"),
+    ("option", lambda: skmm.select(Z, 5, c_s=0.5), TypeError, "c_s: expected an option of method 'auto'"),
     ("draw of moments", lambda: skmm.select(Z, 6, method="moment-matching", draw="best"), ValueError, "draw: .* got 'best'"),
     ("sketch", lambda: skmm.select(Z, 5, sketch="dense"), ValueError, "sketch: .* got 'dense'"),
     ("sketch_dim 0", lambda: skmm.select(Z, 5, sketch_dim=0), ValueError, "sketch_dim: .* got 0"),
@@ -187,7 +187,7 @@ CASES = [
     ("select NaN", lambda: skmm.select(with_nan(Z, 3), 5), ValueError, "X: .* in 1 of 50 rows, first in row 3"),
     ("select NaN, sketched", lambda: skmm.select(with_nan(Z, 3), 5, sketch_dim=2), ValueError, "X: .* in 1 of 50 rows, first in row 3"),
     ("select zeros", lambda: skmm.select(0 * Z, 5), ValueError, "X: expected a nonzero entry"),
-    ("refine a string", lambda: skmm.select(Z, 5, refine="no"), TypeError, "refine: .* got 'no'"),
+    ("refine a string", lambda: skmm.select(Z, 5, method="v-optimal", refine="no"), TypeError, "refine: .* got 'no'"),
     ("select share", lambda: skmm.select(Z, 1.5), ValueError, "n: .* got 1.5"),
     ("select seed", lambda: skmm.select(Z, 5, seed=1.0), TypeError, "seed: "),
     ("per_class without y", lambda: skmm.select(Z, 5, per_class="balanced"), ValueError, "y: .* got None"),

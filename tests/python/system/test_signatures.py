@@ -18,6 +18,8 @@ DATA = {
     skmm.moments: ("Z",),
     skmm.match_moments: ("Z", "n"),
     skmm.v_optimal: ("Z", "n"),
+    skmm.cells: ("Z", "n"),
+    skmm.match_mean: ("Z", "start"),
     skmm.draw: ("s", "n"),
     skmm.SparseSign: ("in_dim", "out_dim"),
     skmm.GroupedSign: ("in_dim", "out_dim"),
@@ -83,6 +85,9 @@ for X in (Z, T):
     skmm.select(X, 2, y=[0, 1, 2] * 3, per_class={0: 1, 1: 1}, include=[1])
 skmm.select(sp.csr_array(Z), 0.2, method="uniform")
 skmm.select(Z, 2, method=mine)
+skmm.select(Z, 2, method="glister", target=T)
+skmm.select(Z, 2, method="glister", target=[Z, Z])
+skmm.select(Z, 2, method="glister", target=(T, skmm.SketchStore("target")))
 skmm.select(skmm.SketchStore("sketches"), 2)
 selection = skmm.select(Z, 2)
 rows: NDArray[np.float64] = selection.subset(Z)
@@ -97,6 +102,7 @@ BAD = [
     ("skmm.select([[1.0]], 2)", "arg-type"),
     ('skmm.select(Z, 2, sketch="sparse")', "arg-type"),
     ('skmm.select(Z, 2, per_class="equal")', "arg-type"),
+    ('skmm.select(Z, 2, method="glister", target="rows")', "arg-type"),
     ('skmm.select(Z, 2, "uniform")', "call-arg"),
     ('skmm.plan(10, 2, 2, method="voptimal")', "arg-type"),
     ('skmm.draw(np.ones(2), 1, method="best")', "arg-type"),
