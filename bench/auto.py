@@ -30,7 +30,7 @@ AUTO = {
     "auto": Method("auto", FAST, sees=("labels",), labelled=True),
     "auto, pilot": Method("auto", {"pilot": "linear", **FAST}, sees=("features",), labelled=True),
     "auto, alone": Method("auto", FAST, sees=("features",)),
-    "power draws": Method("uniform", {"per_class": 0.75, **FAST}, ("y",), sees=()),
+    "sqrt draws": Method("uniform", {"per_class": "sqrt", **FAST}, ("y",), sees=()),
 }
 COUNTS = (100, 400)
 OF_REAL = ("digits", "rare-digits", "photographs")

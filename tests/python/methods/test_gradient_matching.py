@@ -85,8 +85,8 @@ class TestConstraints:
 class TestClassCounts:
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.integers(1, 60), min_size=2, max_size=6), st.data())
-    def test_are_powers_of_sizes_by_default(self, sizes, data):
-        """n_k is s N_k^0.75, at least 1 and at most N_k, up to rounding."""
+    def test_are_in_proportion_by_default(self, sizes, data):
+        """n_k is s N_k, at least 1 and at most N_k, up to rounding."""
         sizes = np.array(sizes)
         n = data.draw(st.integers(len(sizes), sizes.sum()))
         y = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
@@ -94,7 +94,7 @@ class TestClassCounts:
         counts = np.bincount(y[found.indices], minlength=len(sizes))
 
         def real(scale):
-            return np.clip(scale * sizes**0.75, 1, sizes)
+            return np.clip(scale * sizes, 1, sizes)
 
         scale = brentq(lambda s: real(s).sum() - n, 0, 2 * sizes.max(), xtol=1e-14)
         assert counts.sum() == n
@@ -137,7 +137,7 @@ class TestClassCounts:
             a, b = (skmm.select(Z, 40, y=y, per_class=per_class) for per_class in (name, power))
             assert np.array_equal(a.indices, b.indices)
         assert np.array_equal(
-            skmm.select(Z, 40, y=y).indices, skmm.select(Z, 40, y=y, per_class=0.75).indices
+            skmm.select(Z, 40, y=y).indices, skmm.select(Z, 40, y=y, per_class=1.0).indices
         )
 
 
