@@ -90,8 +90,8 @@ def select(
     per_class : {"proportional", "sqrt", "balanced"}, number or mapping, optional
         How many rows of each class: in proportion to the classes' sizes, to their square roots,
         equally many; in proportion to the sizes to a power in [0, 1]; or a mapping of classes to
-        counts (0 where a class is absent). By default "auto" and "gradient-matching" count in proportion,
-        with at least one row of each class where n allows it.
+        counts (0 where a class is absent). "auto" and "gradient-matching" count in proportion by
+        default, with at least one row of each class where n allows it.
     include, exclude : row numbers, optional
         Rows that must and must not be chosen; with `per_class`, inside its counts.
     pilot : "linear" or callable, optional

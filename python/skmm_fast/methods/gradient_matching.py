@@ -29,8 +29,8 @@ from .problem import Chosen, Problem
 from .spherical_cells import cells_of
 from .targets import mean_gradient
 
-# Of class sizes: counts of classes where per_class is None. Smaller powers favour small classes, and
-# lose accuracy where these are hard to tell from large ones.
+# The power of class sizes by which classes are counted where per_class is None. Smaller powers
+# favour small classes, and lose accuracy where these are hard to tell from large ones.
 POWER = 1.0
 ROWS_PER_CELL = 4
 # Rows of a squared norm above this many times the median are chosen from coherent cells only.
