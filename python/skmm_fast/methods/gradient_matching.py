@@ -152,8 +152,9 @@ def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
 
 
 def usual_rows(pool: Pool, rows: Indices) -> npt.NDArray[np.bool_]:
-    """Whether the norm of each of these rows is no outlier."""
-    mask: npt.NDArray[np.bool_] = pool.squared_norms[rows] <= USUAL * np.median(pool.squared_norms)
+    """Whether the norm of each of these rows is no outlier, beside the rows that are not zero."""
+    squares = pool.squared_norms
+    mask: npt.NDArray[np.bool_] = squares[rows] <= USUAL * np.median(squares[squares > 0])
     return mask
 
 

@@ -140,8 +140,6 @@ def exchange(
     """The rows that the slots hold after at most this many sweeps of exchanges, which bring
     Σ ω_i z_i over them and over the fixed rows (with their weights) near Σ ω_i times the goal, by
     default the mean of the metric."""
-    if len(slots.rows) == 0:
-        return slots.rows
     products = _Products(Z, metric.R, threads)
     target = (metric.mean if goal is None else goal) @ metric.R
     rows = slots.rows.copy()
