@@ -69,7 +69,7 @@ def match_mean(
     ridge : float, default 1.0
         Of the metric, in units of λ̄.
     sweeps : int, default 4
-        Sweeps at most; they end with one that changes nothing.
+        Sweeps at most; they end with one that changes nothing, where no candidates are drawn.
     seed : int, default 0
         The seed of drawn candidates.
     n_threads : int, optional
@@ -145,6 +145,10 @@ def exchange(
     rows = slots.rows.copy()
     if len(rows) == 0:
         return rows
+    places = np.diff(slots.first)
+    drawn = any(
+        len(several) > CANDIDATES * k for several, k in zip(slots.members, places, strict=True) if k
+    )
     with bar("match the mean", sweeps, progress, "sweeps") as tick:
         for sweep in range(sweeps):
             r = products.sum(rows, slots.weights) - slots.weights.sum() * target
@@ -152,7 +156,7 @@ def exchange(
                 r += products.sum(fixed[0], fixed[1]) - fixed[1].sum() * target
             exchanges = 0
             for part in _blocks(slots):
-                draws = seed, sweep * len(slots.members)
+                draws = seed, (sweep + 1) * len(slots.members)
                 candidates, first, held = _candidates(slots, part, rows, draws)
                 own = slice(slots.first[part.start], slots.first[part.stop])
                 held, r, made = _core.exchange_in_cells(
@@ -164,7 +168,7 @@ def exchange(
                 exchanges += made
             if tick is not None:
                 tick(sweep + 1)
-            if exchanges == 0:
+            if exchanges == 0 and not drawn:
                 break
     return rows
 
