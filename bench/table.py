@@ -59,11 +59,8 @@ def real_tasks() -> list[str]:
 
 def default_choice() -> list[str]:
     rows = rows_of("auto")
-    return (
-        ["## The default beside uniform draws, with flaws in the pool", *of_auto(rows)]
-        if rows
-        else []
-    )
+    title = "## The default beside uniform draws, with flaws in the pool"
+    return [title, *of_auto(rows)] if rows else []
 
 
 def main() -> None:
