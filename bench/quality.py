@@ -96,8 +96,8 @@ def of_auto(rows: list[Row]) -> list[str]:
         mine = [c for c in found if c.who == who]
         marks = [c.verdict for c in mine]
         tallies.append(
-            f"- **{label(*who)}**: better than uniform draws in {marks.count(ABOVE)} of {len(mine)} "
-            f"cases, within one standard error in {marks.count(WITHIN)}, worse in "
+            f"- **{label(*who)}**: better than uniform draws in {marks.count(ABOVE)} of "
+            f"{len(mine)} cases, within one standard error in {marks.count(WITHIN)}, worse in "
             f"{marks.count(BELOW)}{_places([c for c in mine if c.verdict == BELOW])}; mean gain "
             f"{np.mean([c.gains.mean() for c in mine]):+.3f}."
         )
