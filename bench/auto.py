@@ -40,16 +40,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", nargs="+", choices=[*VARIED, *OF_REAL], default=list(VARIED))
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--methods", nargs="+", choices=AUTO, default=list(AUTO))
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1, "blas")
     path = RESULTS / "auto.json"
+    methods = {name: AUTO[name] for name in args.methods}
     for setting, counts in chosen(args.data, args.variants):
-        found = compare(setting.make, AUTO, counts, range(args.seeds), n_threads=1, progress=True)
+        seeds = range(args.seeds)
+        found = compare(setting.make, methods, counts, seeds, n_threads=1, progress=True)
         print("\n\n".join(quality.tables(found)), flush=True)
+        new = {(row["task"], row["method"]) for row in found}
         kept = json.loads(path.read_text())["rows"] if path.exists() else []
-        write(path, [row for row in kept if row["task"] != found[0]["task"]] + found)
+        write(path, [row for row in kept if (row["task"], row["method"]) not in new] + found)
 
 
 def chosen(data: list[str], variants: list[str]) -> Iterator[tuple[Setting, tuple[int, ...]]]:

@@ -87,6 +87,60 @@ def report(real: list[Row], default: list[Row] | None) -> list[str]:
     return [*parts, "### Figures", *tables(real)]
 
 
+def of_auto(rows: list[Row]) -> list[str]:
+    """The parts of a section on auto.json."""
+    found = cases(rows)
+    whos = _unique(c.who for c in found)
+    tallies = []
+    for who in whos:
+        mine = [c for c in found if c.who == who]
+        marks = [c.verdict for c in mine]
+        tallies.append(
+            f"- **{label(*who)}**: better than uniform draws in {marks.count(ABOVE)} of "
+            f"{len(mine)} cases, within one standard error in {marks.count(WITHIN)}, worse in "
+            f"{marks.count(BELOW)}{_places([c for c in mine if c.verdict == BELOW])}; mean gain "
+            f"{np.mean([c.gains.mean() for c in mine]):+.3f}."
+        )
+    gains = [["gain, mean over n", *(label(*who) for who in whos)], ["---"] * (1 + len(whos))]
+    for task, metric in _unique((c.task, c.metric) for c in found):
+        together = [_together(found, who, task, metric) for who in whos]
+        gains.append([f"{task}: {metric}", *(_gain(g) if g.size else "" for g in together)])
+    return [
+        "`bench/auto.py`: labels of 20% of the rows flipped, 5% junk, 30% near copies, a head that "
+        f"knows some classes, a shifted test. {ABOVE} and {BELOW}: gains and losses of more than "
+        "one standard error.",
+        "\n".join(tallies),
+        _lines(_flaws(rows)),
+        _lines(gains),
+    ]
+
+
+def _flaws(rows: list[Row]) -> list[list[str]]:
+    """A table of the shares of flawed rows that methods chose: the mean over tasks and n, and the
+    largest mean over seeds."""
+    marked = [row for row in rows if row.get("marks") and row["method"] != WHOLE]
+    flaws = _unique(flaw for row in marked for flaw in row["marks"])
+    table = [["share of flawed rows chosen", *flaws], ["---"] * (1 + len(flaws))]
+    for name in _unique(label(r["method"], r["representation"]) for r in marked):
+        mine = [r["marks"] for r in marked if label(r["method"], r["representation"]) == name]
+        shares = [[np.mean(m[flaw]["values"]) for m in mine if flaw in m] for flaw in flaws]
+        table.append(
+            [name, *(f"{np.mean(x):.3f}, at most {max(x):.3f}" if x else "" for x in shares)]
+        )
+    return table
+
+
+def _gain(gains: np.ndarray) -> str:
+    text = f"{gains.mean():+.3f}"
+    if len(gains) > 1:
+        text += f" ± {gains.std(ddof=1) / len(gains) ** 0.5:.3f}"
+    return text + beyond(gains)
+
+
+def _lines(table: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in table)
+
+
 def _about(rows: list[Row]) -> Iterable[str]:
     for task in _unique(row["task"] for row in rows):
         row = next(row for row in rows if row["task"] == task)
@@ -264,9 +318,7 @@ def gain_table(rows: list[Row]) -> str:
             if not g.size:
                 cells.append("")
                 continue
-            text = f"{g.mean():+.3f}"
-            if len(g) > 1:
-                text += f" ± {g.std(ddof=1) / len(g) ** 0.5:.3f}"
+            text = _gain(g).removesuffix(beyond(g))
             cells.append((f"**{text}**" if ranks[i, j] == 0 else text) + beyond(g))
         lines.append(f"| {label(*whos[i])} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -150,7 +150,7 @@ def photographs(seed: int) -> Task:
         REGRESSION,
         {"labels": (F @ head - y)[:, None] * F, "random": noise[:, None] * F, "features": F},
         score,
-        {},
+        {"targets": y},
         {"classes": None, "parameters": F.shape[1]},
     )
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from quality import report
+from quality import of_auto, report
 
 HERE = Path(__file__).parent
 TITLES = {
@@ -20,6 +20,7 @@ TITLES = {
     "gradients": "Gradients of models, from inputs to their sketch (m = 512, 2 threads)",
     "store": "Gradients of 20 000 texts by the command line, killed once (m = 512, 2 threads)",
     "matching": "Stage 2: moment matching (float32, 2 threads; a read: torch's sum of Y)",
+    "mean_matching": "Stage 2: gradient matching (float32, seconds, 2 threads)",
     "authors": "Stage 2: moment matching beside the authors' algorithm (N = 50 000, m = 128)",
     "select": "Stage 2: V-optimal selection (float32, 2 threads; x the certified lower bound)",
     "scale": "Stage 2: a whole `select` from a memory map (2 threads)",
@@ -56,6 +57,12 @@ def real_tasks() -> list[str]:
     return ["## Every method on real tasks", *report(real, rows_of("default"))] if real else []
 
 
+def default_choice() -> list[str]:
+    rows = rows_of("auto")
+    title = "## The default beside uniform draws, with flaws in the pool"
+    return [title, *of_auto(rows)] if rows else []
+
+
 def main() -> None:
     parts = [
         "# Benchmarks",
@@ -75,7 +82,7 @@ def main() -> None:
         ]
         if name in PICTURES:
             parts.append(f"![{title}](results/{PICTURES[name]})")
-    parts += real_tasks()
+    parts += [*default_choice(), *real_tasks()]
     (HERE / "README.md").write_text("\n\n".join(parts) + "\n")
 
 

@@ -224,7 +224,7 @@ def diagnose(
     if weights is not None:  # of the indices as they were given
         omega = omega[np.argsort(arrays.vector("indices", indices))]
     least = lower_bound(pool, len(S)) if bound else -np.inf
-    metric = mean_metric(pool.Z, pool.moments.second_moment(), None)
+    metric = mean_metric(pool.Z, pool.second_moment, None)
     return diagnose_rows(pool, metric, S, omega, n_random, seed, least)
 
 

@@ -33,8 +33,9 @@ from .targets import mean_gradient
 # favour small classes, and lose accuracy where these are hard to tell from large ones.
 POWER = 1.0
 ROWS_PER_CELL = 4
-# Rows of a squared norm above this many times the median are chosen from coherent cells only.
-USUAL = 9.0
+# Rows of a squared norm above this many times the mean, which are a sixth at most, are chosen from
+# coherent cells only.
+USUAL = 6.0
 SLOTS = 64  # rows of a selection to a random cell
 
 
@@ -144,7 +145,7 @@ def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
     """The metric of the rows that a selection may have."""
     never = problem.constraints.never()
     if not len(never):
-        return mean_metric(pool.Z, pool.moments.second_moment(), None, ridge)
+        return mean_metric(pool.Z, pool.second_moment, None, ridge)
     allowed = np.ones(problem.n_rows)
     allowed[never] = 0.0
     moment = pool.Z.second_moment(allowed, problem.n_threads) / allowed.sum()
@@ -152,8 +153,9 @@ def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
 
 
 def usual_rows(pool: Pool, rows: Indices) -> npt.NDArray[np.bool_]:
-    """Whether the norm of each of these rows is no outlier."""
-    mask: npt.NDArray[np.bool_] = pool.squared_norms[rows] <= USUAL * np.median(pool.squared_norms)
+    """Whether the norm of each of these rows is no outlier, beside the rows that are not zero."""
+    squares = pool.squared_norms
+    mask: npt.NDArray[np.bool_] = squares[rows] <= USUAL * squares[squares > 0].mean()
     return mask
 
 

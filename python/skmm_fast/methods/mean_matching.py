@@ -14,7 +14,7 @@ from .._support.progress import bar
 from .._support.types import Array, DenseMatrix, Floats, Indices, VectorLike
 from ..pool.mean_metric import MeanMetric, mean_metric
 from ..pool.row_matrix import RowMatrix, row_matrix
-from ..pool.spectrum import spectrum
+from ..pool.spectrum import second_moment
 from .groups import SUBSETS
 from .spherical_cells import split_by
 
@@ -69,7 +69,7 @@ def match_mean(
     ridge : float, default 1.0
         Of the metric, in units of λ̄.
     sweeps : int, default 4
-        Sweeps at most; they end with one that changes nothing.
+        Sweeps at most; they end with one that changes nothing, where no candidates are drawn.
     seed : int, default 0
         The seed of drawn candidates.
     n_threads : int, optional
@@ -114,8 +114,7 @@ def match_mean(
     threads = checks.threads(n_threads)
     number = np.zeros(N, np.int64) if cells is None else _numbers(cells, N)
     omega = arrays.weights("weights", weights, n)
-    mom = spectrum(z, "Z", threads)
-    metric = mean_metric(z, mom.second_moment(), None, ridge)
+    metric = mean_metric(z, second_moment(z, "Z", threads), None, ridge)
     members = split_by(number, int(number.max()) + 1)
     order = np.argsort(number[begin], kind="stable")
     counts = np.bincount(number[begin], minlength=len(members))
@@ -141,13 +140,15 @@ def exchange(
     """The rows that the slots hold after at most this many sweeps of exchanges, which bring
     Σ ω_i z_i over them and over the fixed rows (with their weights) near Σ ω_i times the goal, by
     default the mean of the metric."""
-    if len(slots.rows) == 0:
-        return slots.rows
     products = _Products(Z, metric.R, threads)
     target = (metric.mean if goal is None else goal) @ metric.R
     rows = slots.rows.copy()
     if len(rows) == 0:
         return rows
+    places = np.diff(slots.first)
+    drawn = any(
+        len(several) > CANDIDATES * k for several, k in zip(slots.members, places, strict=True) if k
+    )
     with bar("match the mean", sweeps, progress, "sweeps") as tick:
         for sweep in range(sweeps):
             r = products.sum(rows, slots.weights) - slots.weights.sum() * target
@@ -155,7 +156,7 @@ def exchange(
                 r += products.sum(fixed[0], fixed[1]) - fixed[1].sum() * target
             exchanges = 0
             for part in _blocks(slots):
-                draws = seed, sweep * len(slots.members)
+                draws = seed, (sweep + 1) * len(slots.members)
                 candidates, first, held = _candidates(slots, part, rows, draws)
                 own = slice(slots.first[part.start], slots.first[part.stop])
                 held, r, made = _core.exchange_in_cells(
@@ -167,7 +168,7 @@ def exchange(
                 exchanges += made
             if tick is not None:
                 tick(sweep + 1)
-            if exchanges == 0:
+            if exchanges == 0 and not drawn:
                 break
     return rows
 

@@ -12,7 +12,6 @@ from .._support import checks
 from .._support.types import Floats, Indices, PerClass
 from ..pool.pool import Pool
 from ..pool.row_matrix import row_matrix
-from ..pool.spectrum import spectrum
 from ..sketch.base import Sketch
 from .constraints import Constraints, Labels, constraints_of, labels_of
 from .relaxation import Relaxation
@@ -100,8 +99,7 @@ class Problem:
         rows = row_matrix("Z", Z)
 
         def pool() -> Pool:
-            threads = problem.n_threads
-            return Pool(rows, spectrum(rows, "Z", threads), threads)
+            return Pool.of_rows(rows, "Z", problem.n_threads)
 
         problem = cls.of(pool, len(rows), checks.count(n, len(rows)), **arguments)
         return problem

@@ -15,7 +15,6 @@ import numpy as np
 from .._support import checks
 from .._support.types import Floats
 from ..pool.pool import Pool
-from ..pool.spectrum import spectrum
 from ..pool.unit_rows import scaled_rows
 from ..sketch.memmap import is_mapped
 from . import v_optimality
@@ -124,7 +123,7 @@ def _of_unit_rows(problem: Problem) -> Pool:
     if scratch_dir is None and is_mapped(Z.core):
         scratch_dir = tempfile.gettempdir()
     rows = scaled_rows("X", Z, scratch_dir)
-    return Pool(rows, spectrum(rows, "X", problem.n_threads), problem.n_threads)
+    return Pool.of_rows(rows, "X", problem.n_threads)
 
 
 def _moment(pool: Pool, task: Pool) -> Floats:

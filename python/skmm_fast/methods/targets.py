@@ -31,8 +31,4 @@ def mean_gradient(tasks: Sequence[Pool]) -> Floats:
 
 def second_moment(tasks: Sequence[Pool]) -> Floats:
     """(m, m) The mean of the tasks' second moments."""
-    total = sum(
-        (task.moments.eigenvectors * task.moments.eigenvalues) @ task.moments.eigenvectors.T
-        for task in tasks
-    )
-    return np.asarray(total / len(tasks))
+    return np.asarray(sum(task.second_moment for task in tasks) / len(tasks))

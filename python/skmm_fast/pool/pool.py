@@ -11,7 +11,7 @@ import numpy as np
 
 from .._support.types import Floats, Indices
 from .row_matrix import RowMatrix, row_matrix
-from .spectrum import Moments, rounding_of_moments, spectrum
+from .spectrum import Moments, rounding_of_moments, second_moment, spectrum
 
 # Below this share of λ_1 an eigenvalue has lost digits that W needs: Σ̃ is known to 1e-16 λ_1.
 WELL_CONDITIONED = 1e-8
@@ -47,15 +47,24 @@ class Pool:
     """A checked Z and what the methods need of it, made once per call of the library."""
 
     Z: RowMatrix
-    moments: Moments
+    second_moment: Floats  # (m, m) Σ̃
     n_threads: int
     whitening: Whitened | None = None  # W, where it is that of another second moment than Σ̃
 
     @classmethod
     def of(cls, Z: Any, *, name: str = "Z", n_threads: int = 1) -> Pool:
         """The pool of the rows of Z. Raises as `moments`; errors call Z by this name."""
-        rows = row_matrix(name, Z)
-        return cls(rows, spectrum(rows, name, n_threads), n_threads)
+        return cls.of_rows(row_matrix(name, Z), name, n_threads)
+
+    @classmethod
+    def of_rows(cls, rows: RowMatrix, name: str, n_threads: int) -> Pool:
+        """The pool of rows whose type and shape are checked."""
+        return cls(rows, second_moment(rows, name, n_threads), n_threads)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The spectrum of Σ̃."""
+        return spectrum(self.Z, self.second_moment)
 
     @cached_property
     def W(self) -> Whitened:

@@ -42,18 +42,6 @@ class Moments:
     intrinsic_dim: int
     n_samples: int
 
-    def second_moment(self) -> Floats:
-        """(m, m) Σ̃ = VΛVᵀ.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import skmm_fast as skmm
-        >>> bool(np.allclose(skmm.moments(np.eye(4)).second_moment(), np.eye(4) / 4))
-        True
-        """
-        return (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
-
 
 def moments(Z: DenseMatrix, *, n_threads: int | None = None) -> Moments:
     """Eigenvalues, eigenvectors, rank and intrinsic dimension of Σ̃ = ZᵀZ/N.
@@ -89,12 +77,13 @@ def moments(Z: DenseMatrix, *, n_threads: int | None = None) -> Moments:
     >>> skmm.moments(Z).rank
     2
     """
-    return spectrum(row_matrix("Z", Z), "Z", checks.threads(n_threads))
+    rows = row_matrix("Z", Z)
+    return spectrum(rows, second_moment(rows, "Z", checks.threads(n_threads)))
 
 
-def spectrum(Z: RowMatrix, name: str, n_threads: int) -> Moments:
-    """`moments` for checked rows; errors call them by this name."""
-    n, m = Z.shape
+def second_moment(Z: RowMatrix, name: str, n_threads: int) -> Floats:
+    """(m, m) Σ̃. Raises as `moments`; errors call the rows by this name."""
+    n = len(Z)
     sigma = Z.second_moment(None, n_threads)
     total = float(np.trace(sigma)) / n
     if not np.isfinite(total):
@@ -103,7 +92,14 @@ def spectrum(Z: RowMatrix, name: str, n_threads: int) -> Moments:
         raise ValueError(f"{name}: expected a nonzero entry, got zeros only")
     if not 1e-150 < total < 1e150:  # so that fourth powers of entries are float64 numbers
         raise ValueError(f"{name}: expected rows of norm 1e-75 to 1e75, got {np.sqrt(total):.3g}")
-    eigenvalues, eigenvectors = np.linalg.eigh(sigma / n)
+    mean: Floats = sigma / n
+    return mean
+
+
+def spectrum(Z: RowMatrix, sigma: Floats) -> Moments:
+    """The spectrum of Σ̃, the second moment of Z."""
+    n, m = Z.shape
+    eigenvalues, eigenvectors = np.linalg.eigh(sigma)
     eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
     eps = m * max(10 * np.finfo(np.float64).eps, m * float(np.finfo(Z.dtype).eps) ** 2)
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.matching_reference import (
     all_subsets,
@@ -41,6 +41,7 @@ def small_problems(draw):
 @given(small_problems(), st.integers(1, 4), st.sampled_from([0.01, 1.0, 7.0]))
 def test_sweeps_are_those_of_a_naive_search(problem, sweeps, ridge):
     Z, start, cell, weights = problem
+    assume(len(Z) > 2)  # two rows are equally far from their mean
     B, expected = mean_features(Z, ridge), start
     for _ in range(sweeps):
         expected = sweep_once(B, expected, cell, weights)
