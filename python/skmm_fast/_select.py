@@ -98,8 +98,9 @@ def select(
         Match the gradients at a head that was finetuned on a first choice ("auto" and
         "gradient-matching"). "linear": X are features or embeddings, and y classes or the numbers
         of a regression; a softmax or ridge head is fitted, and the gradients at it are sketched. Or
-        a function from the rows chosen first to the (N, .) gradients at what was finetuned on them.
-        A pilot must not have seen the whole pool.
+        a function from the rows chosen first to the (N, .) gradients at what was finetuned on them
+        (`skmm_fast.gradients.pilot` makes it of a torch model). A pilot must not have seen the
+        whole pool.
     diagnose : {"full", "fast"}
         "fast" leaves out V-optimality, its bound and draws, which take most of the time of a wide
         sketch. So does "full" where "auto" or "gradient-matching" choose fewer rows than span Z.

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .._select import select
 from .._support.optional import need
 from .._version import __version__
@@ -77,16 +79,30 @@ def _parser() -> argparse.ArgumentParser:
     sketch.add_argument("--batch-size", type=int, help="(a DataLoader has its own)")
     sketch.add_argument("--shard-rows", type=int, help="rows of a file, held in memory")
 
-    choose = command(_select, "choose rows of a sketch store")
-    choose.add_argument("store", type=Path, help="folder of the sketch store")
+    choose = command(_select, "choose rows of a sketch store or an array")
+    choose.add_argument("X", type=Path, help="folder of the sketch store, or a .npy of rows")
     choose.add_argument("-n", required=True, type=_count, help="rows, or a share of them in (0, 1)")
     choose.add_argument(
         "--out", required=True, type=Path, help=".json (with .indices.npy beside it) or .npz"
     )
     choose.add_argument("--plot", type=Path, help="picture; default: .png beside, with matplotlib")
-    from_sketches_alone = [name for name, method in REGISTRY.items() if not method.needs]
-    choose.add_argument("--method", choices=from_sketches_alone)
-    choose.add_argument("--sketch-dim", type=int, help="sketch the sketches to so many dimensions")
+    from_files = [name for name, m in REGISTRY.items() if {"y", "target"}.issuperset(m.needs)]
+    choose.add_argument("--method", choices=from_files, help='default: "auto"')
+    choose.add_argument("--y", type=Path, help=".npy of labels: classes, or numbers to regress")
+    choose.add_argument(
+        "--per-class",
+        type=_number_or_name,
+        help='"proportional", "sqrt", "balanced", or a power of class sizes in [0, 1]',
+    )
+    choose.add_argument("--pilot", choices=["linear"], help="X are features: fit a head")
+    choose.add_argument(
+        "--target",
+        type=Path,
+        action="append",
+        help="rows of the target task, as a store or .npy; once for each of several tasks",
+    )
+    choose.add_argument("--diagnose", choices=["full", "fast"], help="fast: no V-optimality")
+    choose.add_argument("--sketch-dim", type=int, help="sketch the rows to so many dimensions")
     choose.add_argument("--seed", type=int)
     choose.add_argument("--unit-rows", action="store_const", const=True, help="scaled to norm 1")
     return parser
@@ -112,12 +128,14 @@ def _sketch(build: str, out: Path, **options: Any) -> None:
     print(f"done: {sketch_dataset(sketcher, dataset, out, **store_options)}")
 
 
-def _select(
-    store: Path, n: int | float, out: Path, plot: Path | None = None, **options: Any
-) -> None:
-    """Choose n rows of a sketch store; write them and say how good they are."""
+def _select(X: Path, n: int | float, out: Path, plot: Path | None = None, **options: Any) -> None:
+    """Choose n rows of a sketch store or an array; write them and say how good they are."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    selection = select(SketchStore(store), n, progress=True, **options)
+    if "y" in options:
+        options["y"] = _array("y", options["y"])
+    if "target" in options:
+        options["target"] = [_rows("target", path) for path in options["target"]]
+    selection = select(_rows("X", X), n, progress=True, **options)
     print(selection.diagnosis)
     written = selection.save(out)
     print(f"written: {written}")
@@ -126,6 +144,19 @@ def _select(
     if plot is not None:
         selection.plot(plot)
         print(f"written: {plot}")
+
+
+def _rows(name: str, path: Path) -> Any:
+    """The rows in a .npy file, as a memory map, or those of the sketch store in a folder."""
+    return _array(name, path, "r") if path.suffix == ".npy" else SketchStore(path)
+
+
+def _array(name: str, path: Path, mmap_mode: Any = None) -> Any:
+    """The array in a .npy file."""
+    try:
+        return np.load(path, mmap_mode=mmap_mode)
+    except (EOFError, ValueError):  # NumPy's own messages are about pickles
+        raise ValueError(f"{name}: expected a .npy of numbers or strings, got {path}") from None
 
 
 def _built(target: str) -> tuple[Any, Any]:
@@ -161,6 +192,14 @@ def _positive(text: str) -> int:
 def _patterns(text: str) -> str | list[str]:
     """The option --params: one name or pattern, or several separated by commas."""
     return text.split(",") if "," in text else text
+
+
+def _number_or_name(text: str) -> float | str:
+    """The option --per-class: a power of class sizes, or a name."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _count(text: str) -> int | float:

@@ -5,6 +5,7 @@ from .._support.optional import need
 need("torch", "torch")
 
 from .dataset import sketch_dataset  # noqa: E402
+from .finetuned import pilot  # noqa: E402
 from .sketcher import GradientSketcher  # noqa: E402
 
-__all__ = ["GradientSketcher", "sketch_dataset"]
+__all__ = ["GradientSketcher", "pilot", "sketch_dataset"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -103,7 +103,7 @@ def sketch_dataset(
     ...     sketch_dataset(sketcher, samples, folder, progress=False).complete
     True
     """
-    loader = _ordered_loader(dataset, batch_size)
+    loader = ordered_loader(dataset, batch_size)
     samples: Any = loader.dataset
     sampler: Any = loader.batch_sampler
     resume = checks.boolean("resume", resume)
@@ -140,12 +140,13 @@ def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progr
         return
     done = len(store) - sum(len(store._rows(k)) for k in shards)
     buffer = np.empty((max(len(store._rows(k)) for k in shards), store.sketch_dim), store.dtype)
-    loaded = iter(_batches(loader, (rows for k in shards for rows in store._batches(k))))
+    batches = [rows for k in shards for rows in store._batches(k)]
+    sketched = sketched_batches(sketcher, loader, batches)
     with bar("sketch", len(store), progress, "samples", before=done) as tick:
         for k in shards:
             block = buffer[: len(store._rows(k))]
             for rows in store._batches(k):
-                Z = _sketch(sketcher, next(loaded), rows)
+                Z = next(sketched)
                 if Z.dtype != block.dtype:
                     raise TypeError(f"sketcher: expected {block.dtype} as before, got {Z.dtype}")
                 block[rows[0] - store._rows(k)[0] :][: len(rows)] = Z
@@ -153,6 +154,14 @@ def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progr
                 if tick is not None:
                     tick(done)
             store._write(k, block)
+
+
+def sketched_batches(
+    sketcher: Sketcher, loader: DataLoader[Any], batches: Sequence[range]
+) -> Iterator[Array]:
+    """The checked sketches of these batches of rows, one batch after the other."""
+    for rows, batch in zip(batches, _loaded(loader, batches), strict=True):
+        yield _sketch(sketcher, batch, rows)
 
 
 def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
@@ -169,7 +178,7 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
     return arrays.dense("sketcher", Z.detach().cpu().contiguous())
 
 
-def _ordered_loader(dataset: Any, batch_size: int) -> DataLoader[Any]:
+def ordered_loader(dataset: Any, batch_size: int) -> DataLoader[Any]:
     """A loader of all rows in order: `dataset` itself if it is a DataLoader, else a new one."""
     loader = dataset if isinstance(dataset, DataLoader) else None
     samples = dataset if loader is None else loader.dataset
@@ -198,7 +207,7 @@ def _ordered_loader(dataset: Any, batch_size: int) -> DataLoader[Any]:
     return loader
 
 
-def _batches(loader: DataLoader[Any], batches: Iterable[range]) -> DataLoader[Any]:
+def _loaded(loader: DataLoader[Any], batches: Sequence[range]) -> DataLoader[Any]:
     """A loader with the settings of `loader` that yields these batches of rows."""
     return DataLoader(
         loader.dataset,

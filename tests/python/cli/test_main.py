@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +96,92 @@ def test_select_options(project, capsys):
     assert not (project / "t.png").exists()
 
 
+@pytest.fixture
+def arrays(project):
+    """Features, their labels and rows of two tasks, in .npy files."""
+    rng = np.random.default_rng(0)
+    made = {
+        "X": rng.standard_normal((120, 7)).astype(np.float32),
+        "y": np.repeat(np.array(["a", "b", "c"]), [80, 30, 10]),
+        "one": rng.standard_normal((5, 7)).astype(np.float32) + 1,
+        "two": rng.standard_normal((6, 7)).astype(np.float32) - 1,
+    }
+    for name, array in made.items():
+        np.save(f"{name}.npy", array)
+    return made
+
+
+def chosen(*options):
+    """What the command writes that chooses 30 rows of X.npy."""
+    assert cli.main(["select", "X.npy", "-n", "30", "--out", "s.npz", *options]) == 0
+    return skmm.Selection.load("s.npz")
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ([], {}),
+        (["--per-class", "sqrt"], {"per_class": "sqrt"}),
+        (["--per-class", "balanced"], {"per_class": "balanced"}),
+        (["--per-class", "0.25"], {"per_class": 0.25}),
+        (["--per-class", "1"], {"per_class": 1}),
+        (["--pilot", "linear"], {"pilot": "linear"}),
+        (["--diagnose", "fast"], {"diagnose": "fast"}),
+        (["--method", "class-balanced"], {"method": "class-balanced"}),
+    ],
+)
+def test_select_with_labels(arrays, given, options):
+    found = chosen("--y", "y.npy", *given)
+    expected = skmm.select(arrays["X"], 30, y=arrays["y"], **options)
+    assert np.array_equal(found.indices, expected.indices)
+    assert found.settings == expected.settings
+    assert found.settings["method"] == options.get("method", "auto")
+    assert str(found.diagnosis) == str(expected.diagnosis)
+
+
+def test_select_for_targets(arrays):
+    X, one, two = (arrays[name] for name in ("X", "one", "two"))
+    found = chosen("--target", "one.npy")
+    assert np.array_equal(found.indices, skmm.select(X, 30, target=one).indices)
+    found = chosen("--target", "one.npy", "--target", "two.npy", "--method", "rds")
+    expected = skmm.select(X, 30, target=[one, two], method="rds")
+    assert np.array_equal(found.indices, expected.indices)
+    assert found.settings["n_target"] == [5, 6]
+
+
+def test_a_store_as_a_target(capsys):
+    assert cli.main(SKETCH) == 0
+    command = ["select", "sketches", "-n", "9", "--out", "s", "--target", "sketches"]
+    assert cli.main(command) == 0
+    store = skmm.SketchStore("sketches")
+    expected = skmm.select(store, 9, target=store)
+    assert np.array_equal(skmm.Selection.load("s.npz").indices, expected.indices)
+
+
+def test_errors_of_files_of_select(arrays, capsys):
+    def selecting(*options, X="X.npy"):
+        return said(capsys, "select", X, "-n", 5, "--out", "s", *options)
+
+    assert cli.main(SKETCH) == 0
+    capsys.readouterr()
+    Path("broken.npy").write_text("no array")
+    Path("empty.npy").touch()
+    assert "X: expected a .npy of numbers or strings, got broken.npy" in selecting(X="broken.npy")
+    assert "y: expected a .npy of numbers or strings, got empty.npy" in selecting(
+        "--y", "empty.npy"
+    )
+    assert "No such file or directory: 'no.npy'" in selecting("--target", "no.npy")
+    assert "No such file or directory: 'no/manifest.json'" in selecting("--target", "no")
+    assert "target[0]: expected rows of 16 entries, got shape (120, 7)" in said(
+        capsys, "select", "sketches", "-n", 5, "--out", "s", "--target", "X.npy"
+    )
+    assert "y: expected labels for per_class, got None" in selecting("--per-class", "sqrt")
+    for power in ("1.5", "-1", "nan", "most"):
+        assert "per_class: expected " in selecting("--y", "y.npy", f"--per-class={power}")
+    assert "y: expected labels or numbers for pilot 'linear'" in selecting("--pilot", "linear")
+    assert "target: expected (T, r) rows with method 'less'" in selecting("--method", "less")
+
+
 def test_a_data_loader_and_a_second_run(project, capsys):
     loader = ["sketch", "my_project:loader", "--out", "sketches", "--sketch-dim", "16"]
     assert cli.main(loader) == 0
@@ -148,6 +235,9 @@ def test_errors_are_one_line(project, capsys):
         ["select", "s"],
         ["select", "s", "-n", "many", "--out", "x"],
         ["select", "s", "-n", "5", "--out", "x", "--method", "best"],
+        ["select", "s", "-n", "5", "--out", "x", "--method", "entropy"],
+        ["select", "s", "-n", "5", "--out", "x", "--pilot", "ridge"],
+        ["select", "s", "-n", "5", "--out", "x", "--diagnose", "none"],
     ],
 )
 def test_wrong_command_lines(argv, capsys):

@@ -8,7 +8,7 @@ import typing
 import pytest
 
 import skmm_fast as skmm
-from skmm_fast.gradients import GradientSketcher, sketch_dataset
+from skmm_fast.gradients import GradientSketcher, pilot, sketch_dataset
 from skmm_fast.methods.registry import REGISTRY
 
 DATA = {
@@ -28,6 +28,7 @@ DATA = {
     skmm.Sketch.apply_outer: ("self", "E", "X"),
     GradientSketcher: ("model",),
     sketch_dataset: ("sketcher", "dataset", "path"),
+    pilot: ("model", "dataset", "train"),
 }
 LAST = ["seed", "n_threads", "progress"]
 
@@ -65,10 +66,11 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 import skmm_fast as skmm
-from skmm_fast.gradients import GradientSketcher
+from skmm_fast.gradients import GradientSketcher, pilot
 
 Z, T = np.ones((9, 3)), torch.ones((9, 3))
 model = torch.nn.Linear(3, 2)
+samples = torch.utils.data.TensorDataset(T, torch.arange(9) % 2)
 S = skmm.SparseSign(3, 2)
 """
 GOOD = """
@@ -95,6 +97,11 @@ names: list[str] = selection.subset(["a"] * 9)
 subset: torch.utils.data.Subset[Any] = selection.subset(torch.utils.data.TensorDataset(T))
 skmm.v_optimal(T, 2, sampler="exp").indices.sum()
 GradientSketcher(model, loss="mse", targets="random")
+
+def train(model: torch.nn.Linear, subset: torch.utils.data.Subset[Any]) -> None:
+    model(subset[0][0])
+
+skmm.select(Z, 2, pilot=pilot(model, samples, train, params="last", sketch_dim=2))
 """
 BAD = [
     ('skmm.select(Z, 2, method="voptimal")', "arg-type"),
@@ -114,6 +121,8 @@ BAD = [
     ('GradientSketcher(model, loss="ce")', "arg-type"),
     ('GradientSketcher(model, targets="labels")', "arg-type"),
     ('GradientSketcher(model, method="hook")', "arg-type"),
+    ('skmm.select(Z, 2, pilot="ridge")', "arg-type"),
+    ("pilot(model, samples, model.state_dict())", "arg-type"),
 ]
 
 
