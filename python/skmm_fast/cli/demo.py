@@ -33,6 +33,7 @@ COUNTS = (50, 100, 200)  # the numbers n of rows to choose
 SEEDS = 5  # repetitions, each with a split, a network and a sketch of its own
 UNIFORM_DRAWS = 3  # uniform draws for each seed and n
 METHODS: dict[MethodName, dict[str, Any]] = {
+    "auto": {},
     "v-optimal": {},
     "moment-matching": {"weighting": "relative", "c_s": 0.9},
 }
@@ -41,6 +42,7 @@ TUNED = (2, 4)  # numbers in `network()` of the layers that are finetuned, the l
 Images = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.floating[Any]]
+Selections = dict[tuple[str, int], Selection]  # (method, n) -> a selection
 Scores = dict[tuple[str, int], list[tuple[float, float]]]  # (method, n) -> (accuracy, macro-F1)
 
 
@@ -65,7 +67,7 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
     X, y = (data / 16).astype(np.float32), target.astype(np.int64)
     clock, scores = Clock(), defaultdict(list)
     chosen: list[dict[str, Any]] = []
-    first: dict[int, Selection] = {}  # n -> the first seed's v-optimal selection
+    first: Selections = {}  # of the first seed
 
     runs = 2 + len(counts) * (len(METHODS) + UNIFORM_DRAWS)
     with tqdm(total=seeds * runs, desc="demo", unit=" models") as bar:
@@ -83,10 +85,10 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
             for n in counts:
                 for method, options in METHODS.items():
                     with clock(f"select ({method})"):
-                        selection = select(Z, n, method=method, seed=seed, **options)
+                        selection = select(Z, n, method=method, y=y[pool], seed=seed, **options)
                     rows = selection.subset(pool)
-                    if method == "v-optimal" and seed == 0:
-                        first[n] = selection
+                    if seed == 0:
+                        first[method, n] = selection
                     chosen.append(
                         {"method": method, "n": n, "seed": seed, "indices": rows.tolist()}
                     )
@@ -117,7 +119,7 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
     report(scores, first, clock)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "demo.json", lambda f: f.write(json.dumps(result, indent=1).encode()))
-    picture(out / "demo.png", scores, first[counts[len(counts) // 2]])
+    picture(out / "demo.png", scores, first["auto", counts[len(counts) // 2]])
     print(f"\nwritten: {out / 'demo.png'} (picture), {out / 'demo.json'} (scores, indices)")
     return result
 
@@ -185,8 +187,8 @@ def score(model: torch.nn.Sequential, X: Images, y: Labels) -> tuple[float, floa
     return float((predicted == y).mean()), float(metrics.f1_score(y, predicted, average="macro"))
 
 
-def report(scores: Scores, first: dict[int, Selection], clock: Clock) -> None:
-    """Print the scores, the V-optimality of the first seed's selections, and the times."""
+def report(scores: Scores, first: Selections, clock: Clock) -> None:
+    """Print the scores, how good the first seed's selections are, and the times."""
 
     def cell(values: list[float]) -> str:
         return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
@@ -197,10 +199,16 @@ def report(scores: Scores, first: dict[int, Selection], clock: Clock) -> None:
         print(f"{n:>5}  {method:<16} {cell(accuracy):<15} {cell(f1):<15} {len(pairs)}")
     print("\nV-optimality tr(Σ̃ Σ̃_S⁻¹) of the first seed's v-optimal selections (lower is better)")
     print(f"{'n':>5} {'rank':>5}  {'ours':>7}  {'uniform':>15}  {'certified bound':>15}")
-    for n, selection in first.items():
+    for (method, n), selection in first.items():
+        if method != "v-optimal":
+            continue
         d = selection.diagnosis
         random = f"{d.random_v_optimality.mean():.1f} ± {d.random_v_optimality.std():.1f}"
         print(f"{n:>5} {d.rank:>5}  {d.v_optimality:>7.1f}  {random:>15}  {d.lower_bound:>15.1f}")
+    print("\nverdicts on the first seed's auto selections")
+    for (method, n), selection in first.items():
+        if method == "auto":
+            print(f"{n:>5}  {selection.diagnosis.verdict}")
     print("\nseconds, all seeds")
     for stage, seconds in clock.seconds.items():
         print(f"  {stage:<26} {seconds:8.2f}")
@@ -210,7 +218,7 @@ def picture(path: Path, scores: Scores, selection: Selection) -> None:
     """Draw the pool with a selection, the spectrum and the scores, into a file."""
     figure = need("matplotlib.figure", "plot").Figure(figsize=(14, 4.2), layout="constrained")
     pool_axes, spectrum_axes, score_axes = figure.subplots(1, 3)
-    draw_pool(pool_axes, selection.picture, selection.diagnosis, "v-optimal")
+    draw_pool(pool_axes, selection.picture, selection.diagnosis, "auto")
     draw_spectrum(spectrum_axes, selection.picture, selection.diagnosis)
     for method in ("uniform", *METHODS):
         counts = sorted(n for what, n in scores if what == method)
