@@ -41,6 +41,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_authors.py
 	$(BIN)/python bench/bench_scale.py
 	$(BIN)/python bench/bench_cuda_select.py
+	$(BIN)/python bench/bench_mean_matching.py
 	$(BIN)/python bench/bench_draw.py
 	$(BIN)/python bench/bench_checks.py
 	$(BIN)/python bench/bench_baselines.py
@@ -55,6 +56,8 @@ bench-quality: .venv/.built
 	$(BIN)/python bench/real.py --tasks text & \
 	    $(BIN)/python bench/real.py --tasks digits rare-digits photographs embeddings && \
 	    $(BIN)/python bench/default.py && wait $$!
+	$(BIN)/python bench/auto.py --data digits rare-digits photographs
+	$(BIN)/python bench/auto.py
 	$(BIN)/python bench/table.py
 
 # The core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer: baseline, AVX2, best.

@@ -41,7 +41,7 @@ def main() -> None:
                 for method, options in demo.METHODS.items():
                     selection = skmm.select(Z, N_ROWS, method=method, seed=seed, **options)
                     chosen[f"{method}, targets = {targets}"] = [pool[selection.indices]]
-                unit = skmm.select(Z, N_ROWS, seed=seed, unit_rows=True)
+                unit = skmm.select(Z, N_ROWS, method="v-optimal", seed=seed, unit_rows=True)
                 chosen[f"v-optimal, targets = {targets}, unit rows"] = [pool[unit.indices]]
             rng = np.random.default_rng(seed)
             uniform = [rng.choice(pool, N_ROWS, replace=False) for _ in range(UNIFORM_DRAWS)]

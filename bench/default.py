@@ -1,4 +1,4 @@
-"""Which settings of `select` are safe to have by default? Writes results/default.json.
+"""Which settings of V-optimal selection are safe? Writes results/default.json.
 
 V-optimal selection on the tasks of real.py: what it sees, rows as they are or of unit norm, the
 width and the kind of the sketch, with and without counts per class.

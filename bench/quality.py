@@ -149,7 +149,7 @@ def _about(rows: list[Row]) -> Iterable[str]:
         yield f"- {task}: N = {row['N']}{classes}, {row['parameters']} parameters, {seeds} seeds"
 
 
-def of_default(rows: list[Row]) -> list[Case]:
+def of_v_optimal(rows: list[Row]) -> list[Case]:
     """V-optimal selection by gradients with labels; by those with targets drawn from the model
     where the loss is squared, since with labels these are as long as the errors."""
     squared = {row["task"] for row in rows if row.get("classes") is None}
@@ -163,7 +163,7 @@ def of_default(rows: list[Row]) -> list[Case]:
 def statements(rows: list[Row]) -> list[str]:
     """What the figures say."""
     found, seeds = cases(rows), len(next(iter(rows[0]["metrics"].values()))["values"])
-    default = of_default(rows)
+    default = of_v_optimal(rows)
     n_cases = len({(c.task, c.metric, c.n) for c in found})
     chance = float(student.sf(1, max(seeds - 1, 1)))
     lines = [
@@ -178,7 +178,7 @@ def statements(rows: list[Row]) -> list[str]:
             for task, metric in _unique((c.task, c.metric) for c in default)
         )
         lines.append(
-            "**The default** (V-optimal selection, sparse signs with ζ = 8, m = n/2 up to 512, "
+            "**V-optimal selection** (sparse signs with ζ = 8, m = n/2 up to 512, "
             "gradients at a new head: with labels, or with targets drawn from the model where the "
             f"loss is squared) is better than uniform draws in {several.count(ABOVE)} of "
             f"{len(several)} cases, within one standard error in {several.count(WITHIN)}, worse in "

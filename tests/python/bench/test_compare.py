@@ -14,7 +14,7 @@ from quality import (
     beyond,
     cases,
     gain_table,
-    of_default,
+    of_v_optimal,
     safe,
     statements,
     tables,
@@ -141,9 +141,9 @@ def test_gains_are_paired_and_their_report_is_that_of_the_figures():
     text = "\n".join(statements(rows))
     assert "better than uniform in 4 of 4 cases (toy: gain at n = 10, 20; toy: loss" in text
     assert "worse in 0." in text
-    assert of_default(rows) == []  # classes are not said: a squared loss, and no "random" pool
+    assert of_v_optimal(rows) == []  # classes are not said: a squared loss, and no "random" pool
     classes = [row | {"classes": 2} for row in rows]
-    assert [c.verdict for c in of_default(classes)] == [ABOVE] * 4
+    assert [c.verdict for c in of_v_optimal(classes)] == [ABOVE] * 4
     assert "draws in 4 of 4 cases, within one standard error in 0, worse" in statements(classes)[1]
     assert "| v-optimal, labels | **+" in (table := gain_table(rows))
     assert table.count(ABOVE) == 2  # columns: all n of a metric
