@@ -35,7 +35,7 @@ class Diagnosis:
     ----------
     mean_error : float
         Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖²: how far the weighted mean of the rows chosen is from that of
-        all, in the metric of `match_mean`.
+        all (of a target where `select` had one), in the metric of `match_mean`.
     random_mean_error : float
         The exact expectation of Φ over uniform draws of n rows.
     effective_size : float

@@ -108,10 +108,11 @@ def select(
         What the finetuned model is for: gradients (or features) of a few samples of the target
         task, with the columns of X; a list has the rows of each of several tasks. Where X is
         sketched they are sketched with the same Γ, and `unit_rows` scales them too. README's table
-        says which methods need or use a target; other methods refuse one. With a target,
-        "v-optimal" scales rows to norm 1 and makes tr(Σ Σ̃_S⁻¹) small, where Σ is 0.9 times the
-        second moment of the target plus 0.1 times that of X; settings["solver"] has this number and
-        a certified bound. The diagnosis is about X alone.
+        says which methods need or use a target; other methods refuse one. "auto" brings the mean of
+        the rows chosen near that of the target. "v-optimal" scales rows to norm 1 and makes
+        tr(Σ Σ̃_S⁻¹) small, where Σ is 0.9 times the second moment of the target plus 0.1 times that
+        of X; settings["solver"] has this number and a certified bound. In the diagnosis the error
+        of the mean gradient is that to the mean of the target; other figures are about X alone.
     scratch_dir : path, optional
         A folder for what may not fit in memory: the sketch of X, and a rotated copy of it for
         "moment-matching" (there also where X is a memory map that is not sketched). What is on a

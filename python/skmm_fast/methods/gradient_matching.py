@@ -86,12 +86,9 @@ def _for_targets(problem: Problem, o: MatchingOptions) -> Chosen:
     if problem.pilot is not None:
         raise ValueError("pilot: expected None with a target, whose rows are not at the pilot")
     pool = problem.pool
-    goal = mean_gradient(problem.targets)
-    slots = matched(problem, pool, _random_cells(problem), np.ones(problem.n_rows), o, goal)
+    slots = matched(problem, pool, _random_cells(problem), np.ones(problem.n_rows), o)
     chosen = np.sort(np.concatenate([problem.constraints.include, slots.rows]))
-    metric = metric_of(problem, pool, o.ridge)
-    off = (pool.Z.mean(chosen) - goal) @ metric.R
-    return Chosen(chosen, {"target_mean_error": len(chosen) * float(off @ off)})
+    return Chosen(chosen)
 
 
 def matched(
@@ -100,15 +97,13 @@ def matched(
     slots: Slots,
     omega: Floats,
     o: MatchingOptions,
-    goal: Floats | None = None,
 ) -> Slots:
-    """The slots after exchanges that match the mean of this pool, or the goal; omega (N,) are the
-    weights."""
+    """The slots after exchanges that match the mean of this pool, or of the target; omega (N,) are
+    the weights."""
     included = problem.constraints.include
     rows = exchange(
         pool.Z, metric_of(problem, pool, o.ridge), slots, o.sweeps, problem.seed,
-        problem.n_threads, fixed=(included, omega[included]), goal=goal,
-        progress=problem.progress,
+        problem.n_threads, fixed=(included, omega[included]), progress=problem.progress,
     )  # fmt: skip
     return replace(slots, rows=rows)
 
@@ -142,14 +137,16 @@ def _pool_of(problem: Problem, rows: object) -> Pool:
 
 
 def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
-    """The metric of the rows that a selection may have."""
-    never = problem.constraints.never()
-    if not len(never):
-        return mean_metric(pool.Z, pool.second_moment, None, ridge)
-    allowed = np.ones(problem.n_rows)
-    allowed[never] = 0.0
-    moment = pool.Z.second_moment(allowed, problem.n_threads) / allowed.sum()
-    return mean_metric(pool.Z, moment, np.flatnonzero(allowed), ridge)
+    """The metric of the rows that a selection may have. Its goal is their mean, or the mean over
+    the tasks of a target of their mean gradients."""
+    never, moment, rows = problem.constraints.never(), pool.second_moment, None
+    if len(never):
+        allowed = np.ones(problem.n_rows)
+        allowed[never] = 0.0
+        moment = pool.Z.second_moment(allowed, problem.n_threads) / allowed.sum()
+        rows = np.flatnonzero(allowed)
+    metric = mean_metric(pool.Z, moment, rows, ridge)
+    return replace(metric, goal=mean_gradient(problem.targets)) if problem.targets else metric
 
 
 def usual_rows(pool: Pool, rows: Indices) -> npt.NDArray[np.bool_]:

@@ -134,14 +134,13 @@ def exchange(
     threads: int,
     *,
     fixed: tuple[Indices, Floats] | None = None,
-    goal: Floats | None = None,
     progress: bool = False,
 ) -> Indices:
     """The rows that the slots hold after at most this many sweeps of exchanges, which bring
-    Σ ω_i z_i over them and over the fixed rows (with their weights) near Σ ω_i times the goal, by
-    default the mean of the metric."""
+    Σ ω_i z_i over them and over the fixed rows (with their weights) near Σ ω_i times the goal of
+    the metric."""
     products = _Products(Z, metric.R, threads)
-    target = (metric.mean if goal is None else goal) @ metric.R
+    target = metric.goal @ metric.R
     rows = slots.rows.copy()
     if len(rows) == 0:
         return rows

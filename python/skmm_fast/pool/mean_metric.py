@@ -25,22 +25,25 @@ class MeanMetric:
     R: Floats  # (m, m); zeros where all rows are equal
     square: float  # the mean of ‖b_i‖² over the rows
     n_rows: int  # N
+    goal: Floats  # (m,) what a mean should be: z̄, or the mean of a target
 
     def rows(self, Z: RowMatrix, S: Indices) -> Floats:
         """(n, m) b_i of these rows."""
         return (Z.array(S).astype(np.float64) - self.mean) @ self.R
 
     def error(self, Z: RowMatrix, S: Indices, weights: Floats) -> float:
-        """Φ(S) for weights of mean 1."""
+        """Φ(S) for weights of mean 1, with the goal in the place of z̄."""
         total = np.zeros(len(self.mean))
         for i in range(0, len(S), 8192):
-            total += weights[i : i + 8192] @ (Z.array(S[i : i + 8192]) - self.mean)
+            total += weights[i : i + 8192] @ (Z.array(S[i : i + 8192]) - self.goal)
         return float(np.square(total @ self.R).sum()) / len(S)
 
     def error_of_draws(self, n: int) -> float:
         """The expectation of Φ over uniform draws of n of the N rows, of weights 1. It is exact:
         the covariance of a mean of draws without replacement is Σ_c/n (N - n)/(N - 1)."""
-        return self.square * (self.n_rows - n) / max(self.n_rows - 1, 1)
+        off = (self.mean - self.goal) @ self.R
+        spread = self.square * (self.n_rows - n) / max(self.n_rows - 1, 1)
+        return spread + n * float(off @ off)
 
 
 def mean_metric(
@@ -53,7 +56,7 @@ def mean_metric(
     level, count = float(np.trace(centred)) / m, len(Z) if rows is None else len(rows)
     rounding = rounding_of_moments(m) * float(np.trace(second_moment))
     if level <= rounding:
-        return MeanMetric(mean, np.zeros((m, m)), 0.0, count)
+        return MeanMetric(mean, np.zeros((m, m)), 0.0, count, mean)
     L = np.linalg.cholesky(centred + max(ridge * level, rounding) * np.eye(m))
     R = np.linalg.solve(L, np.eye(m)).T
-    return MeanMetric(mean, R, float(np.vdot(R, centred @ R)), count)
+    return MeanMetric(mean, R, float(np.vdot(R, centred @ R)), count, mean)

@@ -350,3 +350,41 @@ ERRORS = [
 def test_errors_name_the_argument(options, error, message):
     with pytest.raises(error, match=f"^{message}"):
         skmm.select(X, 40, method=METHOD, **options)
+
+
+class TestTarget:
+    def test_the_mean_of_the_target_is_matched(self):
+        rng = np.random.default_rng(0)
+        centres = rng.standard_normal((10, 12))
+        kind = rng.integers(0, 10, 2000)
+        Z = centres[kind] + 0.3 * rng.standard_normal((2000, 12))
+        few = centres[[3] * 40] + 0.3 * rng.standard_normal((40, 12))
+        found = skmm.select(Z, 60, target=few)
+        assert (kind[found.indices] == 3).mean() > 0.8
+        assert found.diagnosis.mean_error < 0.01 * found.diagnosis.random_mean_error
+        assert found.diagnosis.verdict.startswith("Better")
+
+    def test_the_expected_error_of_draws_is_that_to_the_target(self):
+        Z, few = rows_of(60, 3), rows_of(5, 3, seed=2)
+        d = skmm.select(Z, 12, method="uniform", diagnose="fast").diagnosis
+        assert d.random_mean_error < 4
+        found = skmm.select(Z, 12, target=few, diagnose="fast").diagnosis
+        centred = np.cov(Z.T, bias=True)
+        ridged = centred + np.trace(centred) / 3 * np.eye(3)
+        whole = np.linalg.inv(ridged)
+        off = Z.mean(axis=0) - few.mean(axis=0)
+        expected = np.trace(whole @ centred) * 48 / 59 + 12 * off @ whole @ off
+        assert found.random_mean_error == pytest.approx(expected)
+
+    def test_a_pilot_is_refused(self):
+        with pytest.raises(ValueError, match="pilot: expected None with a target"):
+            skmm.select(rows_of(60, 3), 5, target=rows_of(5, 3), pilot=lambda rows: rows)
+
+    def test_constraints_are_kept(self):
+        Z, y = rows_of(200, 4), np.arange(200) % 3
+        found = skmm.select(
+            Z, 30, y=y, per_class="balanced", include=[7], exclude=[8, 9], target=rows_of(9, 4)
+        )
+        assert np.bincount(y[found.indices]).tolist() == [10, 10, 10]
+        assert 7 in found.indices
+        assert not {8, 9} & set(found.indices)
