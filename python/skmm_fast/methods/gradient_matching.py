@@ -137,8 +137,10 @@ def _pool_of(problem: Problem, rows: object) -> Pool:
 
 
 def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
-    """The metric of the rows that a selection may have. Its goal is their mean, or the mean over
-    the tasks of a target of their mean gradients."""
+    """The metric of the rows that a selection may have. Its goal is their mean z̄ or, with a target,
+    a point on the way to the mean t over the tasks of their mean gradients. t is known from some
+    rows only. By James and Stein (1961) the share of the way is 1 - noise/‖Rᵀ(t - z̄)‖², with the
+    noise of so many rows of the pool."""
     never, moment, rows = problem.constraints.never(), pool.second_moment, None
     if len(never):
         allowed = np.ones(problem.n_rows)
@@ -146,7 +148,14 @@ def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
         moment = pool.Z.second_moment(allowed, problem.n_threads) / allowed.sum()
         rows = np.flatnonzero(allowed)
     metric = mean_metric(pool.Z, moment, rows, ridge)
-    return replace(metric, goal=mean_gradient(problem.targets)) if problem.targets else metric
+    if not problem.targets:
+        return metric
+    way = mean_gradient(problem.targets) - metric.mean
+    noise = metric.square * float(np.mean([1 / len(task.Z) for task in problem.targets]))
+    noise /= len(problem.targets)
+    length = float(np.square(way @ metric.R).sum())
+    share = max(0.0, 1 - noise / length) if length > 0 else 0.0
+    return replace(metric, goal=metric.mean + share * way)
 
 
 def usual_rows(pool: Pool, rows: Indices) -> npt.NDArray[np.bool_]:
