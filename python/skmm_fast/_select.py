@@ -69,9 +69,12 @@ def select(
     n : int or float
         A count in [1, N], or a share of N in (0, 1).
     method : str or callable, default "auto"
-        A name of `METHODS`, or a function (Z, n, seed, **method_options) -> n distinct rows of the
-        (N, m) array Z. The function gets y, and a list of the sketched targets, where it has
-        parameters of these names (y, target).
+        "auto" is gradient matching. It takes rows in proportion from each class of y and from cells
+        of alike rows, and exchanges them until their mean gradient is near that of all rows. With
+        `pilot` it matches gradients at a finetuned head; with `target`, the mean of the target.
+        Or another name of `METHODS`, or a function (Z, n, seed, **method_options) -> n distinct
+        rows of the (N, m) array Z. The function gets y, and a list of the sketched targets, where
+        it has parameters of these names (y, target).
     sketch_dim : int, optional
         The width m of the sketch; X is sketched where r > m. Default: min(r, 512) for "auto" and
         "gradient-matching"; for others min(r, 512, n // 2), so that the rows chosen can span the
@@ -80,18 +83,20 @@ def select(
         The family of Γ. "grouped-sign" is faster on dense rows and needs at least 8 dimensions.
     unit_rows : bool, default False
         Scale the rows of Z to norm 1, so that the choice does not depend on how long gradients are.
-        For gradients with labels it is the safer way (bench/README.md). Rows that are not sketched
-        are copied, those of a memory map to `scratch_dir` or the system's folder for temporary
-        files. The diagnosis is that of the scaled rows.
+        For "v-optimal" by gradients with labels it is the safer way (bench/README.md). Rows that
+        are not sketched are copied, those of a memory map to `scratch_dir` or the system's folder
+        for temporary files. The diagnosis is that of the scaled rows.
     y : (N,) labels, optional
-        Classes. `per_class` counts them, and draws from a relaxed selection walk class by class, so
-        that each class has its share. Floats some of which have a fraction are the numbers of a
-        regression for "auto" and "gradient-matching".
+        Classes, which `per_class` counts. "auto" and "gradient-matching" make cells inside
+        classes; draws from a relaxed selection walk class by class, so that each class has its
+        share. Floats some of which have a fraction are the numbers of a regression for "auto" and
+        "gradient-matching".
     per_class : {"proportional", "sqrt", "balanced"}, number or mapping, optional
         How many rows of each class: in proportion to the classes' sizes, to their square roots,
         equally many; in proportion to the sizes to a power in [0, 1]; or a mapping of classes to
-        counts (0 where a class is absent). "auto" and "gradient-matching" count in proportion by
-        default, with at least one row of each class where n allows it.
+        counts (0 where a class is absent). By default "auto" and "gradient-matching", without a
+        target, count in proportion, with at least one row of each class where n allows it; other
+        methods do not count.
     include, exclude : row numbers, optional
         Rows that must and must not be chosen; with `per_class`, inside its counts.
     pilot : "linear" or callable, optional
@@ -100,19 +105,21 @@ def select(
         of a regression; a softmax or ridge head is fitted, and the gradients at it are sketched. Or
         a function from the rows chosen first to the (N, .) gradients at what was finetuned on them
         (`skmm_fast.gradients.pilot` makes it of a torch model). A pilot must not have seen the
-        whole pool.
+        whole pool, and is refused with a target. The diagnosis is about its gradients.
     diagnose : {"full", "fast"}
         "fast" leaves out V-optimality, its bound and draws, which take most of the time of a wide
-        sketch. So does "full" where "auto" or "gradient-matching" choose fewer rows than span Z.
+        sketch. So does "full" where "auto" or "gradient-matching" choose fewer rows than the rank
+        of Z.
     target : (T, r) rows like X, or a list of such, optional
         What the finetuned model is for: gradients (or features) of a few samples of the target
         task, with the columns of X; a list has the rows of each of several tasks. Where X is
         sketched they are sketched with the same Γ, and `unit_rows` scales them too. README's table
         says which methods need or use a target; other methods refuse one. "auto" brings the mean of
-        the rows chosen near that of the target. "v-optimal" scales rows to norm 1 and makes
-        tr(Σ Σ̃_S⁻¹) small, where Σ is 0.9 times the second moment of the target plus 0.1 times that
-        of X; settings["solver"] has this number and a certified bound. In the diagnosis the error
-        of the mean gradient is that to the mean of the target; other figures are about X alone.
+        the rows chosen near the mean over tasks of their mean rows. "v-optimal" scales rows to norm
+        1 and makes tr(Σ Σ̃_S⁻¹) small, where Σ is 0.9 times the second moment of the target plus 0.1
+        times that of X; settings["solver"] has this number and a certified bound. In the diagnosis
+        the error of the mean gradient is that to the mean of the target; other figures are about X
+        alone.
     scratch_dir : path, optional
         A folder for what may not fit in memory: the sketch of X, and a rotated copy of it for
         "moment-matching" (there also where X is a memory map that is not sketched). What is on a
@@ -125,15 +132,18 @@ def select(
         Say the expected time and memory on stderr (`plan`; not for X on a device), and show bars
         (needs tqdm).
     **method_options
-        Options of the method. "v-optimal" takes those of `v_optimal`, and for several targets
-        `over_targets` ("mean", or "worst" for the largest number); "moment-matching" those of
-        `match_moments`, `draw` ("systematic", "pivotal" or "top") and `refine` (exchanges after the
-        draw); other methods say theirs in their docstrings in `skmm_fast.methods`.
+        Options of the method. "auto" and "gradient-matching" take `ridge` and `sweeps`, those of
+        `match_mean`, and `rows_per_cell` (default 4), about how many rows a cell gives.
+        "v-optimal" takes those of `v_optimal`, and for several targets `over_targets` ("mean", or
+        "worst" for the largest number); "moment-matching" those of `match_moments`, `draw`
+        ("systematic", "pivotal" or "top") and `refine` (exchanges after the draw); other methods
+        say theirs in their docstrings in `skmm_fast.methods`.
 
     Returns
     -------
     Selection
-        Its `indices` are ascending, distinct, int64, and exactly n.
+        Its `indices` are ascending, distinct, int64, and exactly n; `weights` are for a finetune
+        that weights its loss; `diagnosis` says how good the choice is.
 
     Raises
     ------
@@ -146,8 +156,8 @@ def select(
 
     Notes
     -----
-    SkMM, arXiv 2407.06120, algorithm 1. Sources of the other methods: the table of methods in
-    README.md.
+    The sketch is that of SkMM (arXiv 2407.06120, algorithm 1). Sources of the methods: the table of
+    methods in README.md. How they work: docs/algorithms.md; "auto": its section 7.
 
     Examples
     --------
