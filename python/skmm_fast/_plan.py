@@ -57,7 +57,7 @@ def plan(
     sketch_dim: int,
     n: int | float,
     *,
-    method: MethodName = "v-optimal",
+    method: MethodName = "auto",
     dtype: npt.DTypeLike = np.float32,
     scratch: bool = False,
     n_threads: int | None = None,
@@ -75,7 +75,7 @@ def plan(
         The width m of Z.
     n : int or float
         Rows to choose: a count, or a share of n_samples.
-    method : str, default "v-optimal"
+    method : str, default "auto"
         A name of `METHODS`, with its default options; not "contextual-diversity" and "rds", whose
         cost depends on the number of classes and of rows of the target.
     dtype : dtype, default float32
@@ -97,7 +97,7 @@ def plan(
     Examples
     --------
     >>> import skmm_fast as skmm
-    >>> expected = skmm.plan(n_samples=10_000, sketch_dim=64, n=100)
+    >>> expected = skmm.plan(n_samples=10_000, sketch_dim=64, n=100, method="v-optimal")
     >>> expected.route
     'greedy'
     >>> expected.seconds < 60

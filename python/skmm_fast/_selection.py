@@ -53,9 +53,9 @@ class Selection:
         The arguments of `select`, as JSON can hold them, and under "solver" what the method says of
         its work.
     weights : (n,) array
-        Importance weights ω of the rows chosen, positive, of mean 1: weighted by them, the
-        selection has each class in the share that it has of the pool. All are 1 where nothing asks
-        for others.
+        Importance weights ω of the rows chosen, of mean 1, none negative: where classes were
+        counted, weighted by them the selection has each class in the share that it has of the
+        pool; those of "grad-match" are its own. All are 1 where nothing asks for others.
     picture : dict of arrays
         What `plot` shows: "pool" and "selected", points along the two leading eigenvectors, and
         "eigenvalues".

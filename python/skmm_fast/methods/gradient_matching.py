@@ -88,7 +88,7 @@ def _for_targets(problem: Problem, o: MatchingOptions) -> Chosen:
     pool = problem.pool
     slots = matched(problem, pool, _random_cells(problem), np.ones(problem.n_rows), o)
     chosen = np.sort(np.concatenate([problem.constraints.include, slots.rows]))
-    return Chosen(chosen)
+    return Chosen(chosen, weights=np.ones(len(chosen)))
 
 
 def matched(

@@ -47,7 +47,11 @@ class Cells:
     def counts(self, n: int) -> list[int]:
         """How many of n rows each cell gives: in proportion to its size, and at least one of a
         coherent cell, so that small clusters are not left out while lone outliers may be."""
-        return power_counts(self.sizes, n, 1.0, self.coherent.astype(np.int64))
+        least = self.coherent & (self.sizes > 0)
+        if least.sum() > n:  # of the largest ones alone
+            largest = np.argsort(-self.sizes * least, kind="stable")[:n]
+            least = np.isin(np.arange(len(least)), largest)
+        return power_counts(self.sizes, n, 1.0, least.astype(np.int64))
 
 
 def cells(

@@ -372,7 +372,9 @@ class TestTarget:
         centred = np.cov(Z.T, bias=True)
         ridged = centred + np.trace(centred) / 3 * np.eye(3)
         whole = np.linalg.inv(ridged)
-        off = Z.mean(axis=0) - few.mean(axis=0)
+        way = few.mean(axis=0) - Z.mean(axis=0)
+        share = 1 - np.trace(whole @ centred) / 5 / (way @ whole @ way)  # James and Stein
+        off = max(share, 0) * way
         expected = np.trace(whole @ centred) * 48 / 59 + 12 * off @ whole @ off
         assert found.random_mean_error == pytest.approx(expected)
 
@@ -388,3 +390,11 @@ class TestTarget:
         assert np.bincount(y[found.indices]).tolist() == [10, 10, 10]
         assert 7 in found.indices
         assert not {8, 9} & set(found.indices)
+
+
+def test_more_coherent_cells_than_rows_to_choose():
+    rng = np.random.default_rng(0)
+    kind = np.append(np.repeat(np.arange(100), 30), np.repeat(np.arange(100, 130), 3))
+    Z = np.eye(130)[kind] + 0.01 * rng.standard_normal((len(kind), 130))
+    assert len(skmm.select(Z, 100, rows_per_cell=1).indices) == 100
+    assert len(skmm.select(Z, 1, rows_per_cell=1).indices) == 1
