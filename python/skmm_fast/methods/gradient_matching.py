@@ -2,15 +2,16 @@
 
 Counts per class, cells of alike rows inside the classes, a draw that gives each cell its share, and
 exchanges inside cells until the weighted mean gradient equals that of the pool. The pool's labels
-are known, so its mean gradient ḡ is too. The error of a Newton step on the selection,
-‖Σ^(1/2) (Σ_S + λ)⁻¹ (ḡ_S - ḡ)‖, is zero where its right factor is, and the cells keep the left one
-bounded.
+are known, so its mean gradient ḡ is too. What a wrong mean adds to the error of a Newton step on
+the selection, ‖Σ^(1/2) (Σ_S + λ)⁻¹ (ḡ_S - ḡ)‖, is zero where its right factor is; cells keep the
+left one bounded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,13 +54,13 @@ class MatchingOptions:
         checks.integer("rows_per_cell", self.rows_per_cell, 1)
 
 
-def run(problem: Problem, **options: object) -> Chosen:
+def run(problem: Problem, **options: Any) -> Chosen:
     """Gradient matching as a method of `select`. Its options are MatchingOptions.
 
     With a pilot it matches twice: the gradients given (or, for a linear pilot, those at the best
     constant head), then those at the pilot that was finetuned on the first choice.
     """
-    o = MatchingOptions(**options)  # type: ignore[arg-type]
+    o = MatchingOptions(**options)
     if problem.make_targets:
         return _for_targets(problem, o)
     problem = problem.with_class_counts(POWER)

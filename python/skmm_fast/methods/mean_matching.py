@@ -212,6 +212,7 @@ class _Products:
     def __init__(self, Z: RowMatrix, R: Floats, threads: int) -> None:
         size = len(Z) * R.shape[1] * Z.dtype.itemsize
         self._all = Z.times(R, None, threads) if size <= WHOLE else None
+        self._width = R.shape[1]
         self._make: Callable[[Indices], RowMatrix] = lambda rows: Z.times(R, rows, threads)
 
     def of(self, rows: Indices) -> Array:
@@ -220,11 +221,11 @@ class _Products:
         return self._make(rows).array(slice(None))
 
     def sum(self, rows: Indices, weights: Floats) -> Floats:
-        parts = range(0, len(rows), BLOCK)
-        return sum(
-            (weights[i : i + BLOCK] @ self.of(rows[i : i + BLOCK]).astype(np.float64))
-            for i in parts
-        )  # type: ignore[return-value]
+        total = np.zeros(self._width)
+        for i in range(0, len(rows), BLOCK):
+            part = slice(i, i + BLOCK)
+            total += weights[part] @ self.of(rows[part]).astype(np.float64)
+        return total
 
 
 def _numbers(cells: VectorLike, N: int) -> Indices:

@@ -2,8 +2,8 @@
 
 With z̄ and Σ_c the mean and the centred second moment of the rows, λ̄ = tr(Σ_c)/m and
 b_i = Rᵀ(z_i - z̄), R Rᵀ = (Σ_c + λ̄ I)⁻¹, the mean error of rows S of weights ω (mean 1) is
-Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖². One Newton step on S ends in an error that this factor bounds, since
-the other, (Σ_S + λ I)⁻¹, is that of the coverage.
+Φ(S) = n ‖n⁻¹ Σ_S ω_i b_i‖². It measures the part of the error of a Newton step on S that comes from
+its mean; how well S covers the rows is another matter.
 """
 
 from __future__ import annotations
