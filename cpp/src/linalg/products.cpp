@@ -75,12 +75,12 @@ void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& 
     const i64 parts = std::min(most, ceil_div(z.rows, kBlock)), part = ceil_div(z.rows, parts);
     const i64 step = std::max(kWork / (k * k) / kBlock, i64{1}) * kBlock;
     const Scratch<double> sums(parts * k * ld), rooms(n_threads * Panels::size(k));
-    std::fill_n(sums.data(), parts * k * ld, 0.0);
     for (i64 from = 0; from < part; from += step) {
         tick(std::min(from * parts, z.rows));
         parallel_blocks(parts, n_threads, [&](i64 b, int slot) {
             Panels block(k, rooms.data() + slot * Panels::size(k));
             double* const sum = sums.data() + b * k * ld;
+            if (from == 0) std::fill_n(sum, k * ld, 0.0);
             const i64 last = std::min({z.rows, (b + 1) * part, b * part + from + step});
             for (i64 i = b * part + from; i < last; ++i) {
                 const double weight = s == nullptr ? 1.0 : s[i];
@@ -91,13 +91,13 @@ void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& 
             block.flush(sum);
         });
     }
-    for (i64 a = 0; a < k; ++a) {
-        for (i64 b = a; b < k; ++b) {
-            double sum = 0.0;
-            for (i64 p = 0; p < parts; ++p) sum += sums.data()[(p * k + a) * ld + b];
-            m[a * k + b] = m[b * k + a] = sum;
-        }
-    }
+    parallel_blocks(k, n_threads, [&](i64 a, int) {
+        std::fill_n(m + a * k + a, k - a, 0.0);
+        for (i64 p = 0; p < parts; ++p)
+            for (i64 b = a; b < k; ++b) m[a * k + b] += sums.data()[(p * k + a) * ld + b];
+    });
+    for (i64 a = 0; a < k; ++a)
+        for (i64 b = 0; b < a; ++b) m[a * k + b] = m[b * k + a];
 }
 
 namespace {
@@ -110,6 +110,8 @@ void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double
                   const Tick& tick, const F& f) {
     const i64 k = z.cols, width = panels(d.cols) * kPanel;
     const Scratch<double> strips(k * width);  // D as (panels, k, kPanel)
+    std::vector<int>
+        depth;  // of each panel, without the rows of zeros at its end, as triangles have
     for (i64 p = 0; p < panels(d.cols); ++p) {
         const i64 used = std::min<i64>(kPanel, d.cols - p * kPanel);
         for (i64 c = 0; c < k; ++c) {
@@ -117,6 +119,9 @@ void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double
             std::copy_n(d.row(c) + p * kPanel, used, out);
             std::fill(out + used, out + kPanel, 0.0);
         }
+        const double *const strip = strips.data() + p * k * kPanel, *end = strip + k * kPanel;
+        while (end > strip && end[-1] == 0.0) --end;
+        depth.push_back(static_cast<int>(ceil_div(end - strip, kPanel)));
     }
     const i64 room = kBlock * (k + kPanel);
     const Scratch<double> rooms(n_threads * room);
@@ -133,8 +138,8 @@ void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double
             }
             for (i64 p = 0; p < panels(d.cols); ++p) {
                 std::fill_n(y, n * kPanel, 0.0);
-                kernels().any.gemm_panel(x, k, 1, n, static_cast<int>(k),
-                                         strips.data() + p * k * kPanel, y, kPanel);
+                kernels().any.gemm_panel(x, k, 1, n, depth[at(p)], strips.data() + p * k * kPanel,
+                                         y, kPanel);
                 f(first, n, p, y);
             }
         });

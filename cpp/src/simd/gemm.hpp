@@ -27,43 +27,43 @@ struct Product {
     int width;
 };
 
-// Computes the R rows of the product from row `first` on.
+// Computes R rows of the product from row `first` on, in the columns of one group from k0 on.
 template <int R, class A, class B, class Out>
-SKMM_INLINE void gemm_rows(const Product<A, B, Out>& p, i64 first) {
+SKMM_INLINE void gemm_block(const Product<A, B, Out>& p, i64 first, int k0) {
     using V = Vector<Out>;
     constexpr int L = Register<Out>::kSize;
     const A* a = p.a + first * p.a_row;
-    for (int k0 = 0; k0 < p.width; k0 += L * kGemmVectors) {
-        V acc[R][kGemmVectors] = {};
-        for (int c = 0; c < p.depth; ++c) {
-            V row[kGemmVectors];
+    V acc[R][kGemmVectors] = {};
+    for (int c = 0; c < p.depth; ++c) {
+        V row[kGemmVectors];
+        for (int v = 0; v < kGemmVectors; ++v)
+            row[v] = load_as<Out>(p.b + c * p.b_row + k0 + L * v);
+        for (int i = 0; i < R; ++i)
             for (int v = 0; v < kGemmVectors; ++v)
-                row[v] = __builtin_convertvector(
-                    (load<Vector<B, L>>(p.b + c * p.b_row + k0 + L * v)), V);
-            for (int i = 0; i < R; ++i)
-                for (int v = 0; v < kGemmVectors; ++v)
-                    acc[i][v] += static_cast<Out>(a[i * p.a_row + c * p.a_col]) * row[v];
-        }
-        for (int i = 0; i < R; ++i) {
-            for (int v = 0; v < kGemmVectors; ++v) {
-                const int k = k0 + L * v;
-                Out* o = p.out + (first + i) * p.out_row + k;
-                if (k + L <= p.width)
-                    store(o, load<V>(o) + acc[i][v]);
-                else
-                    for (int t = 0; k + t < p.width; ++t) o[t] += acc[i][v][t];
-            }
+                acc[i][v] += static_cast<Out>(a[i * p.a_row + c * p.a_col]) * row[v];
+    }
+    for (int i = 0; i < R; ++i) {
+        for (int v = 0; v < kGemmVectors; ++v) {
+            const int k = k0 + L * v;
+            Out* o = p.out + (first + i) * p.out_row + k;
+            if (k + L <= p.width)
+                store(o, load<V>(o) + acc[i][v]);
+            else
+                for (int t = 0; k + t < p.width; ++t) o[t] += acc[i][v][t];
         }
     }
 }
 
-// Computes the first `rows` rows of the product.
+// Computes the first `rows` rows of the product. The columns of b of one group stay in the cache
+// while all rows meet them.
 template <class A, class B, class Out>
 SKMM_INLINE void gemm(const Product<A, B, Out>& p, i64 rows) {
-    i64 i = 0;
-    for (; i + kGemmRows <= rows; i += kGemmRows) gemm_rows<kGemmRows>(p, i);
-    for (; i + 2 <= rows; i += 2) gemm_rows<2>(p, i);
-    for (; i < rows; ++i) gemm_rows<1>(p, i);
+    for (int k0 = 0; k0 < p.width; k0 += Register<Out>::kSize * kGemmVectors) {
+        i64 i = 0;
+        for (; i + kGemmRows <= rows; i += kGemmRows) gemm_block<kGemmRows>(p, i, k0);
+        for (; i + 2 <= rows; i += 2) gemm_block<2>(p, i, k0);
+        for (; i < rows; ++i) gemm_block<1>(p, i, k0);
+    }
 }
 
 template <class T>

@@ -26,11 +26,6 @@
 
 namespace skmm::SKMM_LEVEL {
 
-// Vectors for reductions. They have eight lanes on every level.
-typedef float f32x8 __attribute__((vector_size(32)));
-typedef double f64x8 __attribute__((vector_size(64)));
-typedef i64 i64x8 __attribute__((vector_size(64)));
-
 // The width of the level's widest register, for element-wise code, and shuffles of two such
 // registers a and b. EVEN and ODD take the even or odd 32-bit lanes of a, then those of b. LOWER
 // and UPPER take the lower or upper half of every 16 bytes and interleave the lanes of a and b; the
@@ -70,6 +65,26 @@ struct Register {
 template <class T, int Lanes = Register<T>::kSize>
 using Vector = typename Register<T, Lanes>::V;
 
+// Eight doubles, for reductions, in as many registers as the level needs. A vector type of 64 bytes
+// would have the same operations, but compilers keep one in memory where registers are smaller.
+constexpr int kDoubles = Register<double>::kSize;
+struct f64x8 {
+    static constexpr int kParts = 8 / kDoubles;
+    Vector<double> part[kParts];
+    SKMM_INLINE_MEMBER double operator[](int lane) const {
+        return part[lane / kDoubles][lane % kDoubles];
+    }
+    SKMM_INLINE_MEMBER f64x8& operator+=(const f64x8& other) {
+        for (int i = 0; i < kParts; ++i) part[i] += other.part[i];
+        return *this;
+    }
+};
+SKMM_INLINE f64x8 operator*(const f64x8& a, const f64x8& b) {
+    f64x8 product;
+    for (int i = 0; i < f64x8::kParts; ++i) product.part[i] = a.part[i] * b.part[i];
+    return product;
+}
+
 using Words32 = Vector<u32>;
 using Words64 = Vector<u64>;
 
@@ -83,6 +98,27 @@ SKMM_INLINE V load(const T* p) {
 template <class V, class T>
 SKMM_INLINE void store(T* p, V v) {
     __builtin_memcpy(p, &v, sizeof v);
+}
+
+// Returns p[0], ..., p[kDoubles - 1] in double.
+SKMM_INLINE Vector<double> doubles(const double* p) { return load<Vector<double>>(p); }
+SKMM_INLINE Vector<double> doubles(const float* p) {
+#if defined(__AVX512F__)
+    return (Vector<double>)_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p));
+#elif defined(__AVX__)
+    return (Vector<double>)_mm256_cvtps_pd(_mm_loadu_ps(p));
+#else
+    return __builtin_convertvector((load<Vector<float, kDoubles>>(p)), Vector<double>);
+#endif
+}
+
+// Returns the elements of the level's widest vector of To, from p on. T is To or float.
+template <class To, class T>
+SKMM_INLINE Vector<To> load_as(const T* p) {
+    if constexpr (sizeof(To) == sizeof(T))
+        return load<Vector<To>>(p);
+    else
+        return doubles(p);
 }
 
 SKMM_INLINE Words32 even(Words64 a, Words64 b) {
