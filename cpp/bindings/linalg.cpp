@@ -58,23 +58,28 @@ void def_products(py::module_& m) {
         },
         "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert() = py::none(), "n_threads"_a = 1,
         "progress"_a = py::none());
-    m.def(
-        "multiply",
-        [](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows, Array<T> out,
-           int n_threads, py::object progress) {
-            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
-            const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
-            require(by.rows == all.cols, "d: expected as many rows as z has columns");
-            const std::int64_t count = rows ? rows->size() : all.rows;
-            const std::int64_t* const which = row_numbers(rows, count, all.rows);
-            const auto to = mutable_view(out, count, by.cols, "out: expected contiguous (rows, d)");
-            threads(n_threads);
-            const Tick tick = make_tick(std::move(progress));
-            const py::gil_scoped_release release;
-            multiply(all, which, by, n_threads, tick, to);
-        },
-        "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert(), "out"_a.noconvert(),
-        "n_threads"_a, "progress"_a = py::none());
+    const auto def_multiply = [&m](const char* name, auto multiply) {
+        m.def(
+            name,
+            [multiply](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows,
+                       Array<T> out, int n_threads, py::object progress) {
+                const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
+                const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
+                require(by.rows == all.cols, "d: expected as many rows as z has columns");
+                const std::int64_t count = rows ? rows->size() : all.rows;
+                const std::int64_t* const which = row_numbers(rows, count, all.rows);
+                const auto to =
+                    mutable_view(out, count, by.cols, "out: expected contiguous (rows, d)");
+                threads(n_threads);
+                const Tick tick = make_tick(std::move(progress));
+                const py::gil_scoped_release release;
+                multiply(all, which, by, n_threads, tick, to);
+            },
+            "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert(), "out"_a.noconvert(),
+            "n_threads"_a, "progress"_a = py::none());
+    };
+    def_multiply("multiply", &multiply<T>);
+    def_multiply("multiply_rounded", &multiply_rounded<T>);
     const auto def_each_row = [&m](const char* name, auto each_row) {
         m.def(
             name,
@@ -93,30 +98,6 @@ void def_products(py::module_& m) {
     };
     def_each_row("square_dots", &square_dots<T>);
     def_each_row("dots", &dots<T>);
-    m.def(
-        "largest_product",
-        [](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows, int n_threads,
-           py::object progress) {
-            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
-            const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
-            require(by.rows == all.cols && by.cols > 0,
-                    "d: expected as many rows as z has columns, and a column");
-            const std::int64_t count = rows ? rows->size() : all.rows;
-            const std::int64_t* const which_rows = row_numbers(rows, count, all.rows);
-            threads(n_threads);
-            py::array_t<std::int64_t> which(count);
-            py::array_t<double> product(count);
-            const Tick tick = make_tick(std::move(progress));
-            std::int64_t* const w = which.mutable_data();
-            double* const p = product.mutable_data();
-            {
-                const py::gil_scoped_release release;
-                largest_product(all, which_rows, count, by, n_threads, tick, w, p);
-            }
-            return std::pair(which, product);
-        },
-        "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert() = py::none(), "n_threads"_a = 1,
-        "progress"_a = py::none());
     m.def(
         "sum_unit_rows",
         [](Array<T> z, Array<std::int64_t> cell, std::int64_t cells,

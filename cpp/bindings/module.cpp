@@ -12,6 +12,7 @@ void mean_matching(pybind11::module_&);
 void sampling(pybind11::module_&);
 void v_optimality(pybind11::module_&);
 void sequential(pybind11::module_&);
+void spherical_cells(pybind11::module_&);
 }  // namespace skmm::bindings
 
 PYBIND11_MODULE(_core, m) {
@@ -26,4 +27,5 @@ PYBIND11_MODULE(_core, m) {
     sampling(m);
     v_optimality(m);
     sequential(m);
+    spherical_cells(m);
 }

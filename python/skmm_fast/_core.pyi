@@ -95,13 +95,14 @@ def multiply(
     n_threads: int,
     progress: _Tick = None,
 ) -> None: ...
-def largest_product(
+def multiply_rounded(
     z: _Floats,
     d: _Doubles,
-    rows: _Indices | None = None,
-    n_threads: int = 1,
+    rows: _Indices | None,
+    out: _Floats,
+    n_threads: int,
     progress: _Tick = None,
-) -> tuple[_Indices, _Doubles]: ...
+) -> None: ...
 def sum_unit_rows(
     z: _Floats,
     cell: _Indices,
@@ -110,10 +111,39 @@ def sum_unit_rows(
     n_threads: int = 1,
     progress: _Tick = None,
 ) -> _Doubles: ...
+def spherical_centres(
+    z: _Floats,
+    rows: _Indices,
+    first: _Indices,
+    first_centre: _Indices,
+    seeds: npt.NDArray[np.uint64],
+    sweeps: int,
+    n_threads: int = 1,
+    progress: _Tick = None,
+) -> _Doubles: ...
+def nearest_centre(
+    z: _Floats,
+    rows: _Indices,
+    first: _Indices,
+    first_centre: _Indices,
+    centres: _Doubles,
+    n_threads: int = 1,
+    progress: _Tick = None,
+) -> tuple[_Indices, _Doubles]: ...
+def draw_candidates(
+    first: _Indices,
+    first_slot: _Indices,
+    rows: _Indices,
+    held: _Indices,
+    most: int,
+    seed: int,
+    which: int,
+) -> tuple[_Indices, _Indices, _Indices]: ...
 def exchange_in_cells(
     b: _Floats,
     first: _Indices,
     first_slot: _Indices,
+    rows: _Indices,
     weight: _Doubles,
     slot: _Indices,
     residual: _Doubles,

@@ -2,6 +2,7 @@
 #include "skmm/base/parallel.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <numeric>
 #include <vector>
 
@@ -42,8 +43,17 @@ void parallel_blocks(std::int64_t n_blocks, int n_threads,
         for (std::int64_t b = 0; b < n_blocks; ++b) f(b, 0);
         return;
     }
+    std::exception_ptr first;  // an exception that left a parallel region would end the process
 #pragma omp parallel for schedule(dynamic, 1) num_threads(n_threads)
-    for (std::int64_t b = 0; b < n_blocks; ++b) f(b, omp_get_thread_num());
+    for (std::int64_t b = 0; b < n_blocks; ++b) {
+        try {
+            f(b, omp_get_thread_num());
+        } catch (...) {
+#pragma omp critical(skmm_first_exception)
+            if (!first) first = std::current_exception();
+        }
+    }
+    if (first) std::rethrow_exception(first);
 }
 
 #else

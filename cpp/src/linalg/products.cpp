@@ -8,6 +8,7 @@
 #include "skmm/base/memory.hpp"
 #include "skmm/base/types.hpp"
 #include "skmm/simd/kernels.hpp"
+#include "strips.hpp"
 
 namespace skmm {
 namespace {
@@ -171,18 +172,28 @@ void multiply(MatrixView<T> z, const i64* rows, MatrixView<double> d, int n_thre
 }
 
 template <class T>
-void largest_product(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d,
-                     int n_threads, const Tick& tick, i64* which, double* product) {
-    for_products(z, rows, count, d, n_threads, tick, [&](i64 first, i64 n, i64 p, const double* y) {
-        const i64 used = std::min<i64>(kPanel, d.cols - p * kPanel);
-        for (i64 i = 0; i < n; ++i) {
-            const double* const row = y + i * kPanel;
-            const double* const best = std::max_element(row, row + used);
-            if (p > 0 && *best <= product[first + i]) continue;
-            which[first + i] = p * kPanel + (best - row);
-            product[first + i] = *best;
-        }
-    });
+void multiply_rounded(MatrixView<T> z, const i64* rows, MatrixView<double> d, int n_threads,
+                      const Tick& tick, MutableMatrixView<T> out) {
+    const i64 k = z.cols;
+    const Strips strips(k, d.cols, d.data, d.stride, 1);
+    const T scale = static_cast<T>(strips.scale());
+    const i64 width = strips.width(), room = kStripRows * (k + width);
+    const Scratch<T> rooms(n_threads * room);
+    const i64 step = std::max(kWork / (k * width) / kStripRows, i64{1}) * kStripRows * kSums;
+    for (i64 from = 0; from < out.rows; from += step) {
+        tick(from);
+        const i64 here = std::min(step, out.rows - from);
+        parallel_blocks(ceil_div(here, kStripRows), n_threads, [&](i64 b, int slot) {
+            T *const x = rooms.data() + slot * room, *const y = x + kStripRows * k;
+            const i64 first = from + b * kStripRows, n = std::min(kStripRows, from + here - first);
+            for (i64 i = 0; i < n; ++i)
+                std::copy_n(z.row(rows == nullptr ? first + i : rows[first + i]), k, x + i * k);
+            strips.multiply(x, n, y);
+            for (i64 i = 0; i < n; ++i)
+                std::transform(y + i * width, y + i * width + d.cols, out.row(first + i),
+                               [=](T v) { return scale * v; });
+        });
+    }
 }
 
 template <class T>
@@ -264,8 +275,8 @@ void dots(MatrixView<T> z, const double* u, int n_threads, const Tick& tick, dou
                             double*);                                                              \
     template void multiply(MatrixView<T>, const i64*, MatrixView<double>, int, const Tick&,        \
                            MutableMatrixView<T>);                                                  \
-    template void largest_product(MatrixView<T>, const i64*, i64, MatrixView<double>, int,         \
-                                  const Tick&, i64*, double*);                                     \
+    template void multiply_rounded(MatrixView<T>, const i64*, MatrixView<double>, int,             \
+                                   const Tick&, MutableMatrixView<T>);                             \
     template void sum_unit_rows(MatrixView<T>, const i64*, i64, const i64*, i64, int, const Tick&, \
                                 double*);                                                          \
     template void column_squares(MatrixView<T>, const double*, int, const Tick&, double*);         \

@@ -7,13 +7,15 @@ rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from .._support.types import Array, Floats, Indices
+from ..pool.row_matrix import HostRowMatrix, RowSets
 
 BLOCK_BYTES = 1 << 25  # bytes of a block of rows in float64; up to four blocks exist at a time
 
@@ -83,6 +85,10 @@ class TensorRowMatrix:
             out[part] = block @ by
         return TensorRowMatrix(out)
 
+    def times_rounded(self, B: Floats, rows: Indices | None, threads: int) -> TensorRowMatrix:
+        by = self._there(B).to(self.x.dtype)
+        return TensorRowMatrix((self.x if rows is None else self.take(rows).x) @ by)
+
     def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
         by, which = self._there(B), None if rows is None else self._there(rows)
         total = self._zeros(by.shape[1], by.shape[1])
@@ -101,15 +107,24 @@ class TensorRowMatrix:
             total += block.sum(dim=0)
         return _here(total / (len(self) if rows is None else len(rows)))
 
-    def largest_product(
-        self, D: Floats, rows: Indices | None, threads: int
+    def spherical_centres(
+        self, sets: RowSets, seeds: npt.NDArray[np.uint64], sweeps: int, threads: int
+    ) -> Floats:
+        here = replace(sets, rows=np.arange(len(sets.rows)))
+        return HostRowMatrix(self.array(sets.rows)).spherical_centres(here, seeds, sweeps, threads)
+
+    def nearest_centre(
+        self, sets: RowSets, centres: Floats, threads: int
     ) -> tuple[Indices, Floats]:
-        by, which = self._there(D), None if rows is None else self._there(rows)
-        found = [(block @ by).max(dim=1) for _, block in self._blocks(which)]
-        return (
-            _here(torch.cat([most.indices for most in found])),
-            _here(torch.cat([most.values for most in found])),
-        )
+        which, product = np.empty(len(sets.rows), np.int64), np.empty(len(sets.rows))
+        for g in range(len(sets.first) - 1):
+            mine = slice(sets.first[g], sets.first[g + 1])
+            by = self._there(centres[sets.first_centre[g] : sets.first_centre[g + 1]].T)
+            blocks = self._blocks(self._there(sets.rows[mine]))
+            found = [(block @ by).max(dim=1) for _, block in blocks]
+            which[mine] = _here(torch.cat([most.indices for most in found]))
+            product[mine] = _here(torch.cat([most.values for most in found]))
+        return which, product
 
     def sum_unit_rows(
         self, cell: Indices, cells: int, rows: Indices | None, threads: int

@@ -75,7 +75,7 @@ def run(problem: Problem, **options: Any) -> Chosen:
         slots = matched(problem, pool, slots, omega, o)
     chosen = np.sort(np.concatenate([constraints.include, slots.rows]))
     facts = {
-        "cells": len(slots.members),
+        "cells": len(slots.begins) - 1,
         "class_counts": constraints.counts if len(constraints.counts) > 1 else None,
     }
     return Chosen(chosen, facts, weights=constraints.class_weights(chosen), pool=pool)
@@ -191,23 +191,29 @@ def _drawn(members: list[Indices], counts: list[int], seed: int) -> Slots:
         several[_core.draw_subset(len(several), count, seed, SUBSETS + c)]
         for c, (several, count) in enumerate(zip(members, counts, strict=True))
     ]
-    rows = np.concatenate([*drawn, np.empty(0, np.int64)])
-    return Slots(members, np.append(0, np.cumsum(counts)), rows, np.ones(len(rows)))
+    none = np.empty(0, np.int64)
+    rows = np.concatenate([*drawn, none])
+    begins = np.append(0, np.cumsum([len(several) for several in members], dtype=np.int64))
+    first = np.append(0, np.cumsum(counts, dtype=np.int64))
+    return Slots(np.concatenate([*members, none]), begins, first, rows, np.ones(len(rows)))
 
 
 def stratified(problem: Problem, rows_per_cell: int) -> Slots:
     """A draw of the free rows that gives each cell its share; cells are inside the groups."""
     pool, constraints, seed = problem.pool, problem.constraints, problem.seed
+    groups = [(g, group) for g, group in enumerate(constraints.groups) if group.count > 0]
+    all_found = cells_of(
+        pool.Z,
+        pool.squared_norms,
+        [constraints.free[group.part] for _, group in groups],
+        [-(-group.count // rows_per_cell) for _, group in groups],
+        [group.count // 10 for _, group in groups],
+        [group_seed(seed, g) for g, _ in groups],
+        problem.n_threads,
+    )
     members: list[Indices] = []
     counts: list[int] = []
-    for g, group in enumerate(constraints.groups):
-        if group.count == 0:
-            continue
-        free = constraints.free[group.part]
-        found = cells_of(
-            pool.Z, pool.squared_norms, free, -(-group.count // rows_per_cell), group.count // 10,
-            group_seed(seed, g), problem.n_threads,
-        )  # fmt: skip
+    for (_, group), found in zip(groups, all_found, strict=True):
         kept = usual_rows(pool, found.rows) | np.repeat(found.coherent, found.sizes)
         several = found.without(~kept)
         if len(several.rows) < group.count:

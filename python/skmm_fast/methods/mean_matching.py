@@ -3,7 +3,7 @@ cells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,13 +26,20 @@ WHOLE = 1 << 28  # bytes of the products of all rows, up to which they are made 
 
 @dataclass(frozen=True)
 class Slots:
-    """The rows chosen, cell after cell, and where each may move: a slot of cell c holds one of
-    members[c]."""
+    """The rows chosen, cell after cell, and where each may move: a slot of cell c holds one of the
+    rows members[begins[c] : begins[c + 1]]."""
 
-    members: list[Indices]  # for each cell its rows, ascending
+    members: Indices  # ascending within a cell
+    begins: Indices  # (cells + 1,)
     first: Indices  # (cells + 1,) Cell c has the slots first[c], ..., first[c + 1] - 1.
     rows: Indices  # (slots,)
     weights: Floats  # (slots,)
+
+    @property
+    def several(self) -> Indices:
+        """(cells,) The candidates that a cell has in a sweep, but for rows that its slots hold."""
+        most: Indices = np.minimum(np.diff(self.begins), CANDIDATES * np.diff(self.first))
+        return most
 
 
 def match_mean(
@@ -115,10 +122,14 @@ def match_mean(
     number = np.zeros(N, np.int64) if cells is None else _numbers(cells, N)
     omega = arrays.weights("weights", weights, n)
     metric = mean_metric(z, second_moment(z, "Z", threads), None, ridge)
-    members = split_by(number, int(number.max()) + 1)
+    n_cells = int(number.max()) + 1
+    members = np.concatenate(split_by(number, n_cells))
+    begins, first = (
+        np.append(0, np.cumsum(np.bincount(of, minlength=n_cells)))
+        for of in (number, number[begin])
+    )
     order = np.argsort(number[begin], kind="stable")
-    counts = np.bincount(number[begin], minlength=len(members))
-    slots = Slots(members, np.append(0, np.cumsum(counts)), begin[order], omega[order])
+    slots = Slots(members, begins, first, begin[order], omega[order])
     out = np.empty(n, np.int64)
     checks.boolean("progress", progress)
     out[order] = exchange(z, metric, slots, sweeps, seed, threads, progress=progress)
@@ -139,30 +150,32 @@ def exchange(
     """The rows that the slots hold after at most this many sweeps of exchanges, which bring
     Σ ω_i z_i over them and over the fixed rows (with their weights) near Σ ω_i times the goal of
     the metric."""
-    products = _Products(Z, metric.R, threads)
+    products = _Products(Z, metric, threads)
     target = metric.goal @ metric.R
     rows = slots.rows.copy()
     if len(rows) == 0:
         return rows
-    places = np.diff(slots.first)
-    drawn = any(
-        len(several) > CANDIDATES * k for several, k in zip(slots.members, places, strict=True) if k
-    )
+    drawn = bool((slots.several < np.diff(slots.begins) * (np.diff(slots.first) > 0)).any())
+    blocks = _blocks(slots.several)
     with bar("match the mean", sweeps, progress, "sweeps") as tick:
         for sweep in range(sweeps):
             r = products.sum(rows, slots.weights) - slots.weights.sum() * target
             if fixed is not None:
                 r += products.sum(fixed[0], fixed[1]) - fixed[1].sum() * target
             exchanges = 0
-            for part in _blocks(slots):
-                draws = seed, (sweep + 1) * len(slots.members)
-                candidates, first, held = _candidates(slots, part, rows, draws)
-                own = slice(slots.first[part.start], slots.first[part.stop])
-                held, r, made = _core.exchange_in_cells(
-                    products.of(candidates), first,
-                    slots.first[part.start : part.stop + 1] - slots.first[part.start],
-                    slots.weights[own], held, r,
+            for begin, end in blocks:
+                own = slice(slots.first[begin], slots.first[end])
+                which = SUBSETS + (sweep + 1) * (len(slots.begins) - 1) + begin
+                first_slot = slots.first[begin : end + 1] - slots.first[begin]
+                first, candidates, held = _core.draw_candidates(
+                    slots.begins[begin : end + 1] - slots.begins[begin], first_slot,
+                    slots.members[slots.begins[begin] : slots.begins[end]], rows[own], CANDIDATES,
+                    seed, which % 2**32,
                 )  # fmt: skip
+                b, at = products.of(candidates)
+                held, r, made = _core.exchange_in_cells(
+                    b, first, first_slot, at, slots.weights[own], held, r
+                )
                 rows[own] = candidates[held]
                 exchanges += made
             if tick is not None:
@@ -172,59 +185,39 @@ def exchange(
     return rows
 
 
-def _blocks(slots: Slots) -> Iterator[range]:
-    """Consecutive cells, of BLOCK candidates together where each has fewer."""
-    begin, held = 0, 0
-    for c in range(len(slots.members)):
-        size = min(len(slots.members[c]), CANDIDATES * int(slots.first[c + 1] - slots.first[c]))
-        if held and held + size > BLOCK:
-            yield range(begin, c)
-            begin, held = c, 0
-        held += size
-    yield range(begin, len(slots.members))
-
-
-def _candidates(
-    slots: Slots, part: range, rows: Indices, draws: tuple[int, int]
-) -> tuple[Indices, Indices, Indices]:
-    """Of these cells the candidates, cell after cell, where each cell's begin, and the number of
-    the candidate that each slot holds. Cells without slots have none."""
-    found, held, first = [], [], [0]
-    seed, offset = draws
-    for c in part:
-        mine = rows[slots.first[c] : slots.first[c + 1]]
-        several = slots.members[c]
-        if len(mine) == 0:
-            several = several[:0]
-        elif len(several) > CANDIDATES * len(mine):
-            which = SUBSETS + offset + c
-            drawn = _core.draw_subset(len(several), CANDIDATES * len(mine), seed, which % 2**32)
-            several = np.union1d(several[drawn], mine)
-        held.append(first[-1] + np.searchsorted(several, mine))
-        found.append(several)
-        first.append(first[-1] + len(several))
-    return np.concatenate(found), np.array(first), np.concatenate(held)
+def _blocks(several: Indices) -> list[tuple[int, int]]:
+    """Consecutive cells [begin, end) of BLOCK candidates together, or one cell that has more."""
+    ends, blocks, begin = np.cumsum(several), [], 0
+    while begin < len(several):
+        done = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, done + BLOCK, "right")))
+        blocks.append((begin, end))
+        begin = end
+    return blocks
 
 
 class _Products:
     """Rows of Z R, made once where they fit, else when they are asked for."""
 
-    def __init__(self, Z: RowMatrix, R: Floats, threads: int) -> None:
-        size = len(Z) * R.shape[1] * Z.dtype.itemsize
-        self._all = Z.times(R, None, threads) if size <= WHOLE else None
+    def __init__(self, Z: RowMatrix, metric: MeanMetric, threads: int) -> None:
+        R = metric.R
+        times = Z.times if metric.ill_conditioned else Z.times_rounded
+        whole = len(Z) * R.shape[1] * Z.dtype.itemsize <= WHOLE
+        self._all = times(R, None, threads).array(slice(None)) if whole else None
         self._width = R.shape[1]
-        self._make: Callable[[Indices], RowMatrix] = lambda rows: Z.times(R, rows, threads)
+        self._make: Callable[[Indices], RowMatrix] = lambda rows: times(R, rows, threads)
 
-    def of(self, rows: Indices) -> Array:
+    def of(self, rows: Indices) -> tuple[Array, Indices]:
+        """An array that has these rows of Z R, and where."""
         if self._all is not None:
-            return self._all.array(rows)
-        return self._make(rows).array(slice(None))
+            return self._all, rows
+        return self._make(rows).array(slice(None)), np.arange(len(rows))
 
     def sum(self, rows: Indices, weights: Floats) -> Floats:
         total = np.zeros(self._width)
         for i in range(0, len(rows), BLOCK):
-            part = slice(i, i + BLOCK)
-            total += weights[part] @ self.of(rows[part]).astype(np.float64)
+            b, at = self.of(rows[i : i + BLOCK])
+            total += weights[i : i + BLOCK] @ b[at].astype(np.float64)
         return total
 
 

@@ -6,7 +6,7 @@ A cell is a set of rows; rows of one cell have one number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .. import _core
 from .._support import checks
 from .._support.types import Array, DenseMatrix, Floats, Indices, VectorLike
-from ..pool.row_matrix import HostRowMatrix, RowMatrix, row_matrix
+from ..pool.row_matrix import HostRowMatrix, RowMatrix, RowSets, row_matrix
 from ..pool.spectrum import require_finite
 from .constraints import labels_of, power_counts
 from .groups import group_seed
@@ -24,6 +24,7 @@ BRANCHES = 32  # cells that a set of rows is cut into at once, at most
 SAMPLE = 64  # rows of a set that its centres are found from, for each of them
 SWEEPS = 4  # of Lloyd's algorithm over the sample
 COHERENT = 0.5  # mean cosine of two rows of a cell from which on the cell is coherent
+AT_ONCE = 1 << 17  # rows of samples whose centres are found at once, or those of one set
 STRAGGLERS = 1024  # rows far from their centre that are looked through for coherent cells
 
 
@@ -121,36 +122,32 @@ def cells(
         largest = np.sqrt(squares.max())
         raise ValueError(f"Z: expected rows of norm up to 1e75, got {largest:.3g}")
     out, made = np.empty(N, np.int64), 0
-    for g, (part, share) in enumerate(zip(members, shares, strict=True)):
-        found = cells_of(rows, squares, part, share, share // 10, group_seed(seed, g), threads)
+    seeds = [group_seed(seed, g) for g in range(len(members))]
+    more = [share // 10 for share in shares]
+    for found in cells_of(rows, squares, members, shares, more, seeds, threads):
         out[found.rows] = made + np.repeat(np.arange(len(found.sizes)), found.sizes)
         made += len(found.sizes)
     return out
 
 
 def cells_of(
-    Z: RowMatrix, squares: Floats, rows: Indices, count: int, more: int, seed: int, threads: int
-) -> Cells:
-    """These rows, ascending, in about `count` cells, and at most `more` of stragglers. squares (N,)
-    are the ‖z_i‖² of all rows."""
-    tree = _Tree(Z, squares, threads, seed)
-    cell, cosine = np.empty(len(rows), np.int64), np.empty(len(rows))
-    n_cells = 0
-    for part, along in tree.leaves(np.arange(len(rows)), rows, count):
-        cell[part], cosine[part] = n_cells, along
-        n_cells += 1
-    for group in _stragglers(Z, rows, cosine, more):
-        cell[group] = n_cells
-        n_cells += 1
-    order = np.argsort(cell, kind="stable")
-    sizes = np.bincount(cell, minlength=n_cells)
-    kept = sizes > 0  # all rows of a cell may be stragglers
-    dense = np.cumsum(kept) - 1
-    sums = Z.sum_unit_rows(dense[cell], int(kept.sum()), rows, threads)
-    sizes = sizes[kept]
-    pairs = np.maximum(sizes * (sizes - 1), 1)
-    coherent = (np.square(sums).sum(axis=1) - sizes) / pairs > COHERENT
-    return Cells(rows[order], np.append(0, np.cumsum(sizes)), coherent & (sizes > 1))
+    Z: RowMatrix,
+    squares: Floats,
+    sets: Sequence[Indices],
+    counts: Sequence[int],
+    more: Sequence[int],
+    seeds: Sequence[int],
+    threads: int,
+) -> list[Cells]:
+    """Each set of rows, ascending, in about so many cells, and at most so many more of stragglers.
+    squares (N,) are the ‖z_i‖² of all rows. A set has rows."""
+    trees = [_Tree(rows, seed) for rows, seed in zip(sets, seeds, strict=True)]
+    _grow(Z, squares, trees, counts, threads)
+    for tree, most in zip(trees, more, strict=True):
+        for group in _stragglers(Z, tree.rows, tree.cosine, most, threads):
+            tree.cell[group] = tree.n_cells
+            tree.n_cells += 1
+    return [_cells(Z, tree, threads) for tree in trees]
 
 
 def split_by(number: Array, count: int) -> list[Indices]:
@@ -160,88 +157,133 @@ def split_by(number: Array, count: int) -> list[Indices]:
     return np.split(order, np.cumsum(np.bincount(number, minlength=count))[:-1])
 
 
-@dataclass
 class _Tree:
-    Z: RowMatrix
-    squares: Floats  # (N,) ‖z_i‖²
-    threads: int
+    """The cells of one set of rows, while they are made."""
+
+    def __init__(self, rows: Indices, seed: int) -> None:
+        self.rows = rows
+        self.cell = np.empty(len(rows), np.int64)
+        self.cosine = np.empty(len(rows))  # of each row to the centre of its cell
+        self.n_cells = 0
+        self._seed, self._n_seeds = seed, 0
+
+    def next_seed(self) -> int:
+        self._n_seeds += 1
+        return group_seed(self._seed, self._n_seeds)
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """Rows (positions in those of the tree) that are to become `count` cells."""
+
+    tree: _Tree
+    part: Indices
+    count: int
     seed: int
-    n_draws: int = 0
 
-    def leaves(self, part: Indices, rows: Indices, count: int) -> Iterator[tuple[Indices, Floats]]:
-        """The cells of a part (positions) of all rows (numbers): their positions, and the cosines
-        of their rows to the centre of the cell."""
-        mine = rows[part]
-        branches = min(count, BRANCHES, len(part))
-        centres = self._centres(mine, branches)
-        which, product = self.Z.largest_product(np.ascontiguousarray(centres.T), mine, self.threads)
-        children = [child for child in split_by(which, len(centres)) if len(child)]
-        sizes = np.array([len(child) for child in children])
-        if count <= len(children) or len(children) == 1:
-            norms = np.sqrt(self.squares[mine])
-            cosine = product / np.where(norms > 0, norms, 1.0)
-            for child in children:
-                yield part[child], cosine[child]
-            return
-        shares = power_counts(sizes, min(count, len(part)), 1.0, 1)
-        for child, share in zip(children, shares, strict=True):
-            yield from self.leaves(part[child], rows, share)
+    @property
+    def rows(self) -> Indices:
+        return self.tree.rows[self.part]
 
-    def _centres(self, rows: Indices, count: int) -> Floats:
-        """(count, m) Centres of unit norm by k-means on a sample."""
-        if len(rows) > SAMPLE * count:
-            drawn = _core.draw_subset(len(rows), SAMPLE * count, self._next(), 0)
-            rows = rows[drawn]
-        sample = HostRowMatrix(self._unit(self.Z.array(rows)))
-        centres = self._first(sample, count)
-        for _ in range(SWEEPS):
-            cell, _ = sample.largest_product(centres.T, None, self.threads)
-            sums = sample.sum_unit_rows(cell, count, None, self.threads)
-            norms = np.linalg.norm(sums, axis=1, keepdims=True)
-            centres = np.where(norms > 0, sums / np.where(norms > 0, norms, 1.0), centres)
-        return centres
+    @property
+    def branches(self) -> int:
+        return min(self.count, BRANCHES, len(self.part))
 
-    def _first(self, sample: HostRowMatrix, count: int) -> Floats:
-        """Rows of the sample, each drawn in proportion to 1 - its largest cosine to the former."""
-        # A row of zeros has no direction: it is drawn only where there are no others.
-        left = (sample.square_dots(np.ones(sample.shape[1]), self.threads) > 0).astype(np.float64)
-        chosen: list[int] = []
-        for _ in range(count):
-            total = left.sum()
-            pi = left / total if total > 1e-9 * len(sample) else np.full_like(left, 1 / len(left))
-            chosen.append(int(_core.draw_systematic(pi, 1, self._next(), None)[0]))
-            c = sample.core[chosen[-1]].astype(np.float64)
-            np.minimum(left, np.maximum(1 - sample.dots(c, self.threads), 0.0), out=left)
-        return sample.core[chosen].astype(np.float64)
-
-    @staticmethod
-    def _unit(block: np.ndarray) -> np.ndarray:
-        norms = np.linalg.norm(block.astype(np.float64), axis=1, keepdims=True)
-        return (block / np.where(norms > 0, norms, 1.0)).astype(block.dtype)
-
-    def _next(self) -> int:
-        """A seed for the next draw."""
-        self.n_draws += 1
-        return group_seed(self.seed, self.n_draws)
+    def sample(self) -> Indices:
+        """The rows that centres are found from."""
+        most = SAMPLE * self.branches
+        if len(self.part) <= most:
+            return self.rows
+        return self.rows[_core.draw_subset(len(self.part), most, self.seed, 0)]
 
 
-def _stragglers(Z: RowMatrix, rows: Indices, cosine: Floats, most: int) -> Iterator[Indices]:
+def _grow(
+    Z: RowMatrix, squares: Floats, trees: list[_Tree], counts: Sequence[int], threads: int
+) -> None:
+    """The cells of the trees, all branches of a level at once."""
+    level = [
+        _Branch(tree, np.arange(len(tree.rows)), count, tree.next_seed())
+        for tree, count in zip(trees, counts, strict=True)
+    ]
+    while level:
+        following: list[_Branch] = []
+        first_centre = np.append(0, np.cumsum([branch.branches for branch in level]))
+        rows = [branch.rows for branch in level]
+        sets = RowSets(np.concatenate(rows), _offsets(rows), first_centre)
+        which, product = Z.nearest_centre(sets, _centres(Z, level, threads), threads)
+        norms = np.sqrt(squares[sets.rows])
+        cosine = product / np.where(norms > 0, norms, 1.0)
+        for branch, begin, end in zip(level, sets.first[:-1], sets.first[1:], strict=True):
+            tree, part = branch.tree, branch.part
+            children = [c for c in split_by(which[begin:end], branch.branches) if len(c)]
+            if branch.count <= len(children) or len(children) == 1:
+                tree.cosine[part] = cosine[begin:end]
+                for child in children:
+                    tree.cell[part[child]] = tree.n_cells
+                    tree.n_cells += 1
+                continue
+            sizes = np.array([len(child) for child in children])
+            shares = power_counts(sizes, min(branch.count, len(part)), 1.0, 1)
+            following += [
+                _Branch(tree, part[child], share, tree.next_seed())
+                for child, share in zip(children, shares, strict=True)
+            ]
+        level = following
+
+
+def _centres(Z: RowMatrix, level: list[_Branch], threads: int) -> Floats:
+    """The centres of the branches, one after the other."""
+    found, begin = [], 0
+    sizes = np.cumsum([min(len(branch.part), SAMPLE * branch.branches) for branch in level])
+    while begin < len(level):
+        done = sizes[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(sizes, done + AT_ONCE, "right")))
+        block = level[begin:end]
+        rows = [branch.sample() for branch in block]
+        first_centre = np.append(0, np.cumsum([branch.branches for branch in block]))
+        sets = RowSets(np.concatenate(rows), _offsets(rows), first_centre)
+        seeds = np.array([branch.seed for branch in block], np.uint64)
+        found.append(Z.spherical_centres(sets, seeds, SWEEPS, threads))
+        begin = end
+    return np.concatenate(found)
+
+
+def _offsets(parts: list[Indices]) -> Indices:
+    return np.append(0, np.cumsum([len(part) for part in parts]))
+
+
+def _cells(Z: RowMatrix, tree: _Tree, threads: int) -> Cells:
+    sizes = np.bincount(tree.cell, minlength=tree.n_cells)
+    kept = sizes > 0  # all rows of a cell may be stragglers
+    dense = np.cumsum(kept) - 1
+    sums = Z.sum_unit_rows(dense[tree.cell], int(kept.sum()), tree.rows, threads)
+    sizes = sizes[kept]
+    pairs = np.maximum(sizes * (sizes - 1), 1)
+    coherent = (np.square(sums).sum(axis=1) - sizes) / pairs > COHERENT
+    order = np.concatenate(split_by(tree.cell, tree.n_cells))
+    return Cells(tree.rows[order], np.append(0, np.cumsum(sizes)), coherent & (sizes > 1))
+
+
+def _stragglers(
+    Z: RowMatrix, rows: Indices, cosine: Floats, most: int, threads: int
+) -> Iterator[Indices]:
     """Groups (positions) of rows that are far from the centre of their cell and near each other,
     the largest groups first."""
-    if most == 0:
+    far = np.flatnonzero(cosine < COHERENT)
+    if most == 0 or len(far) < 2:
         return
-    far = np.argsort(cosine, kind="stable")[:STRAGGLERS]
-    far = np.sort(far[cosine[far] < COHERENT])
-    if len(far) < 2:
-        return
-    U = _Tree._unit(Z.array(rows[far]).astype(np.float64))
-    near = HostRowMatrix(U).times(np.ascontiguousarray(U.T), None, 1).core > COHERENT
+    far = np.sort(far[np.argsort(cosine[far], kind="stable")[:STRAGGLERS]])
+    U = Z.array(rows[far]).astype(np.float64)
+    norms = np.linalg.norm(U, axis=1, keepdims=True)
+    U = (U / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+    near = HostRowMatrix(U).times_rounded(U.T.astype(np.float64), None, threads).core > COHERENT
+    several = near.sum(axis=1)  # rows near to each that are in no group yet
     left = np.ones(len(far), np.bool_)
     for _ in range(most):
-        several = (near & left).sum(axis=1) * left
-        leader = int(several.argmax())
-        if several[leader] < 2:
+        leader = int((several * left).argmax())
+        group = np.flatnonzero(near[leader] & left)
+        if not left[leader] or len(group) < 2:
             return
-        group = near[leader] & left
         yield far[group]
-        left &= ~near[leader]
+        left[group] = False
+        several -= near[:, group].sum(axis=1)

@@ -16,6 +16,9 @@ from .._support.types import Floats, Indices
 from .row_matrix import RowMatrix
 from .spectrum import rounding_of_moments
 
+LEAST_RIDGE = 0.01  # from which on products with R in float32 have digits enough
+FAR = 1e4  # times their variance, the ‖z̄‖² up to which they have
+
 
 @dataclass(frozen=True)
 class MeanMetric:
@@ -26,6 +29,7 @@ class MeanMetric:
     square: float  # the mean of ‖b_i‖² over the rows
     n_rows: int  # N
     goal: Floats  # (m,) what a mean should be: z̄, or the mean of a target
+    ill_conditioned: bool = False  # whether products with R need the digits of a double
 
     def rows(self, Z: RowMatrix, S: Indices) -> Floats:
         """(n, m) b_i of these rows."""
@@ -59,4 +63,6 @@ def mean_metric(
         return MeanMetric(mean, np.zeros((m, m)), 0.0, count, mean)
     L = np.linalg.cholesky(centred + max(ridge * level, rounding) * np.eye(m))
     R = np.linalg.solve(L, np.eye(m)).T
-    return MeanMetric(mean, R, float(np.vdot(R, centred @ R)), count, mean)
+    # Otherwise the condition of R is at most √(m/LEAST_RIDGE), and rows are mostly spread.
+    ill_conditioned = ridge < LEAST_RIDGE or float(mean @ mean) > FAR * m * level
+    return MeanMetric(mean, R, float(np.vdot(R, centred @ R)), count, mean, ill_conditioned)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import _core
 from .._support import arrays, tensors
@@ -18,6 +19,16 @@ from .._support.scratch import room
 from .._support.types import Array, Floats, Indices
 
 GRAM_ROWS = 8192  # rows that `gram` holds in float64 at a time
+
+
+@dataclass(frozen=True)
+class RowSets:
+    """Sets of rows and the centres of each: set g has the rows[first[g] : first[g + 1]] and the
+    centres first_centre[g], ..., first_centre[g + 1] - 1, at least one of both."""
+
+    rows: Indices
+    first: Indices  # (sets + 1,)
+    first_centre: Indices  # (sets + 1,)
 
 
 class RowMatrix(Protocol):
@@ -59,6 +70,10 @@ class RowMatrix(Protocol):
         """Z[rows] B in the dtype of Z, where Z lies, or in a file of `scratch_dir`. All rows where
         rows is None."""
 
+    def times_rounded(self, B: Floats, rows: Indices | None, threads: int) -> RowMatrix:
+        """Z[rows] B like `times`, in the arithmetic of Z's dtype with B rounded to float32: for
+        choices that need no more digits."""
+
     def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
         """(Z_rows B)ᵀ (Z_rows B). Z_rows B comes first, which keeps digits where B is large."""
 
@@ -71,11 +86,17 @@ class RowMatrix(Protocol):
     def mean(self, rows: Indices | None = None) -> Floats:
         """(m,) The mean of these rows; of all rows where None."""
 
-    def largest_product(
-        self, D: Floats, rows: Indices | None, threads: int
+    def spherical_centres(
+        self, sets: RowSets, seeds: npt.NDArray[np.uint64], sweeps: int, threads: int
+    ) -> Floats:
+        """(centres, m) Centres of norm 1 of each set by spherical k-means; set g has the key
+        seeds[g]."""
+
+    def nearest_centre(
+        self, sets: RowSets, centres: Floats, threads: int
     ) -> tuple[Indices, Floats]:
-        """For each of these rows z, argmax_c ⟨z, d_c⟩ over the columns d_c of D, ties to the lowest
-        c, and that product."""
+        """For each row z of the sets the number in its set of argmax_c ⟨z, c⟩ over the centres of
+        the set, ties to the lowest, and that product, in the arithmetic of Z's dtype."""
 
     def sum_unit_rows(
         self, cell: Indices, cells: int, rows: Indices | None, threads: int
@@ -140,6 +161,11 @@ class HostRowMatrix:
         _core.multiply(self.core, np.ascontiguousarray(B), rows, out, threads)
         return HostRowMatrix(out)
 
+    def times_rounded(self, B: Floats, rows: Indices | None, threads: int) -> HostRowMatrix:
+        out = np.empty((len(self) if rows is None else len(rows), B.shape[1]), self.dtype)
+        _core.multiply_rounded(self.core, np.ascontiguousarray(B), rows, out, threads)
+        return HostRowMatrix(out)
+
     def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
         total = np.zeros((B.shape[1], B.shape[1]))
         parts: Any = arrays.row_blocks(self.core)
@@ -165,10 +191,19 @@ class HostRowMatrix:
             total += self.core[part].sum(axis=0, dtype=np.float64)
         return total / (len(self) if rows is None else len(rows))
 
-    def largest_product(
-        self, D: Floats, rows: Indices | None, threads: int
+    def spherical_centres(
+        self, sets: RowSets, seeds: npt.NDArray[np.uint64], sweeps: int, threads: int
+    ) -> Floats:
+        return _core.spherical_centres(
+            self.core, sets.rows, sets.first, sets.first_centre, seeds, sweeps, threads
+        )
+
+    def nearest_centre(
+        self, sets: RowSets, centres: Floats, threads: int
     ) -> tuple[Indices, Floats]:
-        return _core.largest_product(self.core, np.ascontiguousarray(D), rows, threads)
+        return _core.nearest_centre(
+            self.core, sets.rows, sets.first, sets.first_centre, centres, threads
+        )
 
     def sum_unit_rows(
         self, cell: Indices, cells: int, rows: Indices | None, threads: int

@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <stdexcept>
+#include <string>
 #include <thread>
 
 #include "../support/check.hpp"
@@ -91,4 +93,21 @@ TEST(a_forked_child_runs_serially) {
     int status = -1;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+TEST(an_exception_of_a_block_comes_out_and_the_others_run) {
+    for (const int threads : {1, 3}) {
+        std::atomic<int> ran{0};
+        bool thrown = false;
+        try {
+            parallel_blocks(50, threads, [&](std::int64_t b, int) {
+                if (b == 20) throw std::runtime_error("block 20");
+                ++ran;
+            });
+        } catch (const std::runtime_error& error) {
+            thrown = std::string(error.what()) == "block 20";
+        }
+        CHECK(thrown);
+        CHECK(ran == (threads == 1 ? 20 : 49));
+    }
 }

@@ -125,47 +125,71 @@ TEST(a_row_matrix_takes_rows_in_the_order_asked_for) {
 }
 
 template <class T>
-static void check_nearest() {
+static void check_unit_sums() {
     const i64 n = 900, k = 11, d = 45;
     std::vector<T> z = normals<T>(n * k);
     std::fill_n(z.begin() + 3 * k, k, T(0));  // a row of zeros
-    std::vector<double> by = normals<double>(k * d, 5);
-    for (i64 j = 0; j < k; ++j) by[j * d + 40] = by[j * d + 2];  // a tie across panels
-    std::vector<i64> list;
-    for (i64 t = 0; t < 700; ++t) list.push_back(t * 7 % n);
+    std::vector<i64> list, cell;
+    for (i64 t = 0; t < 700; ++t) {
+        list.push_back(t * 7 % n);
+        cell.push_back(t * t % d);
+    }
     const i64 count = static_cast<i64>(list.size());
-    std::vector<i64> which(count);
-    std::vector<double> product(count);
     const MatrixView<T> rows{z.data(), n, k, k};
-    largest_product(rows, list.data(), count, MatrixView<double>{by.data(), k, d, d}, 2, kQuiet,
-                    which.data(), product.data());
-    std::vector<double> sums(d * k), expected(d * k);
-    sum_unit_rows(rows, list.data(), count, which.data(), d, 2, kQuiet, sums.data());
+    std::vector<double> sums(d * k), expected(d * k), one_thread(d * k);
+    sum_unit_rows(rows, list.data(), count, cell.data(), d, 2, kQuiet, sums.data());
     for (i64 t = 0; t < count; ++t) {
-        i64 best = 0;
-        double most = 0.0, square = 0.0;
-        for (i64 c = 0; c < d; ++c) {
-            double x = 0.0;
-            for (i64 j = 0; j < k; ++j) x += double(z[list[t] * k + j]) * by[j * d + c];
-            if (c == 0 || x > most + 1e-12) {
-                best = c;
-                most = x;
-            }
-        }
-        CHECK(which[t] == best);
-        CHECK(std::abs(product[t] - most) < 1e-9);
+        double square = 0.0;
         for (i64 j = 0; j < k; ++j) square += double(z[list[t] * k + j]) * z[list[t] * k + j];
         if (square == 0.0) continue;
         for (i64 j = 0; j < k; ++j)
-            expected[best * k + j] += double(z[list[t] * k + j]) / std::sqrt(square);
+            expected[cell[t] * k + j] += double(z[list[t] * k + j]) / std::sqrt(square);
     }
     for (i64 e = 0; e < d * k; ++e) CHECK(std::abs(sums[e] - expected[e]) < 1e-9);
-    std::vector<double> one_thread(d * k);
-    sum_unit_rows(rows, list.data(), count, which.data(), d, 1, kQuiet, one_thread.data());
+    sum_unit_rows(rows, list.data(), count, cell.data(), d, 1, kQuiet, one_thread.data());
     CHECK(sums == one_thread);
 }
 
-TEST(nearest_columns_and_sums_of_unit_rows_equal_their_definitions) {
-    check_nearest<float>();
-    check_nearest<double>();
+TEST(sums_of_unit_rows_equal_their_definition) {
+    check_unit_sums<float>();
+    check_unit_sums<double>();
+}
+
+// D of any size, dense or an upper triangle.
+template <class T>
+static void check_rounded(double size) {
+    const i64 n = 300, k = 70, d = 83;
+    const std::vector<T> z = normals<T>(n * k);
+    std::vector<double> by = normals<double>(k * d, 5);
+    for (i64 j = 0; j < k; ++j)
+        for (i64 c = 0; c < d; ++c) by[j * d + c] *= size > 1.0 && j > c ? 0.0 : size;
+    std::vector<i64> list;
+    for (i64 t = 0; t < 200; ++t) list.push_back(t * 7 % n);
+    std::vector<T> out(200 * d), one_thread(200 * d);
+    const MatrixView<T> rows{z.data(), n, k, k};
+    const MatrixView<double> right{by.data(), k, d, d};
+    multiply_rounded(rows, list.data(), right, 2, kQuiet,
+                     MutableMatrixView<T>{out.data(), 200, d, d});
+    for (i64 t = 0; t < 200; ++t) {
+        for (i64 c = 0; c < d; ++c) {
+            double x = 0.0, most = 0.0;
+            for (i64 j = 0; j < k; ++j) {
+                const double term = double(z[list[t] * k + j]) * by[j * d + c];
+                x += term;
+                most += std::abs(term);
+            }
+            CHECK(std::abs(x - double(out[t * d + c])) <= 1e-6 * most);
+        }
+    }
+    multiply_rounded(rows, list.data(), right, 1, kQuiet,
+                     MutableMatrixView<T>{one_thread.data(), 200, d, d});
+    CHECK(out == one_thread);
+}
+
+TEST(rounded_products_have_the_digits_of_a_float) {
+    for (const double size : {1.0, 1e30, 1e-30}) {
+        check_rounded<float>(size);
+        check_rounded<double>(size);
+    }
+    check_rounded<double>(1e150);
 }

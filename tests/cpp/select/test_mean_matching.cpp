@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "../support/check.hpp"
 #include "../support/shared.hpp"
@@ -53,8 +55,16 @@ static void check_sweep() {
             best[t] = to;
         }
     }
-    const CellSlots cells{4, first.data(), first_slot.data(), w.data(), slot.data()};
-    const i64 made = exchange_in_cells(MatrixView<T>{b.data(), 20, k, k}, cells, r.data());
+    // The rows of B in another order, which the cells know.
+    std::vector<T> mixed(b.size());
+    std::vector<i64> where(20);
+    for (i64 i = 0; i < 20; ++i) {
+        where[i] = i * 7 % 20;
+        std::copy_n(b.begin() + i * k, k, mixed.begin() + where[i] * k);
+    }
+    const CellRows cells{4, first.data(), first_slot.data(), where.data()};
+    const i64 made = exchange_in_cells(MatrixView<T>{mixed.data(), 20, k, k}, cells, w.data(),
+                                       slot.data(), r.data());
     CHECK(exchanges > 2);
     CHECK(made == exchanges);
     CHECK(slot == best);
@@ -72,14 +82,35 @@ TEST(equal_candidates_are_not_exchanged) {
     const std::vector<i64> first{0, 5}, first_slot{0, 2};
     std::vector<i64> slot{3, 1};
     std::vector<double> r{1, 2, 3};
-    const CellSlots cells{1, first.data(), first_slot.data(), w.data(), slot.data()};
-    CHECK(exchange_in_cells(MatrixView<double>{b.data(), 5, 3, 3}, cells, r.data()) == 0);
+    const std::vector<i64> rows{0, 1, 2, 3, 4};
+    const CellRows cells{1, first.data(), first_slot.data(), rows.data()};
+    CHECK(exchange_in_cells(MatrixView<double>{b.data(), 5, 3, 3}, cells, w.data(), slot.data(),
+                            r.data()) == 0);
     CHECK(slot == (std::vector<i64>{3, 1}));
 }
 
 TEST(no_cells_are_no_work) {
     const std::vector<i64> first{0};
     std::vector<double> r{1};
-    const CellSlots cells{0, first.data(), first.data(), nullptr, nullptr};
-    CHECK(exchange_in_cells(MatrixView<float>{nullptr, 0, 1, 1}, cells, r.data()) == 0);
+    const CellRows cells{0, first.data(), first.data(), nullptr};
+    const MatrixView<float> none{nullptr, 0, 1, 1};
+    CHECK(exchange_in_cells(none, cells, nullptr, nullptr, r.data()) == 0);
+}
+
+TEST(candidates_are_a_whole_cell_or_a_draw_and_the_rows_held) {
+    std::vector<i64> rows;
+    for (i64 i = 0; i < 40; ++i) rows.push_back(3 * i);
+    const std::vector<i64> first{0, 4, 10, 40}, first_slot{0, 2, 2, 4}, held{3, 9, 30, 117};
+    const CellRows cells{3, first.data(), first_slot.data(), rows.data()};
+    const Candidates drawn = draw_candidates(cells, held.data(), 3, 7, 0);
+    CHECK(drawn.first[1] == 4 && drawn.first[2] == 4);  // the second cell has no slots
+    CHECK(std::equal(rows.begin(), rows.begin() + 4, drawn.rows.begin()));
+    const auto third = drawn.rows.begin() + 4;
+    const i64 size = drawn.first[3] - 4;
+    CHECK(6 <= size && size <= 8 && drawn.first[3] == static_cast<i64>(drawn.rows.size()));
+    CHECK(std::adjacent_find(third, drawn.rows.end(), std::greater_equal<>()) == drawn.rows.end());
+    for (auto i = third; i != drawn.rows.end(); ++i) CHECK(30 <= *i && *i < 120 && *i % 3 == 0);
+    for (std::size_t t = 0; t < held.size(); ++t) CHECK(drawn.rows[drawn.slot[t]] == held[t]);
+    CHECK(draw_candidates(cells, held.data(), 3, 8, 0).rows != drawn.rows);
+    CHECK(draw_candidates(cells, held.data(), 15, 7, 0).rows.size() == 34);
 }

@@ -18,6 +18,7 @@ VALUES, ONE = np.ones(3, np.float32), np.array([2])
 GROUP = np.zeros(2, np.int32)
 TENS, TWOS, HALVES = np.ones(10), np.ones(2), np.full(2, 0.5)
 ROWS, CELL = np.ones((5, 10), np.float32), np.array([0, 1, 0, 1, 1])  # in two cells of 2 and 3
+FIVE, KEYS = np.arange(5), np.array([1, 2], np.uint64)
 OFFSETS, SLOT_OFFSETS, SLOTS = np.array([0, 2, 5]), np.array([0, 1, 2]), np.array([1, 3])
 
 
@@ -62,13 +63,33 @@ def pivots(norm=TWOS, **of_limits):
 
 
 def exchange(
-    b=ROWS, first=OFFSETS, first_slot=SLOT_OFFSETS, weight=TWOS, slot=SLOTS, residual=TENS
+    b=ROWS, first=OFFSETS, first_slot=SLOT_OFFSETS, rows=FIVE, weight=TWOS, slot=SLOTS,
+    residual=TENS,
+):  # fmt: skip
+    return _core.exchange_in_cells(b, first, first_slot, rows, weight, slot, residual)
+
+
+def candidates(
+    first=OFFSETS, first_slot=SLOT_OFFSETS, rows=FIVE, held=SLOTS, most=1, seed=0, which=0
 ):
-    return _core.exchange_in_cells(b, first, first_slot, weight, slot, residual)
+    return _core.draw_candidates(first, first_slot, rows, held, most, seed, which)
 
 
-def largest(z=ROWS, d=EYE, rows=None, threads=1):
-    return _core.largest_product(z, d, rows, threads)
+def nearest(
+    z=ROWS, rows=FIVE, first=OFFSETS, first_centre=SLOT_OFFSETS, centres=EYE[:2], threads=1
+):
+    return _core.nearest_centre(z, rows, first, first_centre, centres, threads)
+
+
+def centres(
+    z=ROWS, rows=FIVE, first=OFFSETS, first_centre=SLOT_OFFSETS, seeds=KEYS, sweeps=1, threads=1
+):
+    return _core.spherical_centres(z, rows, first, first_centre, seeds, sweeps, threads)
+
+
+def rounded(z=ROWS, d=EYE, rows=None, threads=1, out=None):
+    out = np.zeros((len(z if rows is None else rows), 10), z.dtype) if out is None else out
+    return _core.multiply_rounded(z, d, rows, out, threads)
 
 
 def unit_sums(z=ROWS, cell=CELL, cells=2, rows=None, threads=1):
@@ -82,8 +103,14 @@ def test_what_is_safe_is_taken():
     for call in (v_optimal, pursuit, centers, pivots):
         assert len(getattr(call(), "rows", [0, 1])) == 2
     assert moments().s.sum() == pytest.approx(1)
-    assert largest()[0].tolist() == largest(ROWS.astype(float))[0].tolist() == [0] * 5
-    assert largest(rows=CELL[:0])[0].shape == largest(ROWS[:0])[1].shape == (0,)
+    assert nearest()[0].tolist() == nearest(ROWS.astype(float))[0].tolist() == [0] * 5
+    none = {"rows": FIVE[:0], "first": OFFSETS[:1], "first_centre": SLOT_OFFSETS[:1]}
+    assert nearest(**none, centres=EYE[:0])[0].shape == (0,)
+    assert centres(**none, seeds=KEYS[:0]).shape == (0, 10)
+    assert centres().shape == (2, 10)
+    assert candidates(most=9)[1].tolist() == [0, 1, 2, 3, 4]
+    rounded()
+    rounded(rows=CELL[:0])
     assert unit_sums().sum(axis=1) == pytest.approx(np.sqrt(10) * np.array([2, 3]))
     assert unit_sums(cell=CELL[:2], rows=CELL[:2]).shape == (2, 10)
     free = limits(5, np.array([1, 0, -1, 1, 0], np.int32), (1, 2), [3]).free_rows()
@@ -177,20 +204,49 @@ REFUSED = [
     ("out: expected contiguous", lambda: _core.multiply(Z, EYE, None, OUT, 1)),
     ("rows: expected 0..N-1", lambda: _core.multiply(Z, EYE, ONE, Z[:1], 1)),
     ("u: expected .k,.", lambda: _core.dots(Z, np.ones(9))),
-    (TYPE, lambda: largest(d=EYE.astype(np.float32))),
-    (TYPE, lambda: largest(ROWS.astype(np.float16))),
-    (TYPE, lambda: largest(rows=np.zeros(2, np.int32))),
-    ("z: expected contiguous", lambda: largest(ROWS[:, ::2])),
-    ("z: expected contiguous", lambda: largest(ROWS[0])),
-    ("d: expected as many rows", lambda: largest(d=EYE9)),
-    ("d: expected", lambda: largest(d=EYE[:, :0])),
-    ("d: expected", lambda: largest(d=np.ones((10, 0)))),
-    ("d: expected contiguous", lambda: largest(d=np.ones((10, 4))[:, ::2])),
-    ("rows: expected 0..N-1", lambda: largest(rows=np.array([5]))),
-    ("rows: expected 0..N-1", lambda: largest(rows=np.array([0, -1]))),
-    ("rows: expected", lambda: largest(rows=np.zeros((2, 2), np.int64))),
-    ("rows: expected", lambda: largest(rows=np.zeros(4, np.int64)[::2])),
-    ("n_threads: expected 1..1024", lambda: largest(threads=0)),
+    (TYPE, lambda: rounded(d=EYE.astype(np.float32))),
+    ("d: expected as many rows", lambda: rounded(d=EYE9)),
+    ("rows: expected 0..N-1", lambda: rounded(rows=np.array([5]))),
+    ("rows: expected 0..N-1", lambda: rounded(rows=np.array([0, -1]))),
+    ("out: expected contiguous", lambda: rounded(out=np.zeros((4, 10), np.float32))),
+    ("n_threads: expected 1..1024", lambda: rounded(threads=0)),
+    (TYPE, lambda: nearest(centres=EYE[:2].astype(np.float32))),
+    (TYPE, lambda: nearest(ROWS.astype(np.float16))),
+    (TYPE, lambda: nearest(rows=np.zeros(5, np.int32))),
+    ("z: expected contiguous", lambda: nearest(ROWS[:, ::2])),
+    ("z: expected contiguous", lambda: nearest(ROWS[0])),
+    ("rows: expected 0..N-1", lambda: nearest(rows=FIVE + 1)),
+    ("rows: expected 0..N-1", lambda: nearest(rows=FIVE - 1)),
+    ("rows: expected a contiguous vector", lambda: nearest(rows=np.zeros((5, 2), np.int64))),
+    ("rows: expected a contiguous vector", lambda: nearest(rows=np.zeros(10, np.int64)[::2])),
+    ("first: expected .sets . 1", lambda: nearest(first=OFFSETS[:0])),
+    ("first: expected to ascend", lambda: nearest(first=OFFSETS + 1)),
+    ("first: expected to ascend", lambda: nearest(first=np.array([0, 6, 5]))),
+    ("first: expected to ascend", lambda: nearest(rows=FIVE[:4])),
+    ("first_centre: expected", lambda: nearest(first_centre=SLOT_OFFSETS[:2])),
+    ("first_centre: from 0", lambda: nearest(first_centre=SLOT_OFFSETS + 1)),
+    ("sets: expected rows and centres", lambda: nearest(first_centre=np.array([0, 2, 2]))),
+    ("sets: expected rows and centres", lambda: nearest(first_centre=np.array([0, 3, 2]))),
+    ("sets: expected rows and centres", lambda: nearest(first=np.array([0, 0, 5]))),
+    ("first_centre: from 0", lambda: nearest(first_centre=np.array([0, 2, 6]))),
+    ("centres: expected those of all sets", lambda: nearest(centres=EYE[:3])),
+    ("centres: expected those of all sets", lambda: nearest(centres=EYE9[:2])),
+    ("centres: expected contiguous", lambda: nearest(centres=np.ones((2, 20))[:, ::2])),
+    ("n_threads: expected 1..1024", lambda: nearest(threads=0)),
+    (TYPE, lambda: centres(seeds=np.zeros(2, np.int64))),
+    ("seeds: expected .sets,.", lambda: centres(seeds=KEYS[:1])),
+    ("sweeps: expected at least 0", lambda: centres(sweeps=-1)),
+    ("rows: expected 0..N-1", lambda: centres(rows=FIVE + 1)),
+    ("sets: expected rows and centres", lambda: centres(first_centre=np.array([0, 2, 2]))),
+    ("n_threads: expected 1..1024", lambda: centres(threads=0)),
+    (TYPE, lambda: candidates(held=SLOTS.astype(np.int32))),
+    ("first: expected to ascend", lambda: candidates(first=OFFSETS + 1)),
+    ("first_slot: expected to ascend", lambda: candidates(first_slot=SLOT_OFFSETS + 1)),
+    ("held: expected rows of the cell", lambda: candidates(held=np.array([2, 3]))),
+    ("held: expected rows of the cell", lambda: candidates(held=np.array([1, 9]))),
+    ("rows: expected ascending", lambda: candidates(rows=np.array([1, 0, 2, 3, 4]))),
+    ("most: expected 1..1024", lambda: candidates(most=0)),
+    ("most: expected 1..1024", lambda: candidates(most=2**40)),
     (TYPE, lambda: unit_sums(cell=CELL.astype(np.int32))),
     (TYPE, lambda: unit_sums(cell=CELL.astype(float))),
     ("z: expected contiguous", lambda: unit_sums(ROWS[::2])),
@@ -208,15 +264,17 @@ REFUSED = [
     ("n_threads: expected 1..1024", lambda: unit_sums(threads=1025)),
     # Mean matching
     (TYPE, lambda: exchange(ROWS.astype(int))),
+    ("rows: expected rows of b", lambda: exchange(ROWS[:4])),
+    ("rows: expected rows of b", lambda: exchange(rows=FIVE - 1)),
+    ("first: expected to ascend", lambda: exchange(rows=FIVE[:4])),
     (TYPE, lambda: exchange(first=OFFSETS.astype(np.int32))),
     (TYPE, lambda: exchange(slot=SLOTS.astype(np.int32))),
     (TYPE, lambda: exchange(weight=TWOS.astype(np.float32))),
     (TYPE, lambda: exchange(residual=TENS.astype(np.float32))),
     ("b: expected contiguous", lambda: exchange(ROWS[:, ::2])),
-    ("first: expected to ascend from 0 to candidates", lambda: exchange(ROWS[:0])),
     ("first: expected", lambda: exchange(first=OFFSETS[:0])),
-    ("first: expected to ascend from 0 to candidates", lambda: exchange(first=OFFSETS - 1)),
-    ("first: expected to ascend from 0 to candidates", lambda: exchange(first=OFFSETS + 1)),
+    ("first: expected to ascend from 0 to rows", lambda: exchange(first=OFFSETS - 1)),
+    ("first: expected to ascend from 0 to rows", lambda: exchange(first=OFFSETS + 1)),
     ("first: expected to ascend", lambda: exchange(first=np.array([0, 6, 5]))),
     ("first: expected to ascend", lambda: exchange(first=np.array([0, -1, 5]))),
     ("first: expected a vector", lambda: exchange(first=np.array([[0], [2], [5]]))),
@@ -226,10 +284,10 @@ REFUSED = [
     ("first_slot: expected to ascend", lambda: exchange(first_slot=np.array([0, 3, 2]))),
     ("weight: expected .slots,.", lambda: exchange(weight=np.ones(3))),
     ("weight: expected .slots,.", lambda: exchange(weight=np.ones(4)[::2])),
-    ("slot: expected candidates of the cell", lambda: exchange(slot=np.array([2, 3]))),
-    ("slot: expected candidates of the cell", lambda: exchange(slot=np.array([1, 1]))),
-    ("slot: expected candidates of the cell", lambda: exchange(slot=np.array([1, 5]))),
-    ("slot: expected candidates of the cell", lambda: exchange(slot=np.array([-1, 3]))),
+    ("slot: expected places of the cell", lambda: exchange(slot=np.array([2, 3]))),
+    ("slot: expected places of the cell", lambda: exchange(slot=np.array([1, 1]))),
+    ("slot: expected places of the cell", lambda: exchange(slot=np.array([1, 5]))),
+    ("slot: expected places of the cell", lambda: exchange(slot=np.array([-1, 3]))),
     ("slot: expected a contiguous vector", lambda: exchange(slot=np.array([[1, 3]]))),
     ("slot: expected a contiguous vector", lambda: exchange(slot=np.array([1, 9, 3, 9])[::2])),
     ("residual: expected .k,.", lambda: exchange(residual=np.ones(9))),
@@ -271,7 +329,8 @@ def test_exchanges_of_what_is_no_number_stay_in_their_cells(bad):
     ):
         held, _, _ = exchange(**{"b": ROWS.astype(float), **arguments})
         assert 0 <= held[0] < 2 <= held[1] < 5
-    assert np.all(np.isin(largest(b)[0], np.arange(10)))
+    assert np.all(nearest(b)[0] == 0)
+    assert centres(b).shape == (2, 10)
     assert unit_sums(b).shape == (2, 10)
 
 

@@ -21,7 +21,8 @@ int team_size(int n_threads);
 void run_serially();
 
 // Runs f(block, slot) for every block in [0, n_blocks), on at most n_threads threads. Concurrent
-// calls have different slots in [0, n_threads), which may index scratch memory. f must not throw.
+// calls have different slots in [0, n_threads), which may index scratch memory. If f throws, one
+// of its exceptions is thrown again after the calls that have begun; other blocks may have run.
 void parallel_blocks(std::int64_t n_blocks, int n_threads,
                      const std::function<void(std::int64_t block, int slot)>& f);
 

@@ -22,6 +22,7 @@ enum Stream : std::uint32_t {
     kRandomTargets = 6,  // i = sample id, j = index of the number within the sample
     kGroupedSign = 7,    // i = chunk of rows of Γ, j = purpose and step in the chunk
     kPicks = 8,          // i = number of rows chosen so far
+    kCells = 9,          // i = number of centres drawn so far
 };
 
 // Philox for one counter, or for one counter in each lane if V is a vector of 64-bit words. The low

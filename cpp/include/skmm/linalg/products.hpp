@@ -1,6 +1,6 @@
 // Products over the rows of a matrix: second moments, norms, and products with a small matrix or a
-// vector. With D (k, k) the first four cost O(N k²), the others O(N k). All sums are taken in
-// double, whatever the element type of the rows.
+// vector. With D (k, k) the first four cost O(N k²), the others O(N k). Sums are taken in double,
+// whatever the element type of the rows, but for multiply_rounded().
 #pragma once
 
 #include "skmm/base/parallel.hpp"
@@ -24,12 +24,10 @@ template <class T>
 void multiply(MatrixView<T> z, const std::int64_t* rows, MatrixView<double> d, int n_threads,
               const Tick& tick, MutableMatrixView<T> out);
 
-// which_t = argmax_c z_iᵀd_c over the columns d_c of D (k, d), and product_t = that largest
-// product, for t < count, with i = rows[t]. If rows is null, i = t. Ties go to the lowest c.
+// The same in the arithmetic of T, with D rounded to float, for choices that need no more digits.
 template <class T>
-void largest_product(MatrixView<T> z, const std::int64_t* rows, std::int64_t count,
-                     MatrixView<double> d, int n_threads, const Tick& tick, std::int64_t* which,
-                     double* product);
+void multiply_rounded(MatrixView<T> z, const std::int64_t* rows, MatrixView<double> d,
+                      int n_threads, const Tick& tick, MutableMatrixView<T> out);
 
 // Row c of the sums (cells, k) is Σ z_i / ‖z_i‖ over the t < count with cell[t] = c, with
 // i = rows[t]. If rows is null, i = t. Rows of zeros are left out.
