@@ -7,15 +7,16 @@ rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import _core
+from .._support.row_sets import RowSets
 from .._support.types import Array, Floats, Indices
-from ..pool.row_matrix import HostRowMatrix, RowSets
 
 BLOCK_BYTES = 1 << 25  # bytes of a block of rows in float64; up to four blocks exist at a time
 
@@ -110,8 +111,10 @@ class TensorRowMatrix:
     def spherical_centres(
         self, sets: RowSets, seeds: npt.NDArray[np.uint64], sweeps: int, threads: int
     ) -> Floats:
-        here = replace(sets, rows=np.arange(len(sets.rows)))
-        return HostRowMatrix(self.array(sets.rows)).spherical_centres(here, seeds, sweeps, threads)
+        return _core.spherical_centres(
+            self.array(sets.rows), np.arange(len(sets.rows)), sets.first, sets.first_centre, seeds,
+            sweeps, threads,
+        )  # fmt: skip
 
     def nearest_centre(
         self, sets: RowSets, centres: Floats, threads: int

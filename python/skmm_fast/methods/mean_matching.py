@@ -203,15 +203,17 @@ class _Products:
         R = metric.R
         times = Z.times if metric.ill_conditioned else Z.times_rounded
         whole = len(Z) * R.shape[1] * Z.dtype.itemsize <= WHOLE
-        self._all = times(R, None, threads).array(slice(None)) if whole else None
+        self._all = times(R, None, threads) if whole else None
         self._width = R.shape[1]
         self._make: Callable[[Indices], RowMatrix] = lambda rows: times(R, rows, threads)
 
     def of(self, rows: Indices) -> tuple[Array, Indices]:
-        """An array that has these rows of Z R, and where."""
-        if self._all is not None:
-            return self._all, rows
-        return self._make(rows).array(slice(None)), np.arange(len(rows))
+        """A host array that has these rows of Z R, and where."""
+        if self._all is None:
+            return self._make(rows).array(slice(None)), np.arange(len(rows))
+        if isinstance(self._all.core, np.ndarray):
+            return self._all.core, rows
+        return self._all.array(rows), np.arange(len(rows))
 
     def sum(self, rows: Indices, weights: Floats) -> Floats:
         total = np.zeros(self._width)

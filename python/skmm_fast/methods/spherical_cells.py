@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from .. import _core
 from .._support import checks
+from .._support.row_sets import RowSets
 from .._support.types import Array, DenseMatrix, Floats, Indices, VectorLike
-from ..pool.row_matrix import HostRowMatrix, RowMatrix, RowSets, row_matrix
+from ..pool.row_matrix import HostRowMatrix, RowMatrix, row_matrix
 from ..pool.spectrum import require_finite
 from .constraints import labels_of, power_counts
 from .groups import group_seed
@@ -24,7 +25,7 @@ BRANCHES = 32  # cells that a set of rows is cut into at once, at most
 SAMPLE = 64  # rows of a set that its centres are found from, for each of them
 SWEEPS = 4  # of Lloyd's algorithm over the sample
 COHERENT = 0.5  # mean cosine of two rows of a cell from which on the cell is coherent
-AT_ONCE = 1 << 17  # rows of samples whose centres are found at once, or those of one set
+AT_ONCE = 1 << 17  # rows of samples that are held at a time, or a quarter of Z, or those of a set
 STRAGGLERS = 1024  # rows far from their centre that are looked through for coherent cells
 
 
@@ -233,11 +234,11 @@ def _grow(
 
 def _centres(Z: RowMatrix, level: list[_Branch], threads: int) -> Floats:
     """The centres of the branches, one after the other."""
-    found, begin = [], 0
+    found, begin, most = [], 0, min(AT_ONCE, len(Z) // 4)
     sizes = np.cumsum([min(len(branch.part), SAMPLE * branch.branches) for branch in level])
     while begin < len(level):
         done = sizes[begin - 1] if begin else 0
-        end = max(begin + 1, int(np.searchsorted(sizes, done + AT_ONCE, "right")))
+        end = max(begin + 1, int(np.searchsorted(sizes, done + most, "right")))
         block = level[begin:end]
         rows = [branch.sample() for branch in block]
         first_centre = np.append(0, np.cumsum([branch.branches for branch in block]))

@@ -15,20 +15,11 @@ import numpy.typing as npt
 
 from .. import _core
 from .._support import arrays, tensors
+from .._support.row_sets import RowSets
 from .._support.scratch import room
 from .._support.types import Array, Floats, Indices
 
 GRAM_ROWS = 8192  # rows that `gram` holds in float64 at a time
-
-
-@dataclass(frozen=True)
-class RowSets:
-    """Sets of rows and the centres of each: set g has the rows[first[g] : first[g + 1]] and the
-    centres first_centre[g], ..., first_centre[g + 1] - 1, at least one of both."""
-
-    rows: Indices
-    first: Indices  # (sets + 1,)
-    first_centre: Indices  # (sets + 1,)
 
 
 class RowMatrix(Protocol):
