@@ -18,6 +18,7 @@ from ._support import arrays, checks, tensors
 from ._support.scratch import room
 from ._support.types import Indices, Matrix, PerClass, VectorLike
 from .methods import own_function
+from .methods.class_counts import ClassCounts
 from .methods.gradient_matching import metric_of
 from .methods.own_function import OwnFunction
 from .methods.problem import Chosen, Problem
@@ -90,7 +91,7 @@ def select(
         Classes, which `per_class` counts. "auto" and "gradient-matching" make cells inside
         classes; draws from a relaxed selection walk class by class, so that each class has its
         share. Floats some of which have a fraction are the numbers of a regression for "auto" and
-        "gradient-matching".
+        "gradient-matching". With classes the diagnosis of any method counts the rows of each.
     per_class : {"proportional", "sqrt", "balanced"}, number or mapping, optional
         How many rows of each class: in proportion to the classes' sizes, to their square roots,
         equally many; in proportion to the sizes to a power in [0, 1]; or a mapping of classes to
@@ -240,6 +241,8 @@ def select(
         diagnosis = diagnose_rows(judged, metric, chosen.rows, weights, DRAWS, problem.seed, bound)
     else:
         diagnosis = diagnose_means(judged, metric, chosen.rows, weights)
+    counts = ClassCounts.of(problem.labels, chosen.rows)
+    diagnosis = replace(diagnosis, class_counts=counts)
     facts = chosen.facts
     if not facts.get("converged", True):
         said = f"moment matching did not converge: gap {facts['gap']:.3g}; raise max_iter or tol"

@@ -74,10 +74,7 @@ def run(problem: Problem, **options: Any) -> Chosen:
         pool = pilot(np.sort(np.concatenate([constraints.include, slots.rows])))
         slots = matched(problem, pool, slots, omega, o)
     chosen = np.sort(np.concatenate([constraints.include, slots.rows]))
-    facts = {
-        "cells": len(slots.members),
-        "class_counts": constraints.counts if len(constraints.counts) > 1 else None,
-    }
+    facts = {"cells": len(slots.members)}
     return Chosen(chosen, facts, weights=constraints.class_weights(chosen), pool=pool)
 
 
