@@ -378,10 +378,6 @@ class TestTarget:
         expected = np.trace(whole @ centred) * 48 / 59 + 12 * off @ whole @ off
         assert found.random_mean_error == pytest.approx(expected)
 
-    def test_a_pilot_is_refused(self):
-        with pytest.raises(ValueError, match="pilot: expected None with a target"):
-            skmm.select(rows_of(60, 3), 5, target=rows_of(5, 3), pilot=lambda rows: rows)
-
     def test_constraints_are_kept(self):
         Z, y = rows_of(200, 4), np.arange(200) % 3
         found = skmm.select(
