@@ -73,6 +73,7 @@ class Method(NamedTuple):
 
 METHODS: dict[str, Method] = {
     "uniform": Method("uniform", sees=(), draws=5),
+    "auto": Method("auto", labelled=True),
     "v-optimal": Method("v-optimal"),
     "moment-matching": Method("moment-matching"),
     "moment-matching, c_S = .9": Method("moment-matching", {"weighting": "relative", "c_s": 0.9}),

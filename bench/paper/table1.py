@@ -35,7 +35,7 @@ OURS = {  # the same algorithms, on the same data
     "R-leverage": "R-leverage, on G",
     "SkMM": "SkMM, Adam",
 }
-SHOWN = ("Uniform", "R-leverage", "Adaptive", "moment matching", "SkMMv2, linear", "V-optimal")
+SHOWN = ("Uniform", "R-leverage", "Adaptive", "moment matching", "V-optimal", "auto")
 
 
 def over_seeds(

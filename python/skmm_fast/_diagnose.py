@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from . import _core
 from ._support import arrays, checks
 from ._support.types import DenseMatrix, Floats, Indices, VectorLike
+from .methods.class_counts import ClassCounts
+from .methods.constraints import labels_of
 from .methods.relaxation import lower_bound
 from .pool.mean_metric import MeanMetric, mean_metric
 from .pool.pool import Pool
@@ -67,6 +69,9 @@ class Diagnosis:
         The number of rows chosen, and of all rows.
     warnings : tuple of str
         What a user should know before a finetune.
+    class_counts : ClassCounts or None
+        Where there are labels that are classes: `labels` (K,), the rows of each in the `pool` (K,)
+        and among the `chosen` (K,), and `ratios` (K,) of the two shares.
 
     Examples
     --------
@@ -95,6 +100,7 @@ class Diagnosis:
     n: int
     n_samples: int
     warnings: tuple[str, ...]
+    class_counts: ClassCounts | None = None
 
     @property
     def suggested_sketch_dim(self) -> int:
@@ -119,9 +125,15 @@ class Diagnosis:
             return f"Worse than a uniform draw is likely: {matched}."
         return f"As good as a uniform draw is likely: {matched}."
 
+    def plain(self) -> dict[str, Any]:
+        """The values, with class counts of any length as lists."""
+        counts = self.class_counts
+        return {**asdict(self), "class_counts": None if counts is None else counts.plain()}
+
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Diagnosis:
         """A diagnosis from the values that JSON gives back, where infinite figures are strings."""
+        counts = values.get("class_counts")  # not in the first files of this format
         figures = ("v_optimality", "lower_bound", "c_s", "spectral", "moment_error", "mean_error")
         return cls(
             **{
@@ -129,6 +141,7 @@ class Diagnosis:
                 **{name: float(values[name]) for name in figures},
                 "random_v_optimality": np.array(values["random_v_optimality"], np.float64),
                 "warnings": tuple(values["warnings"]),
+                "class_counts": None if counts is None else ClassCounts.from_plain(counts),
             }
         )
 
@@ -144,6 +157,8 @@ class Diagnosis:
             f"outliers                   {self.outliers:.1%} (pool {self.pool_outliers:.1%})",
             f"near copies                {self.near_copies:.1%}",
         ]
+        if self.class_counts is not None:
+            lines.append(f"classes                    {self.class_counts}")
         if not np.isnan(self.v_optimality):
             lines.append(f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}")
         if len(random):
@@ -169,6 +184,7 @@ def diagnose(
     indices: VectorLike,
     *,
     weights: VectorLike | None = None,
+    y: VectorLike | None = None,
     n_random: int = DRAWS,
     bound: bool = True,
     seed: int = 0,
@@ -184,6 +200,8 @@ def diagnose(
         The distinct rows that were chosen.
     weights : (n,) numbers, optional
         The weights ω of the rows chosen, positive; only their ratios count. Default: all equal.
+    y : (N,) labels, optional
+        Classes, whose rows are counted.
     n_random : int, default 8
         The number of uniform draws of as many rows.
     bound : bool, default True
@@ -223,9 +241,11 @@ def diagnose(
     omega = arrays.weights("weights", weights, len(S))
     if weights is not None:  # of the indices as they were given
         omega = omega[np.argsort(arrays.vector("indices", indices))]
+    labels = None if y is None else labels_of(y, len(pool.Z))
     least = lower_bound(pool, len(S)) if bound else -np.inf
     metric = mean_metric(pool.Z, pool.second_moment, None)
-    return diagnose_rows(pool, metric, S, omega, n_random, seed, least)
+    diagnosis = diagnose_rows(pool, metric, S, omega, n_random, seed, least)
+    return replace(diagnosis, class_counts=ClassCounts.of(labels, S))
 
 
 def diagnose_means(pool: Pool, metric: MeanMetric, S: Indices, weights: Floats) -> Diagnosis:

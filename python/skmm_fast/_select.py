@@ -18,12 +18,13 @@ from ._support import arrays, checks, tensors
 from ._support.scratch import room
 from ._support.types import Indices, Matrix, PerClass, VectorLike
 from .methods import own_function
+from .methods.class_counts import ClassCounts
 from .methods.gradient_matching import metric_of
 from .methods.own_function import OwnFunction
 from .methods.problem import Chosen, Problem
 from .methods.registry import METHODS, REGISTRY, MethodName
 from .methods.relaxation import TOL, lower_bound
-from .methods.targets import tasks_of
+from .methods.targets import labelled_tasks_of, tasks_of
 from .pool.pool import Pool
 from .pool.unit_rows import of_unit_norm, of_unit_norm_on_device
 from .sketch.base import Sketch, sum_type
@@ -34,7 +35,8 @@ from .sketch.store import SketchStore
 MAX_SKETCH_DIM = 512  # the widest sketch by default
 
 Rows = Matrix | SketchStore
-Pilot = Literal["linear"] | Callable[[Indices], Matrix | SketchStore]
+Target = Rows | Sequence[Rows] | tuple[Rows, VectorLike] | Sequence[tuple[Rows, VectorLike]]
+Pilot = Literal["linear"] | Callable[[Indices], Rows | tuple[Rows, Rows | Sequence[Rows]]]
 
 
 def select(
@@ -51,7 +53,7 @@ def select(
     exclude: VectorLike | None = None,
     pilot: Pilot | None = None,
     diagnose: Literal["full", "fast"] = "full",
-    target: Rows | Sequence[Rows] | None = None,
+    target: Target | None = None,
     scratch_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     n_threads: int | None = None,
@@ -90,7 +92,7 @@ def select(
         Classes, which `per_class` counts. "auto" and "gradient-matching" make cells inside
         classes; draws from a relaxed selection walk class by class, so that each class has its
         share. Floats some of which have a fraction are the numbers of a regression for "auto" and
-        "gradient-matching".
+        "gradient-matching". With classes the diagnosis of any method counts the rows of each.
     per_class : {"proportional", "sqrt", "balanced"}, number or mapping, optional
         How many rows of each class: in proportion to the classes' sizes, to their square roots,
         equally many; in proportion to the sizes to a power in [0, 1]; or a mapping of classes to
@@ -104,15 +106,17 @@ def select(
         "gradient-matching"). "linear": X are features or embeddings, and y classes or the numbers
         of a regression; a softmax or ridge head is fitted, and the gradients at it are sketched. Or
         a function from the rows chosen first to the (N, .) gradients at what was finetuned on them
-        (`skmm_fast.gradients.pilot` makes it of a torch model). A pilot must not have seen the
-        whole pool, and is refused with a target. The diagnosis is about its gradients.
+        (`skmm_fast.gradients.pilot` makes it of a torch model); with a target, to a pair: these,
+        and the gradients of the target's rows there, or a list of them for several tasks. A pilot
+        must not have seen the whole pool. The diagnosis is about its gradients.
     diagnose : {"full", "fast"}
         "fast" leaves out V-optimality, its bound and draws, which take most of the time of a wide
         sketch. So does "full" where "auto" or "gradient-matching" choose fewer rows than the rank
         of Z.
-    target : (T, r) rows like X, or a list of such, optional
+    target : (T, r) rows like X, a pair of these and (T,) labels, or a list of such, optional
         What the finetuned model is for: gradients (or features) of a few samples of the target
-        task, with the columns of X; a list has the rows of each of several tasks. Where X is
+        task, with the columns of X; a list has the rows of each of several tasks. With
+        pilot="linear" each task is a pair (rows, labels), the labels like those of y. Where X is
         sketched they are sketched with the same Γ, and `unit_rows` scales them too. README's table
         says which methods need or use a target; other methods refuse one. "auto" brings the mean of
         the rows chosen near the mean over tasks of their mean rows. "v-optimal" scales rows to norm
@@ -199,10 +203,14 @@ def select(
         width = _sketch_dim(in_dim, 2 * in_dim, sketch, sketch_dim)
         return make(sketch, in_dim, width, seed=problem.seed) if width < in_dim else None
 
-    def pool_of(name: str, rows: Any) -> Pool:
-        B = _checked(name, rows)
-        Z = _sketched(name, B, gamma_of(B.shape[1]), unit_rows, threads)
-        return Pool.of(Z, name=name, n_threads=threads)
+    def pools_of(name: str, *matrices: Any) -> list[Pool]:
+        checked = [_checked(name, rows) for rows in matrices]
+        widths = sorted({B.shape[1] for B in checked})
+        if len(widths) > 1:
+            raise ValueError(f"{name}: expected rows of one width, got {widths}")
+        S = gamma_of(widths[0])
+        sketched = (_sketched(name, B, S, unit_rows, threads) for B in checked)
+        return [Pool.of(Z, name=name, n_threads=threads) for Z in sketched]
 
     def like_pool(name: str, rows: Any, n_rows: int | None = None) -> Callable[[], Pool]:
         B = _checked(name, rows)
@@ -219,11 +227,19 @@ def select(
     def gamma() -> Sketch | None:
         return make(sketch, r, m, seed=problem.seed) if m < r else None
 
+    pilot = _checked_pilot(pilot, method)
+    if pilot == "linear":
+        tasks, labels = labelled_tasks_of("target", target)
+    else:
+        tasks, labels = tasks_of("target", target), []
     problem = Problem.of(
         pool, N, n, y=y, per_class=per_class, include=include, exclude=exclude, seed=seed,
         n_threads=n_threads, progress=progress, scratch_dir=scratch_dir, like_pool=like_pool,
-        pilot=_checked_pilot(pilot, method), pool_of=pool_of, make_sketch=gamma_of,
-        targets=[like_pool(name, rows) for name, rows in tasks_of("target", target)],
+        pilot=pilot, pools_of=pools_of, make_sketch=gamma_of,
+        targets=[like_pool(name, rows) for name, rows in tasks],
+        target_labels=[
+            (*given, _checked(*task).shape[0]) for given, task in zip(labels, tasks, strict=False)
+        ],
     )  # fmt: skip
     threads = problem.n_threads
     if isinstance(method, str):
@@ -233,13 +249,15 @@ def select(
     weights = chosen.weights
     if weights is None:
         weights = problem.constraints.class_weights(chosen.rows)
-    judged = chosen.pool or problem.pool
-    metric = metric_of(problem, judged)
-    if diagnose == "full" and (spans or n >= judged.moments.rank):
-        bound = _bound_of_all_rows(problem, chosen)
-        diagnosis = diagnose_rows(judged, metric, chosen.rows, weights, DRAWS, problem.seed, bound)
+    judged = chosen.judged or problem
+    by, metric = judged.pool, metric_of(judged)
+    if diagnose == "full" and (spans or n >= by.moments.rank):
+        bound = _bound_of_all_rows(judged, chosen)
+        diagnosis = diagnose_rows(by, metric, chosen.rows, weights, DRAWS, problem.seed, bound)
     else:
-        diagnosis = diagnose_means(judged, metric, chosen.rows, weights)
+        diagnosis = diagnose_means(by, metric, chosen.rows, weights)
+    counts = ClassCounts.of(problem.labels, chosen.rows)
+    diagnosis = replace(diagnosis, class_counts=counts)
     facts = chosen.facts
     if not facts.get("converged", True):
         said = f"moment matching did not converge: gap {facts['gap']:.3g}; raise max_iter or tol"
@@ -261,7 +279,7 @@ def select(
         "options": method_options,
         "solver": facts,
     }
-    picture = picture_of(judged, chosen.rows)
+    picture = picture_of(by, chosen.rows)
     return Selection(chosen.rows, diagnosis, plain(settings), picture, weights)
 
 
@@ -339,10 +357,9 @@ def _say_plan(
     print(f"select {n} of {N} rows, m = {m}, {method}: {expected}", file=sys.stderr)
 
 
-def _bound_of_all_rows(problem: Problem, chosen: Chosen) -> float:
+def _bound_of_all_rows(judged: Problem, chosen: Chosen) -> float:
     """A lower bound of tr(Σ̃ Σ̃_S⁻¹) over all sets of n rows, without the constraints."""
     relaxed = chosen.relaxation
-    pool = chosen.pool or problem.pool
-    if relaxed is None or problem.constraints.constrained or relaxed.tol > TOL:
-        return lower_bound(pool, problem.n)
+    if relaxed is None or judged.constraints.constrained or relaxed.tol > TOL:
+        return lower_bound(judged.pool, judged.n)
     return relaxed.lower_bound

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from zipfile import BadZipFile
@@ -160,7 +160,7 @@ class Selection:
         """
         path = _with_suffix(path)
         meta = plain(
-            {"format": FORMAT, "settings": self.settings, "diagnosis": asdict(self.diagnosis)}
+            {"format": FORMAT, "settings": self.settings, "diagnosis": self.diagnosis.plain()}
         )
         if path.suffix == ".json":
             beside = path.with_suffix(".indices.npy")

@@ -101,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         help="rows of the target task, as a store or .npy; once for each of several tasks",
     )
+    choose.add_argument(
+        "--target-y",
+        type=Path,
+        action="append",
+        help=".npy of labels like --y of these rows, with --pilot; once for each --target",
+    )
     choose.add_argument("--diagnose", choices=["full", "fast"], help="fast: no V-optimality")
     choose.add_argument("--sketch-dim", type=int, help="sketch the rows to so many dimensions")
     choose.add_argument("--seed", type=int)
@@ -133,8 +139,12 @@ def _select(X: Path, n: int | float, out: Path, plot: Path | None = None, **opti
     out.parent.mkdir(parents=True, exist_ok=True)
     if "y" in options:
         options["y"] = _array("y", options["y"])
-    if "target" in options:
-        options["target"] = [_rows("target", path) for path in options["target"]]
+    targets = [_rows("target", path) for path in options.pop("target", [])]
+    labels = [_array("target-y", path) for path in options.pop("target_y", [])]
+    if labels and len(labels) != len(targets):
+        raise ValueError(f"target-y: expected {len(targets)} files as of target, got {len(labels)}")
+    if targets:
+        options["target"] = list(zip(targets, labels, strict=True)) if labels else targets
     selection = select(_rows("X", X), n, progress=True, **options)
     print(selection.diagnosis)
     written = selection.save(out)

@@ -6,12 +6,14 @@ the samples. `calibration` chooses the methods; this module carries them out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 
 from .._support.types import Indices
 from ..sketch.base import Sketch
+from .adam_update import AdamUpdate
 from .batch import Batch
 from .captured_gradients import Module, OnCall, OnRefusal, captured_gradients, frozen
 from .functional import by_loop, by_vmap, output
@@ -38,6 +40,7 @@ class BackwardPass:
     sketch: Sketch
     dtype: torch.dtype  # the type of the sums: float32 or float64
     device: torch.device  # the device of the parameters
+    updates: Mapping[str, AdamUpdate]  # by parameter, of whole gradients; empty: none
 
     def zeros(self, n: int) -> torch.Tensor:
         """Empty sums (n, m) for the sketched gradients of n samples."""
@@ -79,8 +82,12 @@ class BackwardPass:
                 continue
             for rows, found in gradients_by(self.model, names(method), self.loss, samples):
                 for name, g in found.items():
-                    if g is not None:
-                        sums.for_samples(rows).dense(self.slots[name], g.to(self.dtype).flatten(1))
+                    if g is None:
+                        continue
+                    G = g.to(self.dtype).flatten(1)
+                    if self.updates:
+                        G = self.updates[name](G)
+                    sums.for_samples(rows).dense(self.slots[name], G)
 
     def _by_hooks(
         self,

@@ -42,8 +42,9 @@ def calibrate(
     """(methods, Z, tolerance): the method of each parameter, the sketched gradients of the first
     `check` samples in a batch of few samples, and the relative error that others may have.
 
-    With `method` "auto" a parameter has hooks where its layer allows it, else vmap, and the loop
-    where vmap fails. Except with "loop", parameters on which the losses do not depend have "none".
+    With `method` "auto" a parameter has hooks where its layer allows it and no updates are made of
+    gradients, else vmap, and the loop where vmap fails. Except with "loop", parameters on which the
+    losses do not depend have "none".
 
     Raises ValueError for parameters that `method` cannot do, or whose gradients differ from the
     loop's by more than rounding.
@@ -79,7 +80,7 @@ def calibrate(
     methods = {name: "vmap" if name in loop else "none" for name in backward.slots}
     if method == "loop":
         methods = by_loop
-    elif method != "vmap":
+    elif method != "vmap" and not backward.updates:  # hooks form no whole gradients
         try:
             reasons = _without_hooks(backward, sketches, types)
         except ValueError:  # the model may not take an expanded output

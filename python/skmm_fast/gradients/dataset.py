@@ -157,19 +157,19 @@ def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progr
 
 
 def sketched_batches(
-    sketcher: Sketcher, loader: DataLoader[Any], batches: Sequence[range]
+    sketcher: Sketcher, loader: DataLoader[Any], batches: Sequence[range], name: str = "dataset"
 ) -> Iterator[Array]:
     """The checked sketches of these batches of rows, one batch after the other."""
     for rows, batch in zip(batches, _loaded(loader, batches), strict=True):
-        yield _sketch(sketcher, batch, rows)
+        yield _sketch(sketcher, batch, rows, name)
 
 
-def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
+def _sketch(sketcher: Sketcher, batch: Any, rows: range, name: str = "dataset") -> Array:
     """The checked sketches (B, m) of a batch, which holds these rows of the dataset."""
     try:
         Z = sketcher(batch, np.arange(rows.start, rows.stop))
     except ValueError as error:
-        raise ValueError(f"dataset: in rows {rows[0]} to {rows[-1]}: {error}") from error
+        raise ValueError(f"{name}: in rows {rows[0]} to {rows[-1]}: {error}") from error
     if Z.shape != (len(rows), sketcher.sketch.out_dim):
         raise ValueError(
             f"sketcher: expected shape {(len(rows), sketcher.sketch.out_dim)} for rows {rows[0]} "
@@ -178,7 +178,7 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
     return arrays.dense("sketcher", Z.detach().cpu().contiguous())
 
 
-def ordered_loader(dataset: Any, batch_size: int) -> DataLoader[Any]:
+def ordered_loader(dataset: Any, batch_size: int, name: str = "dataset") -> DataLoader[Any]:
     """A loader of all rows in order: `dataset` itself if it is a DataLoader, else a new one."""
     loader = dataset if isinstance(dataset, DataLoader) else None
     samples = dataset if loader is None else loader.dataset
@@ -188,22 +188,22 @@ def ordered_loader(dataset: Any, batch_size: int) -> DataLoader[Any]:
         or not hasattr(samples, "__len__")
     ):
         raise TypeError(
-            "dataset: expected samples by row number and their count (a map-style dataset; "
+            f"{name}: expected samples by row number and their count (a map-style dataset; "
             f"TensorDataset(inputs, labels) makes one of tensors), got {type(samples).__name__}"
         )
     if len(samples) == 0:
-        raise ValueError("dataset: expected at least one sample, got none")
+        raise ValueError(f"{name}: expected at least one sample, got none")
     if loader is None:
         return DataLoader(samples, checks.integer("batch_size", batch_size, 1))
     batches: Any = loader.batch_sampler
     if type(batches) is not BatchSampler or type(batches.sampler) is not SequentialSampler:
         rows = getattr(batches, "sampler", loader.sampler)
         raise ValueError(
-            "dataset: expected a DataLoader of batches in order (shuffle=False, no sampler of its "
+            f"{name}: expected a DataLoader of batches in order (shuffle=False, no sampler of its "
             f"own), got {type(rows).__name__} and {type(batches).__name__}"
         )
     if batches.drop_last:
-        raise ValueError("dataset: expected a DataLoader of all rows, got drop_last=True")
+        raise ValueError(f"{name}: expected a DataLoader of all rows, got drop_last=True")
     return loader
 
 

@@ -21,6 +21,8 @@ from .dataset import ordered_loader, sketched_batches
 from .sketcher import GradientSketcher
 
 Train = Callable[[Any, Subset[Any]], torch.nn.Module | None]  # of a model, on these samples
+# (N, m) of the samples of a pool, and with a target of those of its tasks
+Gradients = torch.Tensor | tuple[torch.Tensor, list[torch.Tensor]]
 
 
 def pilot(
@@ -28,12 +30,13 @@ def pilot(
     dataset: Any,
     train: Train,
     *,
+    target: Any = None,
     batch_size: int = 64,
     seed: int = 0,
     n_threads: int | None = None,
     progress: bool = False,
     **sketcher_options: Any,
-) -> Callable[[Indices], torch.Tensor]:
+) -> Callable[[Indices], Gradients]:
     """Make a pilot of a torch model, for `select`.
 
     The pilot is a function of row numbers. It finetunes a copy of the model on these samples and
@@ -54,6 +57,9 @@ def pilot(
     train : callable
         train(copy, subset) finetunes the copy of the model on a `torch.utils.data.Subset` of the
         dataset. It returns the model to take the gradients of, or None for the copy.
+    target : map-style dataset, DataLoader, or tuple of such, optional
+        The samples of the target task, in the order of the rows of `target` in `select`; a tuple
+        has those of each of several tasks. They are sketched at the finetuned copy too.
     batch_size : int, default 64
         Samples sketched together; a `DataLoader` has its own.
     seed : int, default 0
@@ -72,7 +78,8 @@ def pilot(
     -------
     callable
         A function of row numbers that returns an (N, sketch_dim) tensor on the CPU, for the
-        argument `pilot` of `select`. What training and sketching raise, it raises.
+        argument `pilot` of `select`; with a target, a pair of it and a list of the tasks' tensors.
+        What training and sketching raise, it raises.
 
     Raises
     ------
@@ -102,6 +109,8 @@ def pilot(
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
     loader = ordered_loader(dataset, batch_size)
+    tasks = target if isinstance(target, tuple) else () if target is None else (target,)
+    targets = tuple(ordered_loader(task, batch_size, "target") for task in tasks)
     if not callable(train):
         raise TypeError(f"train: expected a function (model, subset), got {type(train).__name__}")
     known = list(inspect.signature(GradientSketcher).parameters)[1:]
@@ -113,7 +122,8 @@ def pilot(
         "n_threads": None if n_threads is None else checks.threads(n_threads),
         **sketcher_options,
     }
-    return Finetuned(model, loader, train, options, checks.boolean("progress", progress))
+    progress = checks.boolean("progress", progress)
+    return Finetuned(model, loader, targets, train, options, progress)
 
 
 @dataclass(frozen=True)
@@ -122,18 +132,23 @@ class Finetuned:
 
     model: torch.nn.Module
     loader: DataLoader[Any]
+    targets: tuple[DataLoader[Any], ...]
     train: Train
     options: dict[str, Any]  # of GradientSketcher
     progress: bool
 
-    def __call__(self, indices: Indices) -> torch.Tensor:
-        """(N, sketch_dim) The sketched gradients at the model finetuned on these rows."""
+    def __call__(self, indices: Indices) -> Gradients:
+        """(N, sketch_dim) The sketched gradients at the model finetuned on these rows; with
+        targets, a pair of these and a list of those of each target."""
         samples: Any = self.loader.dataset
         rows = arrays.rows("indices", indices, len(samples))
         with torch.random.fork_rng(range(torch.cuda.device_count())):
             torch.manual_seed(self.options["seed"])
             trained = self._trained(Subset(samples, rows.tolist()))
-            return self._sketched(GradientSketcher(trained.eval(), **self.options))
+            sketcher = GradientSketcher(trained.eval(), **self.options)
+            Z = self._sketched(sketcher, self.loader, "dataset")
+            tasks = [self._sketched(sketcher, task, "target") for task in self.targets]
+        return (Z, tasks) if tasks else Z
 
     def _trained(self, subset: Subset[Any]) -> torch.nn.Module:
         own = copy.deepcopy(self.model)
@@ -147,13 +162,15 @@ class Finetuned:
             )
         return trained
 
-    def _sketched(self, sketcher: GradientSketcher) -> torch.Tensor:
-        """(N, m) The sketches of all samples, in order."""
-        samples: Any = self.loader.dataset
-        sampler: Any = self.loader.batch_sampler
+    def _sketched(
+        self, sketcher: GradientSketcher, loader: DataLoader[Any], name: str
+    ) -> torch.Tensor:
+        """(N, m) The sketches of all samples of a loader, in order."""
+        samples: Any = loader.dataset
+        sampler: Any = loader.batch_sampler
         N, step = len(samples), sampler.batch_size
         batches = [range(N)[i : i + step] for i in range(0, N, step)]
-        sketched = sketched_batches(sketcher, self.loader, batches)
+        sketched = sketched_batches(sketcher, loader, batches, name)
         Z = torch.empty(N, sketcher.sketch.out_dim, dtype=sketcher._pass.dtype)
         with bar("pilot", N, self.progress, "samples") as tick:
             for rows, block in zip(batches, sketched, strict=True):

@@ -17,6 +17,7 @@ from .._version import __version__
 from ..sketch.base import Sketch
 from ..sketch.operators import KINDS, Kind, make
 from . import losses
+from .adam_update import updates_of
 from .backward_pass import BackwardPass
 from .batch import Batch, ids_of
 from .calibration import MethodName, calibrate, require_independence
@@ -57,6 +58,12 @@ class GradientSketcher:
         The width m of the sketch.
     sketch, nnz_per_row
         The family of Γ, as `select` names it, and ζ of `SparseSign`.
+    scale : torch.optim.Adam or AdamW, optional
+        An optimizer of this model that has made steps. What is sketched is then not the gradient
+        but the update that its next step would make by the gradient of the sample alone, as LESS
+        has it for the samples of the pool: m/(√v + ε) with both moments moved by this gradient. The
+        updates are formed whole, by "vmap" or "loop", since they are no products as gradients of
+        layers are.
     device : str or torch.device, default "auto"
         Where the parameters are expected to be, and the sketch is made; "auto": where they are.
     method : {"auto", "hooks", "vmap", "loop"}
@@ -77,11 +84,12 @@ class GradientSketcher:
     ------
     TypeError, ValueError
         A module in training mode, no parameter chosen, unknown names, sketch_dim beyond the number
-        of parameters, parameters of other types.
+        of parameters, parameters of other types, an optimizer that is not Adam, or that has no
+        moments of a chosen parameter.
 
     Notes
     -----
-    SkMM, arXiv 2407.06120, section 4.
+    SkMM, arXiv 2407.06120, section 4. `scale`: LESS, arXiv 2402.04333, definition 3.1.
 
     Examples
     --------
@@ -105,6 +113,7 @@ class GradientSketcher:
         sketch_dim: int = 512,
         sketch: Kind = "sparse-sign",
         nnz_per_row: int | None = None,
+        scale: torch.optim.Optimizer | None = None,
         device: str | torch.device = "auto",
         method: MethodName = "auto",
         check: int = 2,
@@ -119,6 +128,11 @@ class GradientSketcher:
         self.loss, self.targets = loss, targets
         per_sample_loss = losses.make(loss, targets)
         self.method = checks.choice("method", method, get_args(MethodName))
+        if scale is not None and method == "hooks":
+            raise ValueError(
+                "method: expected 'auto', 'vmap' or 'loop' with scale, which needs whole "
+                "gradients, got 'hooks'"
+            )
         self.check = checks.integer("check", check, 0)
         self.micro_batch = (
             None if micro_batch is None else checks.integer("micro_batch", micro_batch, 1)
@@ -142,6 +156,7 @@ class GradientSketcher:
             self.sketch,
             self._sum_type(),
             self.device,
+            {} if scale is None else updates_of(scale, self._parameters()),
         )
         self.forget()
         self._warn_of_fresh_adapters()
@@ -240,6 +255,7 @@ class GradientSketcher:
         code of its methods. Of a user's loss they hold its code, but not the functions it calls.
         """
         named = dict(self.model.named_parameters())
+        updates = {name: update.parts for name, update in self._pass.updates.items()}
         return {
             "params": [
                 f"{name} {tuple(slot.shape)} {named[name].dtype}"
@@ -250,6 +266,7 @@ class GradientSketcher:
             "architecture": architecture_of(self.model),
             "adapters": adapters_of(self.model),
             "loss": name_of(self.loss),
+            **({"scale": digest(updates)} if updates else {}),
             "targets": self.targets,
             "sketch": type(self.sketch).__name__,
             **vars(self.sketch),
@@ -282,13 +299,13 @@ class GradientSketcher:
                     "dropout and batch statistics would enter the gradients; call model.eval()"
                 )
 
-    def _parameters(self) -> list[torch.nn.Parameter]:
+    def _parameters(self) -> dict[str, torch.nn.Parameter]:
         named = dict(self.model.named_parameters())
-        return [named[name] for name in self._slots]
+        return {name: named[name] for name in self._slots}
 
     def _device_of_parameters(self, device: Any) -> torch.device:
         """The device of the parameters. Raises where it is not supported, or not `device`."""
-        devices = {p.device for p in self._parameters()}
+        devices = {p.device for p in self._parameters().values()}
         if len(devices) > 1:
             raise ValueError(f"params: expected parameters on one device, got {devices}")
         found = devices.pop()
@@ -311,7 +328,7 @@ class GradientSketcher:
 
     def _sum_type(self) -> torch.dtype:
         """float64 where all chosen parameters are float64, else float32."""
-        types = {p.dtype for p in self._parameters()}
+        types = {p.dtype for p in self._parameters().values()}
         if not types <= {torch.float32, torch.float64, torch.bfloat16}:
             raise TypeError(
                 f"model: expected parameters of float32, float64 or bfloat16, got {types}; "

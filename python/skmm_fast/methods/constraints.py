@@ -29,6 +29,23 @@ class Labels:
         """Whether they are classes: not numbers of a regression, some of which have a fraction."""
         return self.values.dtype.kind != "f" or bool((self.values % 1 == 0).all())
 
+    def of_others(self, name: str, y: Any, n_rows: int) -> Labels:
+        """The labels y (n_rows,) of other rows as numbers of the same kind: of the same classes, or
+        of any numbers where these are those of a regression. Raises TypeError or ValueError naming
+        the argument."""
+        given = labels_of(y, n_rows, name)
+        if not self.are_classes:
+            if given.values.dtype.kind not in "fiu":
+                raise TypeError(f"{name}: expected numbers, as y has, got {given.values.dtype}")
+            values, number = np.unique(np.append(self.values, given.values), return_inverse=True)
+            return Labels(values, number[len(self.values) :][given.number].astype(np.int32))
+        number_of = {value: i for i, value in enumerate(self.values.tolist())}
+        for value in given.values.tolist():
+            if value not in number_of:
+                raise ValueError(f"{name}: expected classes that occur in y, got {value!r}")
+        numbers = np.array([number_of[value] for value in given.values.tolist()], np.int32)
+        return Labels(self.values, numbers[given.number])
+
 
 @dataclass(frozen=True)
 class FreeGroup:
@@ -147,16 +164,16 @@ def constraints_of(
     return Constraints(n_rows, counts, group, included)
 
 
-def labels_of(y: Any, n_rows: int) -> Labels:
+def labels_of(y: Any, n_rows: int, name: str = "y") -> Labels:
     """(N,) y as numbers. Raises TypeError or ValueError for labels that are missing, are not
     N, or cannot be sorted."""
-    array = arrays.vector("y", y)
+    array = arrays.vector(name, y)
     if len(array) != n_rows:
-        raise ValueError(f"y: expected shape ({n_rows},), got {array.shape}")
+        raise ValueError(f"{name}: expected shape ({n_rows},), got {array.shape}")
     if array.dtype.kind == "f":
         missing = np.flatnonzero(~np.isfinite(array))
         if len(missing):
-            raise ValueError(f"y: expected labels, got NaN or Inf first in row {missing[0]}")
+            raise ValueError(f"{name}: expected labels, got NaN or Inf first in row {missing[0]}")
     if array.dtype.kind in "iu":
         least = array.min()
         if int(array.max()) - int(least) < max(len(array), 1 << 16):  # counted, not sorted
@@ -168,7 +185,8 @@ def labels_of(y: Any, n_rows: int) -> Labels:
     try:
         values, number = np.unique(array, return_inverse=True)
     except TypeError:
-        raise TypeError("y: expected labels that can be sorted, got a mixture of types") from None
+        said = f"{name}: expected labels that can be sorted, got a mixture of types"
+        raise TypeError(said) from None
     return Labels(values, number.astype(np.int32))
 
 

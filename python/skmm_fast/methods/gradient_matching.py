@@ -9,7 +9,6 @@ left one bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,8 +23,8 @@ from ..pool.pool import Pool
 from .constraints import power_counts
 from .cost import Cost, Speed, Work
 from .groups import SUBSETS, group_seed
-from .linear_pilot import LinearPilot
 from .mean_matching import SWEEPS, Slots, exchange
+from .pilots import pilot_of
 from .problem import Chosen, Problem
 from .spherical_cells import cells_of
 from .targets import mean_gradient
@@ -57,92 +56,52 @@ class MatchingOptions:
 def run(problem: Problem, **options: Any) -> Chosen:
     """Gradient matching as a method of `select`. Its options are MatchingOptions.
 
-    With a pilot it matches twice: the gradients given (or, for a linear pilot, those at the best
-    constant head), then those at the pilot that was finetuned on the first choice.
+    What is matched is the mean gradient of the pool or, with a target, the mean over its tasks of
+    their mean gradients. With a pilot it matches twice: the gradients given (or, for a linear
+    pilot, those at the best constant head), then those at the pilot that was finetuned on the first
+    choice.
     """
     o = MatchingOptions(**options)
-    if problem.make_targets:
-        return _for_targets(problem, o)
-    problem = problem.with_class_counts(POWER)
-    constraints, pilot = problem.constraints, _pilot_of(problem)
-    omega = constraints.class_weights(np.arange(problem.n_rows))
-    slots = stratified(problem, o.rows_per_cell)
-    slots = replace(slots, weights=omega[slots.rows])
-    pool = pilot(None)
-    slots = matched(problem, pool, slots, omega, o)
+    for_target = bool(problem.make_targets)
+    if not for_target:
+        problem = problem.with_class_counts(POWER)
+    weights_of = _equal_weights if for_target else problem.constraints.class_weights
+    at_pilot = pilot_of(problem, weights_of)
+    # Nothing asks the rows for a target to cover the pool, so their cells are random.
+    slots = _random_cells(problem) if for_target else stratified(problem, o.rows_per_cell)
+    included, omega = problem.constraints.include, weights_of(np.arange(problem.n_rows))
+    judged = at_pilot(None)
+    slots = matched(judged, replace(slots, weights=omega[slots.rows]), omega, o)
     if problem.pilot is not None:
-        pool = pilot(np.sort(np.concatenate([constraints.include, slots.rows])))
-        slots = matched(problem, pool, slots, omega, o)
-    chosen = np.sort(np.concatenate([constraints.include, slots.rows]))
-    facts = {
-        "cells": len(slots.begins) - 1,
-        "class_counts": constraints.counts if len(constraints.counts) > 1 else None,
-    }
-    return Chosen(chosen, facts, weights=constraints.class_weights(chosen), pool=pool)
+        judged = at_pilot(np.sort(np.concatenate([included, slots.rows])))
+        slots = matched(judged, slots, omega, o)
+    chosen = np.sort(np.concatenate([included, slots.rows]))
+    facts = {"cells": len(slots.begins) - 1}
+    return Chosen(chosen, facts, weights=weights_of(chosen), judged=judged)
 
 
-def _for_targets(problem: Problem, o: MatchingOptions) -> Chosen:
-    """The mean gradient of the rows chosen near the mean over the tasks of their mean gradients, in
-    the metric of the pool. Nothing asks the rows to cover the pool, so cells are random."""
-    if problem.pilot is not None:
-        raise ValueError("pilot: expected None with a target, whose rows are not at the pilot")
-    pool = problem.pool
-    slots = matched(problem, pool, _random_cells(problem), np.ones(problem.n_rows), o)
-    chosen = np.sort(np.concatenate([problem.constraints.include, slots.rows]))
-    return Chosen(chosen, weights=np.ones(len(chosen)))
+def _equal_weights(rows: Indices) -> Floats:
+    return np.ones(len(rows))
 
 
-def matched(
-    problem: Problem,
-    pool: Pool,
-    slots: Slots,
-    omega: Floats,
-    o: MatchingOptions,
-) -> Slots:
-    """The slots after exchanges that match the mean of this pool, or of the target; omega (N,) are
+def matched(problem: Problem, slots: Slots, omega: Floats, o: MatchingOptions) -> Slots:
+    """The slots after exchanges that match the mean of the pool, or of the target; omega (N,) are
     the weights."""
     included = problem.constraints.include
     rows = exchange(
-        pool.Z, metric_of(problem, pool, o.ridge), slots, o.sweeps, problem.seed,
+        problem.pool.Z, metric_of(problem, o.ridge), slots, o.sweeps, problem.seed,
         problem.n_threads, fixed=(included, omega[included]), progress=problem.progress,
     )  # fmt: skip
     return replace(slots, rows=rows)
 
 
-def _pilot_of(problem: Problem) -> Callable[[Indices | None], Pool]:
-    """A function from the rows that the pilot is finetuned on, or None before, to the pool of the
-    gradients at it."""
-    if problem.pilot != "linear":
-        return lambda rows: problem.pool if rows is None else _pool_of(problem, problem.pilot(rows))
-    if problem.labels is None:
-        raise ValueError("y: expected labels or numbers for pilot 'linear', got None")
-    pilot = LinearPilot(problem.pool.Z, problem.labels, problem.make_sketch, problem.n_threads)
-
-    def gradients(rows: Indices | None) -> Pool:
-        head = pilot.constant()
-        if rows is not None:
-            head = pilot.fitted(rows, problem.constraints.class_weights(rows))
-        return Pool.of(pilot.gradients(head), name="pilot", n_threads=problem.n_threads)
-
-    return gradients
-
-
-def _pool_of(problem: Problem, rows: object) -> Pool:
-    """The pool of what a pilot returned."""
-    pool = problem.pool_of("pilot", rows)
-    if len(pool.Z) != problem.n_rows:
-        raise ValueError(
-            f"pilot: expected a row for each of {problem.n_rows} samples, got {len(pool.Z)}"
-        )
-    return pool
-
-
-def metric_of(problem: Problem, pool: Pool, ridge: float = 1.0) -> MeanMetric:
+def metric_of(problem: Problem, ridge: float = 1.0) -> MeanMetric:
     """The metric of the rows that a selection may have. Its goal is their mean z̄ or, with a target,
     a point on the way to the mean t over the tasks of their mean gradients. t is known from some
     rows only. By James and Stein (1961) the share of the way is 1 - noise/‖Rᵀ(t - z̄)‖², with the
     noise of so many rows of the pool."""
-    never, moment, rows = problem.constraints.never(), pool.second_moment, None
+    pool, never, rows = problem.pool, problem.constraints.never(), None
+    moment = pool.second_moment
     if len(never):
         allowed = np.ones(problem.n_rows)
         allowed[never] = 0.0

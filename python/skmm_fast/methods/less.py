@@ -31,8 +31,9 @@ def less(
     `learning_rates`, positive numbers, that of X first, weight the average; by default all are
     equal.
 
-    Gradients are used as they are given. The paper divides those of the pool by Adam's moments,
-    which is left to the user.
+    Gradients are used as they are given. Where the finetune is by Adam the paper takes its updates
+    for the samples of the pool, which `GradientSketcher(scale=optimizer)` sketches, and plain
+    gradients for the target.
     """
     others = _other_checkpoints(problem, checkpoints, target_checkpoints)
     rate, *rates = _weights(learning_rates, 1 + len(others))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from .._support import checks
@@ -41,9 +41,11 @@ class Problem:
     scratch_dir: str | os.PathLike[str] | None
     like_pool: LikePool  # what `select` has; other functions take no rows beside Z
     pilot: Any  # None, "linear", or a function (indices) -> (N, r') gradients
-    pool_of: Callable[[str, Any], Pool]  # (name, rows of any width) -> their pool
+    # (name, *matrices of one width, whatever it is) -> the pools of their rows, sketched alike
+    pools_of: Callable[..., list[Pool]]
     make_sketch: Callable[[int], Sketch | None]  # in_dim -> Γ; None where rows are narrow enough
     make_targets: tuple[Callable[[], Pool], ...]  # one for each task, empty without a target
+    target_labels: tuple[Labels, ...]  # of the rows of each task, where the pilot is "linear"
 
     @classmethod
     def of(
@@ -62,8 +64,9 @@ class Problem:
         scratch_dir: str | os.PathLike[str] | None = None,
         like_pool: LikePool | None = None,
         targets: Sequence[Callable[[], Pool]] = (),
+        target_labels: Sequence[tuple[str, Any, int]] = (),  # (name, labels, number of rows)
         pilot: Any = None,
-        pool_of: Callable[[str, Any], Pool] | None = None,
+        pools_of: Callable[..., list[Pool]] | None = None,
         make_sketch: Callable[[int], Sketch | None] = lambda in_dim: None,
     ) -> Problem:
         """The arguments of a public function, checked once.
@@ -73,8 +76,8 @@ class Problem:
         labels = None if y is None else labels_of(y, n_rows)
         threads = checks.threads(n_threads)
 
-        def alone(name: str, rows: Any) -> Pool:
-            return Pool.of(rows, name=name, n_threads=threads)
+        def as_given(name: str, *matrices: Any) -> list[Pool]:
+            return [Pool.of(rows, name=name, n_threads=threads) for rows in matrices]
 
         return cls(
             make_pool=make_pool,
@@ -89,8 +92,11 @@ class Problem:
             like_pool=like_pool or _no_other_rows,
             make_targets=tuple(targets),
             pilot=pilot,
-            pool_of=pool_of or alone,
+            pools_of=pools_of or as_given,
             make_sketch=make_sketch,
+            target_labels=tuple(
+                labels.of_others(*given) for given in target_labels if labels is not None
+            ),
         )
 
     @classmethod
@@ -124,6 +130,11 @@ class Problem:
         """Rows of a selection."""
         return self.constraints.n
 
+    def at(self, pool: Pool, targets: Sequence[Pool]) -> Problem:
+        """This problem with other rows of its samples, and of those of its target."""
+        makers = tuple(partial(_itself, task) for task in targets)
+        return replace(self, make_pool=partial(_itself, pool), make_targets=makers)
+
     def balanced(self) -> Problem:
         """This problem with equally many rows of each class; small classes give all they have."""
         c = self.constraints
@@ -140,6 +151,10 @@ class Problem:
         return replace(self, constraints=self.constraints.in_classes(self.labels, power))
 
 
+def _itself(pool: Pool) -> Pool:
+    return pool
+
+
 def _no_other_rows(name: str, rows: Any, n_rows: int | None) -> Callable[[], Pool]:
     raise NotImplementedError(f"{name}: rows beside Z")
 
@@ -152,4 +167,4 @@ class Chosen:
     facts: dict[str, Any] = field(default_factory=dict)  # what the method says of its work
     relaxation: Relaxation | None = None  # the problem's, where the method solved it
     weights: Floats | None = None  # (n,) >= 0, of mean 1: how much a training should count each row
-    pool: Pool | None = None  # what the choice is judged by; None: the problem's
+    judged: Problem | None = None  # at the pilot, by whose rows it is judged; None: as it was given

@@ -149,6 +149,25 @@ def test_select_for_targets(arrays):
     assert found.settings["n_target"] == [5, 6]
 
 
+def test_select_for_targets_with_labels(arrays, capsys):
+    X, y, one, two = (arrays[name] for name in ("X", "y", "one", "two"))
+    y_one, y_two = np.array([*"aabbc"]), np.array([*"abcabc"])
+    np.save("y1.npy", y_one)
+    np.save("y2.npy", y_two)
+    command = ["--y", "y.npy", "--pilot", "linear", "--target", "one.npy", "--target-y", "y1.npy"]
+    found = chosen(*command)
+    expected = skmm.select(X, 30, y=y, pilot="linear", target=(one, y_one))
+    assert np.array_equal(found.indices, expected.indices)
+    assert found.settings == expected.settings
+    found = chosen(*command, "--target", "two.npy", "--target-y", "y2.npy")
+    pairs = [(one, y_one), (two, y_two)]
+    expected = skmm.select(X, 30, y=y, pilot="linear", target=pairs)
+    assert np.array_equal(found.indices, expected.indices)
+    select = ["select", "X.npy", "-n", "30", "--out", "s.npz", *command]
+    assert cli.main([*select, "--target", "two.npy"]) == 1
+    assert "target-y: expected 2 files as of target, got 1" in capsys.readouterr().err
+
+
 def test_a_store_as_a_target(capsys):
     assert cli.main(SKETCH) == 0
     command = ["select", "sketches", "-n", "9", "--out", "s", "--target", "sketches"]

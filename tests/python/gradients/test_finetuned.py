@@ -191,6 +191,62 @@ def test_select_with_a_pilot(model, data, tmp_path, as_store):
         skmm.select(Z[:40], 12, pilot=pilot(model, data, train, **OPTIONS))
 
 
+class TestTarget:
+    one = TensorDataset(torch.randn(9, 4) + 1, torch.arange(9) % 2)
+    two = TensorDataset(torch.randn(5, 4) - 1, torch.arange(5) % 3)
+
+    @pytest.mark.parametrize("options", [{}, {"seed": 3, "targets": "random"}])
+    def test_its_rows_are_sketched_at_the_trained_copy(self, model, data, options):
+        options = {**OPTIONS, **options}
+        kept = []
+
+        def trained(model, subset):
+            train(model, subset)
+            kept.append(model)
+
+        made = pilot(model, data, trained, target=(self.one, self.two), batch_size=4, **options)
+        Z, tasks = made(ROWS)
+        torch.testing.assert_close(Z, by_hand(model, data, **options), rtol=1e-4, atol=1e-6)
+        assert len(kept) == 1
+        for found, task in zip(tasks, (self.one, self.two), strict=True):
+            alone = GradientSketcher(kept[0], **options)
+            expected = alone(task.tensors, np.arange(len(task)))
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+        loader = DataLoader(self.one, batch_size=2)
+        of_one, (again,) = pilot(model, data, train, target=loader, **options)(ROWS)
+        torch.testing.assert_close(of_one, Z)
+        torch.testing.assert_close(again, tasks[0])
+
+    def test_select_matches_it_at_the_pilot(self, model, data):
+        before = GradientSketcher(copy.deepcopy(model).eval(), **OPTIONS)
+        X, X_T = before(data.tensors), before(self.one.tensors)
+        at_pilot = pilot(model, data, train, target=self.one, **OPTIONS)
+        found = skmm.select(X, 12, target=X_T, pilot=at_pilot)
+        returned = at_pilot(skmm.select(X, 12, target=X_T).indices)
+        expected = skmm.select(X, 12, target=X_T, pilot=lambda rows: returned)
+        assert np.array_equal(found.indices, expected.indices)
+        assert found.diagnosis.mean_error == expected.diagnosis.mean_error
+        with pytest.raises(ValueError, match="a row for each of 5 rows of the target, got 9"):
+            skmm.select(X, 12, target=X_T[:5], pilot=at_pilot)
+
+    def test_what_it_is(self, model, data):
+        for target, error, message in (
+            ([], ValueError, "target: expected at least one sample, got none"),
+            (3, TypeError, "target: expected samples by row number .* got int"),
+            ((data, "ab"[:0]), ValueError, "target: expected at least one sample"),
+            (
+                DataLoader(data, shuffle=True),
+                ValueError,
+                "target: expected a DataLoader of batches",
+            ),
+        ):
+            with pytest.raises(error, match=message):
+                pilot(model, data, train, target=target)
+        wrong = TensorDataset(torch.randn(5, 3), torch.arange(5) % 3)
+        with pytest.raises(ValueError, match="target: in rows 0 to 4: "):
+            pilot(model, data, train, target=wrong, **OPTIONS)(ROWS)
+
+
 def test_progress(model, data, capsys):
     pytest.importorskip("tqdm")
     pilot(model, data, train, progress=True, **OPTIONS)(ROWS)

@@ -101,7 +101,7 @@ class TestClassCounts:
         assert np.all(np.abs(counts - real(scale)) < 1 + 1e-6)
         assert counts.min() >= 1
         assert np.all(np.diff(counts[np.argsort(sizes, kind="stable")]) >= -1)
-        assert found.settings["solver"]["class_counts"] == counts.tolist()
+        assert found.diagnosis.class_counts.chosen.tolist() == counts.tolist()
 
     def test_a_rare_class_of_one_row_is_chosen(self):
         y = np.append(np.zeros(299, int), 1)
@@ -111,7 +111,7 @@ class TestClassCounts:
 
     def test_without_labels_there_are_none(self):
         found = skmm.select(rows_of(200, 4), 30)
-        assert found.settings["solver"]["class_counts"] is None
+        assert found.diagnosis.class_counts is None
         assert np.array_equal(found.weights, np.ones(30))
 
     def test_numbers_make_no_classes(self):
@@ -125,7 +125,7 @@ class TestClassCounts:
     def test_whole_floats_words_and_booleans_do(self):
         Z, y = rows_of(200, 4), unequal_classes(200, (0.7, 0.3))
         expected = skmm.select(Z, 30, y=y)
-        assert expected.settings["solver"]["class_counts"] == [21, 9]
+        assert expected.diagnosis.class_counts.chosen.tolist() == [21, 9]
         for same in (y.astype(float), np.array(["a", "b"])[y], y == 1, (y * 5 - 2).tolist()):
             found = skmm.select(Z, 30, y=same)
             assert np.array_equal(found.indices, expected.indices)
@@ -377,10 +377,6 @@ class TestTarget:
         off = max(share, 0) * way
         expected = np.trace(whole @ centred) * 48 / 59 + 12 * off @ whole @ off
         assert found.random_mean_error == pytest.approx(expected)
-
-    def test_a_pilot_is_refused(self):
-        with pytest.raises(ValueError, match="pilot: expected None with a target"):
-            skmm.select(rows_of(60, 3), 5, target=rows_of(5, 3), pilot=lambda rows: rows)
 
     def test_constraints_are_kept(self):
         Z, y = rows_of(200, 4), np.arange(200) % 3

@@ -29,6 +29,7 @@ def public():
 PUBLIC = dict(public())
 INTERNAL = {  # public by name, for other modules alone
     "Diagnosis.from_plain",
+    "Diagnosis.plain",
     "GradientSketcher.forget",
     "GradientSketcher.fingerprint",
 }

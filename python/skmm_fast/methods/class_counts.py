@@ -1,0 +1,68 @@
+"""How many rows of each class a pool has, and how many of them were chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._support.types import Array, Floats, Indices
+from .constraints import Labels
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ClassCounts:
+    """Rows of each of K classes, in the pool and among the rows chosen.
+
+    Attributes
+    ----------
+    labels : (K,) array
+        The classes, ascending.
+    pool, chosen : (K,) arrays of int64
+        The number of rows of each class in the pool, those of `exclude` among them, and among the
+        rows chosen.
+    """
+
+    labels: Array
+    pool: Indices
+    chosen: Indices
+
+    @classmethod
+    def of(cls, labels: Labels | None, S: Indices) -> ClassCounts | None:
+        """The counts for rows S of a pool; None where there are no labels, or they are no
+        classes."""
+        if labels is None or not labels.are_classes:
+            return None
+        K = len(labels.values)
+        of_pool, of_chosen = (
+            np.bincount(x, minlength=K) for x in (labels.number, labels.number[S])
+        )
+        return cls(labels.values, of_pool, of_chosen)
+
+    @property
+    def ratios(self) -> Floats:
+        """(K,) The share of each class among the rows chosen, divided by its share of the pool."""
+        ratios: Floats = (self.chosen / self.chosen.sum()) / (self.pool / self.pool.sum())
+        return ratios
+
+    def plain(self) -> dict[str, Any]:
+        """The counts as lists, for JSON."""
+        return {name: getattr(self, name).tolist() for name in ("labels", "pool", "chosen")}
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> ClassCounts:
+        """The counts that `plain` gave."""
+        return cls(**{name: np.array(x) for name, x in values.items()})
+
+    def __str__(self) -> str:
+        """One line, however many classes there are."""
+        met = self.ratios[self.chosen > 0]
+        line = (
+            f"{len(self.labels)}, with {met.min():.3g} to {met.max():.3g} x their share of the pool"
+        )
+        missed = len(self.labels) - len(met)
+        return f"{line}; {missed} without a row" if missed else line
+
+    def __repr__(self) -> str:
+        return f"ClassCounts({self})"
