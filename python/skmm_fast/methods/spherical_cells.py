@@ -268,23 +268,27 @@ def _cells(Z: RowMatrix, tree: _Tree, threads: int) -> Cells:
 def _stragglers(
     Z: RowMatrix, rows: Indices, cosine: Floats, most: int, threads: int
 ) -> Iterator[Indices]:
-    """Groups (positions) of rows that are far from the centre of their cell and near each other,
-    the largest groups first."""
-    far = np.flatnonzero(cosine < COHERENT)
-    if most == 0 or len(far) < 2:
+    """Groups (positions) of rows that are nearer to each other than to the centres of their cells,
+    those first that gain most by a centre of their own. Rows of a cluster are nearer to its centre
+    than to each other, so these are of clusters that have no centre."""
+    if most == 0 or len(rows) < 2:
         return
-    far = np.sort(far[np.argsort(cosine[far], kind="stable")[:STRAGGLERS]])
+    far = np.sort(np.argsort(cosine, kind="stable")[:STRAGGLERS])
     U = Z.array(rows[far]).astype(np.float64)
     norms = np.linalg.norm(U, axis=1, keepdims=True)
     U = (U / np.where(norms > 0, norms, 1.0)).astype(np.float32)
-    near = HostRowMatrix(U).times_rounded(U.T.astype(np.float64), None, threads).core > COHERENT
-    several = near.sum(axis=1)  # rows near to each that are in no group yet
+    product = HostRowMatrix(U).times_rounded(U.T.astype(np.float64), None, threads).core
+    own = cosine[far]
+    least = np.maximum(own, COHERENT)
+    near = (product > least) & (product > least[:, None])
+    gain = np.where(near, product - own, 0.0)
+    of_leader = gain.sum(axis=1)  # over the rows near to each that are in no group yet
     left = np.ones(len(far), np.bool_)
     for _ in range(most):
-        leader = int((several * left).argmax())
+        leader = int(np.where(left, of_leader, -1.0).argmax())
         group = np.flatnonzero(near[leader] & left)
-        if not left[leader] or len(group) < 2:
+        if len(group) < 2:
             return
         yield far[group]
         left[group] = False
-        several -= near[:, group].sum(axis=1)
+        of_leader -= gain[:, group].sum(axis=1)
