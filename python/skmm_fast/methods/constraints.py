@@ -222,12 +222,11 @@ def power_counts(sizes: Indices, n: int, power: float, at_least: Indices | int =
     least = np.minimum(at_least, sizes)
 
     def counts(scale: float) -> Floats:
-        return np.clip(scale * share, least, sizes)
+        return np.minimum(np.maximum(scale * share, least), sizes)
 
     while counts(high).sum() < n:
         high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
+    while low < (middle := (low + high) / 2) < high:
         low, high = (low, middle) if counts(middle).sum() >= n else (middle, high)
     exact = counts(high)
     whole = np.floor(exact + 1e-9).astype(np.int64)
