@@ -61,7 +61,8 @@ def test_end_to_end(project, capsys):
     small = ["--params", "0.*,2.weight", "--batch-size", "16", "--shard-rows", "40", "--seed", "3"]
     assert cli.main([*SKETCH, *small]) == 0
     shown = capsys.readouterr()
-    assert "SketchStore('sketches': 90 x 16 float32, 3 of 3 shards)" in shown.out
+    where = str(project / "sketches")
+    assert f"SketchStore({where!r}: 90 x 16 float32, 3 of 3 shards)" in shown.out
     assert "samples/s" in shown.err
     net, data = importlib.import_module("my_project").build()
     sketcher = GradientSketcher(net, params=["0.*", "2.weight"], sketch_dim=16, seed=3)
