@@ -13,21 +13,9 @@ import numpy.typing as npt
 from .. import _core
 from .._support import arrays, checks
 from .._support.types import Array, Floats, Indices
+from .labels import Labels
 
 POWERS = {"proportional": 1.0, "sqrt": 0.5, "balanced": 0.0}  # of class sizes, in per_class
-
-
-@dataclass(frozen=True)
-class Labels:
-    """(N,) labels as numbers: that of row i is values[number[i]]."""
-
-    values: Array  # distinct, ascending
-    number: npt.NDArray[np.int32]  # (N,)
-
-    @property
-    def are_classes(self) -> bool:
-        """Whether they are classes: not numbers of a regression, some of which have a fraction."""
-        return self.values.dtype.kind != "f" or bool((self.values % 1 == 0).all())
 
 
 @dataclass(frozen=True)
@@ -145,31 +133,6 @@ def constraints_of(
                 f"(available) rows of class {labels.values[g]}, got a count of {count}"
             )
     return Constraints(n_rows, counts, group, included)
-
-
-def labels_of(y: Any, n_rows: int) -> Labels:
-    """(N,) y as numbers. Raises TypeError or ValueError for labels that are missing, are not
-    N, or cannot be sorted."""
-    array = arrays.vector("y", y)
-    if len(array) != n_rows:
-        raise ValueError(f"y: expected shape ({n_rows},), got {array.shape}")
-    if array.dtype.kind == "f":
-        missing = np.flatnonzero(~np.isfinite(array))
-        if len(missing):
-            raise ValueError(f"y: expected labels, got NaN or Inf first in row {missing[0]}")
-    if array.dtype.kind in "iu":
-        least = array.min()
-        if int(array.max()) - int(least) < max(len(array), 1 << 16):  # counted, not sorted
-            wide = np.uint64 if array.dtype.kind == "u" else np.int64
-            shifted = np.subtract(array, least, dtype=wide).astype(np.int64)
-            seen = np.bincount(shifted) > 0
-            numbers = (np.cumsum(seen) - 1).astype(np.int32)
-            return Labels(np.flatnonzero(seen).astype(array.dtype) + least, numbers[shifted])
-    try:
-        values, number = np.unique(array, return_inverse=True)
-    except TypeError:
-        raise TypeError("y: expected labels that can be sorted, got a mixture of types") from None
-    return Labels(values, number.astype(np.int32))
 
 
 def class_counts(

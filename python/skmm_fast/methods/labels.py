@@ -1,0 +1,95 @@
+"""Labels of samples, as they are given, as numbers. Every row has one: a label that is missing is an
+error, and never a class of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._support import arrays
+from .._support.types import Array, Indices
+
+NAMED = 3  # rows without a label that an error names
+
+
+@dataclass(frozen=True)
+class Labels:
+    """(N,) labels as numbers: that of row i is values[number[i]]."""
+
+    values: Array  # distinct, ascending
+    number: npt.NDArray[np.int32]  # (N,)
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether they are classes: not numbers of a regression, some of which have a fraction."""
+        return self.values.dtype.kind != "f" or bool((self.values % 1 == 0).all())
+
+
+def labels_of(y: Any, n_rows: int) -> Labels:
+    """(N,) y as numbers. Raises TypeError or ValueError for labels that are missing, are not
+    N, or cannot be sorted."""
+    array = vector(y)
+    if len(array) != n_rows:
+        raise ValueError(f"y: expected shape ({n_rows},), got {array.shape}")
+    missing = without_label(y, array)
+    if len(missing):
+        what = "NaN or Inf" if array.dtype.kind == "f" else "missing ones (None, NaN or the like)"
+        named = ", ".join(map(str, missing[:NAMED])) + ", ..." * (len(missing) > NAMED)
+        raise ValueError(
+            f"y: expected labels, got {what} in {len(missing)} of {n_rows} rows, first in row "
+            f"{named}; exclude these rows, or give them a class of their own"
+        )
+    if array.dtype.kind in "iu":
+        least = array.min()
+        if int(array.max()) - int(least) < max(len(array), 1 << 16):  # counted, not sorted
+            wide = np.uint64 if array.dtype.kind == "u" else np.int64
+            shifted = np.subtract(array, least, dtype=wide).astype(np.int64)
+            seen = np.bincount(shifted) > 0
+            numbers = (np.cumsum(seen) - 1).astype(np.int32)
+            return Labels(np.flatnonzero(seen).astype(array.dtype) + least, numbers[shifted])
+    try:
+        values, number = np.unique(array, return_inverse=True)
+    except TypeError:
+        raise TypeError("y: expected labels that can be sorted, got a mixture of types") from None
+    return Labels(values, number.astype(np.int32))
+
+
+def vector(y: Any) -> Array:
+    """y as a 1-d array; what a masked array hides is in it."""
+    return arrays.vector("y", y.data if isinstance(y, np.ma.MaskedArray) else y)
+
+
+def without_label(y: Any, array: Array) -> Indices:
+    """The rows whose label is missing: None, NaN, NaT, the null of a data frame or an Arrow array,
+    or masked; of floats also those that are infinite. `array` is `vector(y)`."""
+    missing = np.zeros(len(array), np.bool_)
+    if array.dtype.kind in "fc":
+        missing = ~np.isfinite(array)
+    elif array.dtype.kind in "mM":
+        missing = np.isnat(array)
+    elif array.dtype == object:
+        missing = _each_missing(array)
+    elif array.dtype.kind in "US" and isinstance(y, (list, tuple)):
+        missing = _each_missing(y)  # NumPy has made the string "nan" of a NaN among strings
+    if isinstance(y, np.ma.MaskedArray):
+        missing = missing | np.ma.getmaskarray(y)
+    return np.flatnonzero(missing)
+
+
+def _each_missing(labels: Any) -> npt.NDArray[np.bool_]:
+    return np.fromiter(map(_is_missing, labels), np.bool_, len(labels))
+
+
+def _is_missing(label: Any) -> bool:
+    """Whether a label is None, or does not equal itself, or (as the NA of pandas) cannot say so."""
+    if label is None:
+        return True
+    try:
+        return not label == label
+    except (TypeError, ArithmeticError):
+        return True
+    except ValueError:  # an array, which is no label: sorting says so
+        return False
