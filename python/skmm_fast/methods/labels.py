@@ -1,5 +1,7 @@
-"""Labels of samples, as they are given, as numbers. Every row has one: a label that is missing is an
-error, and never a class of its own."""
+"""Labels of samples, as they are given, as numbers.
+
+Every row has one: a label that is missing is an error, and never a class of its own.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,7 @@ def labels_of(y: Any, n_rows: int) -> Labels:
     array = vector(y)
     if len(array) != n_rows:
         raise ValueError(f"y: expected shape ({n_rows},), got {array.shape}")
-    missing = without_label(y, array)
-    if len(missing):
-        what = "NaN or Inf" if array.dtype.kind == "f" else "missing ones (None, NaN or the like)"
-        named = ", ".join(map(str, missing[:NAMED])) + ", ..." * (len(missing) > NAMED)
-        raise ValueError(
-            f"y: expected labels, got {what} in {len(missing)} of {n_rows} rows, first in row "
-            f"{named}; exclude these rows, or give them a class of their own"
-        )
+    require_labels(array, without_label(y, array))
     if array.dtype.kind in "iu":
         least = array.min()
         if int(array.max()) - int(least) < max(len(array), 1 << 16):  # counted, not sorted
@@ -79,6 +74,17 @@ def without_label(y: Any, array: Array) -> Indices:
     return np.flatnonzero(missing)
 
 
+def require_labels(array: Array, missing: Indices) -> None:
+    """Raises ValueError where these rows lack a label."""
+    if len(missing):
+        what = "NaN or Inf" if array.dtype.kind == "f" else "missing ones (None, NaN or the like)"
+        named = ", ".join(map(str, missing[:NAMED])) + ", ..." * (len(missing) > NAMED)
+        raise ValueError(
+            f"y: expected labels, got {what} in {len(missing)} of {len(array)} rows, first in row "
+            f"{named}; exclude these rows, or give them a class of their own"
+        )
+
+
 def _each_missing(labels: Any) -> npt.NDArray[np.bool_]:
     return np.fromiter(map(_is_missing, labels), np.bool_, len(labels))
 
@@ -88,7 +94,8 @@ def _is_missing(label: Any) -> bool:
     if label is None:
         return True
     try:
-        return not label == label
+        equal = label == label
+        return not equal
     except (TypeError, ArithmeticError):
         return True
     except ValueError:  # an array, which is no label: sorting says so

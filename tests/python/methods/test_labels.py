@@ -43,6 +43,7 @@ KINDS = {
     "NaN among float16": lambda: np.array(with_missing(np.nan), np.float16),
     "NaN among complex numbers": lambda: np.array(with_missing(np.nan), complex),
     "a decimal NaN": lambda: of_objects(with_missing(decimal.Decimal("NaN"))),
+    "masked entries among objects": lambda: of_objects(with_missing(np.ma.masked)),
     "a signalling NaN": lambda: of_objects(with_missing(decimal.Decimal("sNaN"))),
     "NaT among days": lambda: np.array(with_missing("NaT", ["2020-01-01"] * 3), "datetime64[D]"),
     "NaT among spans": lambda: np.array(with_missing("NaT"), "timedelta64[s]"),
