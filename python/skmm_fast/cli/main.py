@@ -87,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     sketch.add_argument("--batch-size", type=int, help="(a DataLoader has its own)")
     sketch.add_argument("--shard-rows", type=int, help="rows of a file, held in memory")
 
+    verify = command(_verify, "hold the shards of a sketch store against their checksums")
+    verify.add_argument("store", type=Path, help="folder of the sketch store")
+
     choose = command(_select, "choose rows of a sketch store or an array")
     choose.add_argument("X", type=Path, help="folder of the sketch store, or a .npy of rows")
     choose.add_argument("-n", required=True, type=_count, help="rows, or a share of them in (0, 1)")
@@ -135,6 +138,13 @@ def _sketch(build: str, out: Path, **options: Any) -> None:
     model, dataset = _built(build)
     sketcher: Any = GradientSketcher(model, **options)
     print(f"done: {sketch_dataset(sketcher, dataset, out, **store_options)}")
+
+
+def _verify(store: Path) -> None:
+    """Read every shard of a sketch store and hold it against its checksum."""
+    opened = SketchStore(store)
+    opened.verify()
+    print(f"as written: {opened}")
 
 
 def _select(X: Path, n: int | float, out: Path, plot: Path | None = None, **options: Any) -> None:

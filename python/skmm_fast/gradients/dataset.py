@@ -68,7 +68,8 @@ def sketch_dataset(
         tensors), collated as a `DataLoader` does by default; or a `DataLoader` in order, whose
         dataset, collate_fn, workers and batch_size are used. Samples must read the same each time.
     path : path
-        The folder, made where there is none.
+        The folder, made where there is none. A relative one is that of the current directory at
+        the time of the call.
     batch_size : int, default 64
         Samples sketched together; they never straddle two shards.
     shard_rows : int, default 4096
@@ -103,6 +104,7 @@ def sketch_dataset(
     ...     sketch_dataset(sketcher, samples, folder, progress=False).complete
     True
     """
+    folder = Path(path).absolute()  # reading the dataset may change the current directory
     loader = ordered_loader(dataset, batch_size)
     samples: Any = loader.dataset
     sampler: Any = loader.batch_sampler
@@ -110,7 +112,6 @@ def sketch_dataset(
     progress = checks.boolean("progress", progress)
     shard_rows = checks.integer("shard_rows", shard_rows, 1)
     dataset_fields = _fingerprint(loader)
-    folder = Path(path)
     with writing(folder) as exists:
         if exists and not resume:
             raise ValueError(f"path: expected no store with resume=False, got {folder}")
@@ -129,6 +130,8 @@ def sketch_dataset(
         )
         store = SketchStore(folder) if exists else create(folder, manifest)
         store._require(manifest)
+        if store.missing:  # what is read here is little beside what is sketched
+            store._verify()
         _fill(store, sketcher, loader, progress)
     return store
 
