@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
+from torch.utils.data import DataLoader
 
 from .._support import arrays, checks
 from .._support.progress import bar
 from .._support.types import Array
 from ..sketch.base import Sketch
 from ..sketch.store import Manifest, SketchStore, create, writing
-from .fingerprint import digest
-
-READS = 4  # times that a sample is read for the fingerprint; all reads must be equal
+from .samples import Read, loaded, ordered_loader, read_ends
 
 
 class Sketcher(Protocol):
@@ -66,7 +64,8 @@ def sketch_dataset(
     dataset : map-style dataset or DataLoader
         A torch `Dataset`, a list of samples, or a Hugging Face `Dataset` (its format "torch" gives
         tensors), collated as a `DataLoader` does by default; or a `DataLoader` in order, whose
-        dataset, collate_fn, workers and batch_size are used. Samples must read the same each time.
+        dataset, collate_fn, workers and batch_size are used. Samples must read the same each time
+        and in any batch: the first batch is read twice, and its first half once more.
     path : path
         The folder, made where there is none. A relative one is that of the current directory at
         the time of the call.
@@ -111,22 +110,23 @@ def sketch_dataset(
     resume = checks.boolean("resume", resume)
     progress = checks.boolean("progress", progress)
     shard_rows = checks.integer("shard_rows", shard_rows, 1)
-    dataset_fields = _fingerprint(loader)
+    first = range(min(sampler.batch_size, shard_rows, len(samples)))
+    read = read_ends(loader, first)
     with writing(folder) as exists:
         if exists and not resume:
             raise ValueError(f"path: expected no store with resume=False, got {folder}")
         # Every run begins with the first batch, so what that settles (methods, layout) is the same
         # in each run.
         sketcher.forget()
-        first = range(min(sampler.batch_size, shard_rows, len(samples)))
-        Z = _sketch(sketcher, loader.collate_fn([samples[i] for i in first]), first)
+        Z = _sketch(sketcher, read.first, first)
+        fields = {**sketcher.fingerprint(), **_fields(samples, read)}
         manifest = Manifest(
             n_samples=len(samples),
             sketch_dim=sketcher.sketch.out_dim,
             dtype=str(Z.dtype),
             batch_size=sampler.batch_size,
             shard_rows=shard_rows,
-            fingerprint=json.loads(json.dumps({**sketcher.fingerprint(), **dataset_fields})),
+            fingerprint=json.loads(json.dumps(fields)),
         )
         store = SketchStore(folder) if exists else create(folder, manifest)
         store._require(manifest)
@@ -163,7 +163,7 @@ def sketched_batches(
     sketcher: Sketcher, loader: DataLoader[Any], batches: Sequence[range]
 ) -> Iterator[Array]:
     """The checked sketches of these batches of rows, one batch after the other."""
-    for rows, batch in zip(batches, _loaded(loader, batches), strict=True):
+    for rows, batch in zip(batches, loaded(loader, batches), strict=True):
         yield _sketch(sketcher, batch, rows)
 
 
@@ -181,67 +181,8 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
     return arrays.dense("sketcher", Z.detach().cpu().contiguous())
 
 
-def ordered_loader(dataset: Any, batch_size: int) -> DataLoader[Any]:
-    """A loader of all rows in order: `dataset` itself if it is a DataLoader, else a new one."""
-    loader = dataset if isinstance(dataset, DataLoader) else None
-    samples = dataset if loader is None else loader.dataset
-    if (
-        isinstance(samples, (IterableDataset, Mapping, tuple))
-        or not hasattr(samples, "__getitem__")
-        or not hasattr(samples, "__len__")
-    ):
-        raise TypeError(
-            "dataset: expected samples by row number and their count (a map-style dataset; "
-            f"TensorDataset(inputs, labels) makes one of tensors), got {type(samples).__name__}"
-        )
-    if len(samples) == 0:
-        raise ValueError("dataset: expected at least one sample, got none")
-    if loader is None:
-        return DataLoader(samples, checks.integer("batch_size", batch_size, 1))
-    batches: Any = loader.batch_sampler
-    if type(batches) is not BatchSampler or type(batches.sampler) is not SequentialSampler:
-        rows = getattr(batches, "sampler", loader.sampler)
-        raise ValueError(
-            "dataset: expected a DataLoader of batches in order (shuffle=False, no sampler of its "
-            f"own), got {type(rows).__name__} and {type(batches).__name__}"
-        )
-    if batches.drop_last:
-        raise ValueError("dataset: expected a DataLoader of all rows, got drop_last=True")
-    return loader
-
-
-def _loaded(loader: DataLoader[Any], batches: Sequence[range]) -> DataLoader[Any]:
-    """A loader with the settings of `loader` that yields these batches of rows."""
-    return DataLoader(
-        loader.dataset,
-        batch_sampler=(list(rows) for rows in batches),
-        collate_fn=loader.collate_fn,
-        num_workers=loader.num_workers,
-        pin_memory=loader.pin_memory,
-        timeout=loader.timeout,
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context,
-        prefetch_factor=loader.prefetch_factor,
-        generator=torch.Generator(),  # its own, so that torch's global one does not advance
-    )
-
-
-def _fingerprint(loader: DataLoader[Any]) -> dict[str, str | None]:
-    """The fields of the fingerprint that identify the dataset: its first and last sample, and the
-    fingerprint that Hugging Face keeps, None where there is none."""
-    samples: Any = loader.dataset
-    ends = {"dataset_first_sample": 0, "dataset_last_sample": len(samples) - 1}
+def _fields(samples: Any, read: Read) -> dict[str, str | None]:
+    """The fields of the fingerprint that identify the dataset: the fingerprint that Hugging Face
+    keeps, None where there is none, and its first and last sample."""
     known = getattr(samples, "_fingerprint", None)  # Hugging Face
-    found = {"dataset_fingerprint": known if isinstance(known, str) else None}
-    for name, row in ends.items():
-        try:
-            digests = {digest(loader.collate_fn([samples[row]])) for _ in range(READS)}
-        except TypeError as error:
-            raise TypeError(f"dataset: {error}") from error
-        if len(digests) > 1:
-            raise ValueError(
-                f"dataset: expected samples that read the same each time, got another row {row} "
-                "when it was read again; switch random augmentation off"
-            )
-        found[name] = digests.pop()
-    return found
+    return {"dataset_fingerprint": known if isinstance(known, str) else None, **read.fields}
