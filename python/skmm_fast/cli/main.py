@@ -86,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     sketch.add_argument("--method", help="how gradients are found")
     sketch.add_argument("--batch-size", type=int, help="(a DataLoader has its own)")
     sketch.add_argument("--shard-rows", type=int, help="rows of a file, held in memory")
+    sketch.add_argument(
+        "--fingerprint-extra",
+        help="what rows depend on and fingerprints cannot see: a version, say",
+    )
+    sketch.add_argument(
+        "--accept", action="append", help="a field of the fingerprint that may differ; repeated"
+    )
 
     verify = command(_verify, "hold the shards of a sketch store against their checksums")
     verify.add_argument("store", type=Path, help="folder of the sketch store")
@@ -134,7 +141,8 @@ def _sketch(build: str, out: Path, **options: Any) -> None:
     from ..gradients import GradientSketcher, sketch_dataset
 
     out = out.absolute()  # the user's function may change the current directory
-    store_options = {k: options.pop(k) for k in ("batch_size", "shard_rows") if k in options}
+    of_store = ("batch_size", "shard_rows", "fingerprint_extra", "accept")
+    store_options = {name: options.pop(name) for name in of_store if name in options}
     model, dataset = _built(build)
     sketcher: Any = GradientSketcher(model, **options)
     print(f"done: {sketch_dataset(sketcher, dataset, out, **store_options)}")

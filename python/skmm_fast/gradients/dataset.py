@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,11 @@ from .._support.progress import bar
 from .._support.types import Array
 from ..sketch.base import Sketch
 from ..sketch.store import Manifest, SketchStore, create, writing
-from .samples import Read, loaded, ordered_loader, read_ends
+from .content import content_of, table_of
+from .digests import digest
+from .samples import loaded, ordered_loader, read_ends
+
+BETWEEN = "dataset: samples but those that were read for the fingerprint"
 
 
 class Sketcher(Protocol):
@@ -48,14 +53,17 @@ def sketch_dataset(
     batch_size: int = 64,
     shard_rows: int = 4096,
     resume: bool = True,
+    fingerprint_extra: Any = None,
+    accept: Sequence[str] = (),
     progress: bool = True,
 ) -> SketchStore:
     """Sketch every sample of a data set, into a folder; go on where an earlier call stopped.
 
     However often it was stopped, and by whatever, the bytes are those of one unbroken run (on a
     GPU, where the model is deterministic there); at most the shard in work is lost. A store
-    continues only if the fingerprints of sketcher and data set (its length, its first and its last
-    sample, the fingerprint that Hugging Face keeps), batch_size and shard_rows are the stored ones.
+    continues only if batch_size, shard_rows and the fingerprints of sketcher and data set are the
+    stored ones. docs/fingerprints.md says what they see. Of data sets in memory and of Hugging Face
+    that is every sample; of others the length, the first, the last and 8 samples between.
 
     Parameters
     ----------
@@ -75,6 +83,12 @@ def sketch_dataset(
         Rows of a file. One shard is held in memory: shard_rows · m numbers.
     resume : bool, default True
         Whether a store at `path` may be continued; nothing is ever overwritten.
+    fingerprint_extra : numbers, strings, arrays, or lists and dicts of these, optional
+        What the rows depend on and fingerprints cannot see: the version of a folder of images, say.
+        A warning asks for it where a loss or a model keeps state that cannot be seen.
+    accept : list of str, default ()
+        Names of fields of the fingerprint, as an error says them, that may differ from the stored
+        ones, because the rows are the same nevertheless.
     progress : bool, default True
         Show a bar (needs tqdm).
 
@@ -110,8 +124,11 @@ def sketch_dataset(
     resume = checks.boolean("resume", resume)
     progress = checks.boolean("progress", progress)
     shard_rows = checks.integer("shard_rows", shard_rows, 1)
+    accepted = _names("accept", accept)
+    extra = _extra(fingerprint_extra)
     first = range(min(sampler.batch_size, shard_rows, len(samples)))
-    read = read_ends(loader, first)
+    table, content = table_of(samples), content_of(samples)
+    read = read_ends(loader, first, between=table is None and content is None)
     with writing(folder) as exists:
         if exists and not resume:
             raise ValueError(f"path: expected no store with resume=False, got {folder}")
@@ -119,7 +136,17 @@ def sketch_dataset(
         # in each run.
         sketcher.forget()
         Z = _sketch(sketcher, read.first, first)
-        fields = {**sketcher.fingerprint(), **_fields(samples, read)}
+        fields = {
+            **sketcher.fingerprint(),
+            "dataset_fingerprint": table,
+            **read.fields,
+            "dataset_content": content,
+            "extra": extra,
+        }
+        if extra is None:
+            _ask_for_extra(fields)
+        if "dataset_samples" in fields:
+            fields["advisory unseen"] = [*fields.get("advisory unseen", []), BETWEEN]
         manifest = Manifest(
             n_samples=len(samples),
             sketch_dim=sketcher.sketch.out_dim,
@@ -129,7 +156,7 @@ def sketch_dataset(
             fingerprint=json.loads(json.dumps(fields)),
         )
         store = SketchStore(folder) if exists else create(folder, manifest)
-        store._require(manifest)
+        store._require(manifest, accepted)
         if store.missing:  # what is read here is little beside what is sketched
             store._verify()
         _fill(store, sketcher, loader, progress)
@@ -181,8 +208,30 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range) -> Array:
     return arrays.dense("sketcher", Z.detach().cpu().contiguous())
 
 
-def _fields(samples: Any, read: Read) -> dict[str, str | None]:
-    """The fields of the fingerprint that identify the dataset: the fingerprint that Hugging Face
-    keeps, None where there is none, and its first and last sample."""
-    known = getattr(samples, "_fingerprint", None)  # Hugging Face
-    return {"dataset_fingerprint": known if isinstance(known, str) else None, **read.fields}
+def _names(name: str, given: Any) -> set[str]:
+    if isinstance(given, str) or not all(isinstance(field, str) for field in given):
+        raise TypeError(f"{name}: expected a list of names of fields, got {given!r}")
+    return set(given)
+
+
+def _extra(given: Any) -> str | None:
+    """What is kept of fingerprint_extra: itself where it is short, so that an error can show it."""
+    if given is None:
+        return None
+    try:
+        digested = digest(given)
+    except TypeError as error:
+        raise TypeError(f"fingerprint_extra: {error}") from error
+    return repr(given) if isinstance(given, (str, int, float)) else digested
+
+
+def _ask_for_extra(fields: dict[str, Any]) -> None:
+    unseen = fields.get("advisory unseen")
+    if unseen:
+        named = ", ".join(unseen[:3]) + ", ..." * (len(unseen) > 3)
+        warnings.warn(
+            f"sketcher: the fingerprint cannot see {named}; where this changes, a run would go on "
+            "with other rows: "
+            "give fingerprint_extra=, a value that changes with it",
+            stacklevel=3,
+        )

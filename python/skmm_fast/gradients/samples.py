@@ -11,9 +11,10 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
 
 from .._support import checks
-from .fingerprint import digest
+from .digests import digest
 
 READS = 4  # times that a batch of a few samples is read; a larger one is read twice
+SPREAD = 8  # rows between the first and the last that are read, where all are not known at once
 MANY = 8  # samples from which on a batch is large: random changes of all of them are never equal
 
 
@@ -71,13 +72,13 @@ class Read:
     """What was read of a data set before anything is sketched."""
 
     first: Any  # the first batch
-    fields: dict[str, str | None]  # of the fingerprint: its first and its last sample
+    fields: dict[str, str]  # of the fingerprint: its first and last sample, and some between
 
 
-def read_ends(loader: DataLoader[Any], rows: range) -> Read:
+def read_ends(loader: DataLoader[Any], rows: range, between: bool = False) -> Read:
     """Read these first rows as a batch, and the first and the last row alone, more than once, as
-    the loader reads. The batches are read one after the other, by one process, so that whatever is
-    random goes on from one to the next.
+    the loader reads; and where `between`, evenly spaced rows once. The batches are read one after
+    the other, by one process, so that whatever is random goes on from one to the next.
 
     Raises TypeError or ValueError for samples that are not the same each time, or depend on the
     others of their batch.
@@ -88,6 +89,9 @@ def read_ends(loader: DataLoader[Any], rows: range) -> Read:
     times = 2 if len(rows) >= MANY else READS
     batches = [range(1), range(1), range(last, last + 1), range(last, last + 1)]
     batches += [*[rows] * times, *[range(few)] * (few < len(rows))]
+    places = range(1, SPREAD + 1) if between else ()
+    spread = sorted({round(i * last / (SPREAD + 1)) for i in places})
+    batches += [range(row, row + 1) for row in spread]
     found: dict[range, tuple[Any, str]] = {}
     for row_numbers, batch in zip(batches, loaded(loader, batches, workers=1), strict=True):
         try:
@@ -108,13 +112,13 @@ def read_ends(loader: DataLoader[Any], rows: range) -> Read:
             "mixes samples (CutMix, MixUp) or changes their order, so that a row would not be the "
             "gradient of its sample"
         )
-    return Read(
-        first,
-        {
-            "dataset_first_sample": found[range(1)][1],
-            "dataset_last_sample": found[range(last, last + 1)][1],
-        },
-    )
+    fields = {
+        "dataset_first_sample": found[range(1)][1],
+        "dataset_last_sample": found[range(last, last + 1)][1],
+    }
+    if between:
+        fields["dataset_samples"] = digest([found[range(row, row + 1)][1] for row in spread])
+    return Read(first, fields)
 
 
 def _named(rows: range) -> str:

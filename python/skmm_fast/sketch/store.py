@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -255,20 +255,31 @@ class SketchStore:
         write_whole(self._file(shard), lambda f: write_shard(f, Z, first_byte, identity))
         self._verified.add(shard)
 
-    def _require(self, now: Manifest) -> None:
+    def _require(self, now: Manifest, accepted: Collection[str] = ()) -> None:
         """Raises ValueError if a field of `now`, or of its fingerprint, is not the stored one.
 
-        The message names each such field.
+        The message names each such field. Fields of the fingerprint that are accepted may differ.
         """
         differing = _differing(vars(self._manifest), vars(now))
         differing.pop("checksum", None)  # the shards that are still to come are like those there
-        differing |= _differing(*differing.pop("fingerprint", ({}, {})))
-        said = [f"{name} ({_shown(*values)})" for name, values in differing.items()]
-        if said:
-            raise ValueError(
-                f"path: expected a store of this sketcher and this dataset, got {self.path}, which "
-                f"differs in {', '.join(said)}"
-            )
+        of_fingerprint: dict[str, tuple[Any, Any]] = {}
+        for name, values in _differing(*differing.pop("fingerprint", ({}, {}))).items():
+            of_fingerprint |= _differing_parts(name, *values)
+        fields = {**self._manifest.fingerprint, **now.fingerprint}
+        for name in accepted:
+            if not any(_is_among(name, [field]) for field in fields):
+                raise ValueError(f"accept: expected fields of the fingerprint, got {name!r}")
+        of_fingerprint = {k: v for k, v in of_fingerprint.items() if not _is_among(k, accepted)}
+        said = [f"{k} ({_shown(*values)})" for k, values in {**differing, **of_fingerprint}.items()]
+        if not said:
+            return
+        remedy = ""
+        if not differing:
+            remedy = f" (where its rows are the same nevertheless, accept={list(of_fingerprint)})"
+        raise ValueError(
+            f"path: expected a store of this sketcher and this dataset{remedy}, got {self.path}, "
+            f"which differs in {', '.join(said)}"
+        )
 
 
 def create(path: Path, manifest: Manifest) -> SketchStore:
@@ -327,6 +338,20 @@ def _differing(stored: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, t
         for name in {**stored, **now}
         if stored.get(name) != now.get(name) and not name.startswith(ADVISORY)
     }
+
+
+def _differing_parts(field: str, stored: Any, now: Any) -> dict[str, tuple[Any, Any]]:
+    """Of a field with named parts, the parts that both have and that differ."""
+    if not isinstance(stored, dict) or not isinstance(now, dict):
+        return {field: (stored, now)}
+    both = {name: stored[name] for name in stored if name in now}
+    parts = _differing(both, {name: now[name] for name in both})
+    return {f"{field}.{name}": values for name, values in parts.items()}
+
+
+def _is_among(field: str, accepted: Collection[str]) -> bool:
+    """Whether a field, or a part of one, is accepted by its name."""
+    return any(field == name or field.startswith(f"{name}.") for name in accepted)
 
 
 def _shown(stored: Any, now: Any) -> str:

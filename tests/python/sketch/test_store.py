@@ -483,7 +483,9 @@ def test_a_data_loader(tmp_path, workers):
     assert torch.equal(torch.get_rng_state(), state)
     plain = sketch_dataset(Linear(), TensorDataset(X * 2, Y), tmp_path / "plain", **SIZES)
     assert np.array_equal(ours.array(), plain.array())
-    assert stored(ours.path) == stored(plain.path)
+    # The samples that are read are equal, what the data sets hold before collate_fn is not.
+    a, b = ours.fingerprint, plain.fingerprint
+    assert {name for name in a.keys() | b.keys() if a[name] != b[name]} == {"dataset_content"}
 
 
 def test_samples_of_many_kinds(tmp_path):
