@@ -1,11 +1,12 @@
 """What all samples of a data set are, where that can be had without reading them one by one.
 
-Data sets in memory and tables of Hugging Face are digested whole, at about 1 GB/s, which is little
-beside sketching the same samples.
+Data sets in memory and tables of Hugging Face are digested whole (0.3 to 1.5 GB/s were seen; lists
+take 20 to 40 µs a sample), which is little beside sketching the same samples.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.utils.data import ConcatDataset, Subset, TensorDataset
 from .description import Description
 from .digests import digest
 
+LISTED = 100_000  # samples of a list up to which it is digested
 ROWS = 1 << 13  # rows of an Arrow table that are digested together
 
 
@@ -33,7 +35,8 @@ def content_of(samples: Any) -> str | None:
 def _content(samples: Any) -> str | None:
     if type(samples) is TensorDataset:
         return digest(list(samples.tensors))
-    if isinstance(samples, (np.ndarray, torch.Tensor)) or type(samples) is list:
+    in_memory = isinstance(samples, (np.ndarray, torch.Tensor))
+    if in_memory or (type(samples) is list and len(samples) <= LISTED):
         return digest(samples)
     if type(samples) is Subset:
         whole = _content(samples.dataset)
@@ -72,10 +75,9 @@ def table_of(samples: Any) -> str | None:
 
 
 def _rows_of(table: Any) -> list[str]:
-    """Digests of a pyarrow table: of its columns, and of its rows block by block, however they are
-    cut into chunks."""
-    found = [str(table.schema.remove_metadata())]
+    """The columns of a pyarrow table, and a digest of its rows, however these are in chunks."""
+    rows = hashlib.sha256()
     for first in range(0, len(table), ROWS):
         for batch in table.slice(first, ROWS).combine_chunks().to_batches():
-            found.append(digest(np.frombuffer(batch.serialize(), np.uint8)))
-    return found
+            rows.update(batch.serialize())
+    return [str(table.schema.remove_metadata()), rows.hexdigest()]

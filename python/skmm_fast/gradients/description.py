@@ -38,10 +38,11 @@ _OF_ADAPTERS = {"peft_config", "active_adapter", "_active_adapter"}
 class Description:
     """The parts of a value: a path in it, such as "weight", and what is there."""
 
-    def __init__(self, value: Any, name: str = "") -> None:
+    def __init__(self, value: Any, name: str = "", known: Mapping[str, Any] | None = None) -> None:
+        """`known` are values that are described elsewhere, by name."""
         self.parts: dict[str, str] = {}
         self.unseen: list[str] = []  # what could not be seen, with its type
-        self._seen: dict[int, tuple[str, Any]] = {}  # kept, so that no id is used again
+        self._seen = {id(v): (k, v) for k, v in (known or {}).items()}  # kept: ids are used again
         self._add(name, value)
 
     def __str__(self) -> str:
@@ -207,6 +208,8 @@ def attributes_of(module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     """(name, value) of the attributes that a module has beside those of every module, and those
     that its `repr` shows where it is one of torch's."""
     own = type(module)
+    if own.__module__.startswith("torch._dynamo"):  # a compiled module is the one inside
+        return
     shown = own.__module__.startswith("torch.nn.") and (
         own.extra_repr is not torch.nn.Module.extra_repr
     )
@@ -217,18 +220,25 @@ def attributes_of(module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def identities(module: torch.nn.Module) -> dict[tuple[str, str], Any]:
-    """For the attributes of a module and its parts, what changes where they are changed: cheap, and
-    of this process alone."""
+Identity = tuple[Any, int | None]  # a value, and how often a tensor was changed in place
+
+
+def identities(module: torch.nn.Module) -> dict[tuple[str, str], Identity]:
+    """The attributes of a module and its parts, by part and name, to be compared by `is_same` with
+    those at another time."""
     found = {}
     for path, part in module.named_modules():
         for name, value in attributes_of(part):
-            version = None
-            if isinstance(value, torch.Tensor) and not value.is_inference():
-                version = value._version
-            mark = value if isinstance(value, PLAIN) else (id(value), version)
-            found[path, name] = mark
+            changeable = isinstance(value, torch.Tensor) and not value.is_inference()
+            found[path, name] = value, value._version if changeable else None
     return found
+
+
+def is_same(a: Identity | None, b: Identity | None) -> bool:
+    """Whether an attribute is the same value as before, or an equal number or string."""
+    if a is None or b is None or a[1] != b[1]:
+        return False
+    return a[0] is b[0] or (isinstance(a[0], PLAIN) and type(a[0]) is type(b[0]) and a[0] == b[0])
 
 
 def named(value: Any) -> str:

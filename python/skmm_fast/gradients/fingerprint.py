@@ -14,7 +14,14 @@ from typing import Any
 
 import torch
 
-from .description import Description, hidden_state_of, identities, is_installed
+from .description import (
+    Description,
+    Identity,
+    hidden_state_of,
+    identities,
+    is_installed,
+    is_same,
+)
 from .digests import digest
 
 
@@ -24,17 +31,19 @@ def architecture_of(model: torch.nn.Module) -> str:
     return digest(re.sub(r" at 0x[0-9a-f]+", "", repr(model)))
 
 
-def name_of(loss: Any) -> str:
-    """What identifies a loss: its name, and for one of the user what can be seen of it: code,
-    settings, state, what it closes over, defaults."""
+def loss_of(loss: Any) -> tuple[str, list[str]]:
+    """What identifies a loss: its name, and for one of the user what can be seen of it (code,
+    settings, state, what it closes over, defaults); and what cannot be seen."""
     if isinstance(loss, str):
-        return loss
+        return loss, []
+    described = Description(loss)
     own = isinstance(loss, FunctionType) and not is_installed(loss.__module__)
-    return (f"{loss.__module__}." if own else "") + str(Description(loss))
+    name = f"{loss.__module__}.{described}" if own else str(described)
+    return name, [f"loss {what}" for what in described.unseen]
 
 
 def hidden_state(
-    model: torch.nn.Module, before: Mapping[tuple[str, str], Any]
+    model: torch.nn.Module, before: Mapping[tuple[str, str], Identity]
 ) -> tuple[dict[str, str], list[str]]:
     """What a model holds beside parameters, buffers and what `repr` shows: by its place in the
     model, the digest of each; and what cannot be seen.
@@ -45,22 +54,18 @@ def hidden_state(
     now = identities(model)
 
     def unchanged(path: str, name: str) -> bool:
-        return bool(before.get((path, name)) == now[path, name])
+        return is_same(before.get((path, name)), now[path, name])
 
+    # Hooks and attributes that name parts of the model do not repeat what these are.
+    known: dict[str, Any] = dict(model.named_modules())
+    known |= {**dict(model.named_parameters()), **dict(model.named_buffers())}
     found: dict[str, str] = {}
     unseen: list[str] = []
     for name, value in hidden_state_of(model, unchanged):
-        described = Description(value, name)
+        described = Description(value, name, known)
         found[name] = described.digest()[:16]
         unseen += described.unseen
     return found, unseen
-
-
-def unseen_of_loss(loss: Any) -> list[str]:
-    """What cannot be seen of a loss."""
-    if isinstance(loss, str):
-        return []
-    return [f"loss {what}" for what in Description(loss).unseen]
 
 
 def adapters_of(model: torch.nn.Module) -> str | None:

@@ -27,8 +27,7 @@ from .fingerprint import (
     architecture_of,
     autocast_on,
     hidden_state,
-    name_of,
-    unseen_of_loss,
+    loss_of,
 )
 from .parameters import Params, slots
 from .sketch_accumulator import SketchAccumulator
@@ -250,6 +249,7 @@ class GradientSketcher:
         cannot see is named in "advisory unseen".
         """
         state, unseen = hidden_state(self.model, self._attributes)
+        loss, unseen_of_loss = loss_of(self.loss)
         named = dict(self.model.named_parameters())
         return {
             "params": [
@@ -261,7 +261,7 @@ class GradientSketcher:
             "architecture": architecture_of(self.model),
             "model_state": state,
             "adapters": adapters_of(self.model),
-            "loss": name_of(self.loss),
+            "loss": loss,
             "targets": self.targets,
             "sketch": type(self.sketch).__name__,
             **vars(self.sketch),
@@ -272,7 +272,7 @@ class GradientSketcher:
             "methods": self._methods and digest(self._methods),
             "advisory versions": f"skmm-fast {__version__}, torch {torch.__version__}",
             "advisory device": str(self.device),
-            "advisory unseen": [*unseen, *unseen_of_loss(self.loss)],
+            "advisory unseen": [*unseen, *unseen_of_loss],
         }
 
     def _samples(self, batch: Any) -> Batch:

@@ -139,8 +139,8 @@ class SketchStore:
         """All sketches, as one memory map of the shards' files.
 
         Nothing is copied but the borders of shards, a page of memory each. In stores of up to 4 GB
-        the shards are held against their checksums once for each `SketchStore`, which takes about
-        0.3 s a GB beside the reading; `verify` does so for any.
+        the shards are held against their checksums once for each `SketchStore`, which takes 0.3 to
+        1 s a GB beside the reading; `verify` does so for any.
 
         Returns
         -------

@@ -15,10 +15,17 @@ torch = pytest.importorskip("torch")
 from skmm_fast.gradients import GradientSketcher
 from skmm_fast.gradients.description import Description, is_installed
 from skmm_fast.gradients.digests import digest
-from skmm_fast.gradients.fingerprint import name_of, unseen_of_loss
+from skmm_fast.gradients.fingerprint import loss_of
 
 nn, F = torch.nn, torch.nn.functional
-GAMMA = 2.0
+
+
+def name_of(loss):
+    return loss_of(loss)[0]
+
+
+def unseen_of_loss(loss):
+    return loss_of(loss)[1]
 
 
 def of_gamma(gamma):
@@ -284,6 +291,22 @@ def test_hooks_are_seen():
     set_hook(models[1])
     first, second = (fingerprint(model)["model_state"] for model in models)
     assert {name for name in first if first[name] != second[name]} == {"1._forward_hooks[0]"}
+
+
+def test_parts_of_the_model_are_not_described_again(monkeypatch):
+    """As in the hooks of accelerate, which keep the method that they take the place of."""
+    model = net()
+    model[1].before = model[1].forward
+    model[0].whole = {"of": model, "weight": model[1].weight}
+    seen = []
+    monkeypatch.setattr(
+        "skmm_fast.gradients.description.digest", lambda value: seen.append(value) or digest(value)
+    )
+    first = fingerprint(model)["model_state"]
+    assert {"0.whole", "1.before"} <= first.keys()
+    assert not any(value is model[1].weight for value in seen)
+    model[1].before = torch.tanh
+    assert fingerprint(model)["model_state"]["1.before"] != first["1.before"]
 
 
 def test_results_of_a_forward_pass_are_no_settings():
