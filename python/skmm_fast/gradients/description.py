@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import types
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
 
@@ -91,6 +92,8 @@ class Description:
             self._add_class(path, type(value))
             for name, part in state_of(value):
                 self._add(f"{path}.{name}".lstrip("."), part)
+        elif isinstance(value, torch.jit.ScriptFunction):
+            self.parts[path] = f"{value.name} {digest(value.code)[:16]}"
         elif isinstance(value, FUNCTIONS):
             self.parts[path] = named(value)
         else:
@@ -199,6 +202,10 @@ def hidden_state_of(
         for name, value in attributes_of(part):
             if unchanged is None or unchanged(path, name):
                 yield f"{path}.{name}".lstrip("."), value
+        if isinstance(part, torch.jit.ScriptModule):
+            with suppress(RuntimeError):  # it has no forward
+                code, constants = part.code_with_constants
+                yield f"{path}.code".lstrip("."), [code, constants.const_mapping]
         for hooks in ("_forward_hooks", "_forward_pre_hooks"):
             for i, hook in enumerate(getattr(part, hooks).values()):
                 yield f"{path}.{hooks}[{i}]".lstrip("."), hook
@@ -208,7 +215,8 @@ def attributes_of(module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     """(name, value) of the attributes that a module has beside those of every module, and those
     that its `repr` shows where it is one of torch's."""
     own = type(module)
-    if own.__module__.startswith("torch._dynamo"):  # a compiled module is the one inside
+    compiled = own.__module__.startswith("torch._dynamo")  # it is the one inside
+    if compiled or isinstance(module, torch.jit.ScriptModule):
         return
     shown = own.__module__.startswith("torch.nn.") and (
         own.extra_repr is not torch.nn.Module.extra_repr

@@ -341,6 +341,55 @@ def test_the_code_of_classes_of_the_user():
     assert {name for name in first if first[name] != second[name]} == {"model_state"}
 
 
+def scripted(factor):
+    class Part(nn.Module):
+        def forward(self, x):
+            return x * factor
+
+    return torch.jit.trace(Part(), torch.ones(3))
+
+
+def quantised(factor):
+    torch.manual_seed(0)
+    whole = nn.Sequential(nn.Linear(4, 3))
+    with torch.no_grad():
+        whole[0].weight *= factor
+    return torch.ao.quantization.quantize_dynamic(whole, {nn.Linear}, dtype=torch.qint8)[0]
+
+
+def transformer(factor):
+    torch.manual_seed(0)
+    return nn.TransformerEncoderLayer(4, 2, 8, norm_first=factor > 2)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", [scripted, quantised, transformer])
+def test_modules_of_torch_that_print_does_not_show(make):
+    def of(factor):
+        part = make(factor)
+        torch.manual_seed(0)
+        model = nn.ModuleDict({"part": part, "head": nn.Linear(3, 3)}).eval()
+        return GradientSketcher(model, params="head.*", sketch_dim=4).fingerprint()
+
+    first, again, other = of(2.0), of(2.0), of(3.0)
+    assert first == again
+    assert first["advisory unseen"] == []
+    assert {name for name in first if first[name] != other[name]} == {"model_state"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scripted_loss_is_its_code():
+    def one(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return out.sum(1)
+
+    def two(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return out.sum(1) * 2
+
+    names = [loss_of(torch.jit.script(loss)) for loss in (one, one, two)]
+    assert names[0][1] == []
+    assert names[0][0].split()[-1] == names[1][0].split()[-1] != names[2][0].split()[-1]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_digests_of_tensors_of_every_kind():
     x = torch.arange(6.0).view(2, 3)
