@@ -42,7 +42,7 @@ class Sketcher(Protocol):
 
     def fingerprint(self) -> dict[str, Any]:
         """Fields that JSON can hold and that say what the sketches depend on. They are known after
-        the first batch."""
+        the first batch. A list "advisory unseen" names what they cannot see."""
 
 
 def sketch_dataset(
@@ -231,7 +231,6 @@ def _ask_for_extra(fields: dict[str, Any]) -> None:
         named = ", ".join(unseen[:3]) + ", ..." * (len(unseen) > 3)
         warnings.warn(
             f"sketcher: the fingerprint cannot see {named}; where this changes, a run would go on "
-            "with other rows: "
-            "give fingerprint_extra=, a value that changes with it",
+            "with other rows: give fingerprint_extra=, a value that changes with it",
             stacklevel=3,
         )
