@@ -30,6 +30,7 @@ FUNCTIONS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.Method
 # Attributes that say where a thing is from, and change no number.
 OF_ORIGIN = {"_name_or_path", "name_or_path", "transformers_version", "_commit_hash"}
 MANY = 10_000  # values that one description holds
+LISTED = 40  # parts that its text has, beside the first
 SHOWN = 60  # characters of a value that it shows; longer ones are digested
 # Attributes of modules: those of all, and those that other fields of a fingerprint show.
 _OF_EVERY_MODULE = frozenset(vars(torch.nn.Module()))
@@ -47,9 +48,12 @@ class Description:
         self._add(name, value)
 
     def __str__(self) -> str:
-        """The first part, then the others as "path=value"."""
+        """The first part, then others as "path=value"; of many, a digest stands for the last."""
         first, *others = self.parts.items()
-        return "; ".join([first[1], *(f"{path}={text}" for path, text in others)])
+        said = [first[1], *(f"{path}={text}" for path, text in others[:LISTED])]
+        if len(others) > LISTED:
+            said.append(f"{len(others) - LISTED} others {digest(others[LISTED:])[:16]}")
+        return "; ".join(said)
 
     def digest(self) -> str:
         return digest(self.parts)

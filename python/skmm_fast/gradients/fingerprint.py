@@ -31,12 +31,13 @@ def architecture_of(model: torch.nn.Module) -> str:
     return digest(re.sub(r" at 0x[0-9a-f]+", "", repr(model)))
 
 
-def loss_of(loss: Any) -> tuple[str, list[str]]:
+def loss_of(loss: Any, model: torch.nn.Module | None = None) -> tuple[str, list[str]]:
     """What identifies a loss: its name, and for one of the user what can be seen of it (code,
-    settings, state, what it closes over, defaults); and what cannot be seen."""
+    settings, state, what it closes over, defaults); and what cannot be seen. Parts of the model
+    that it holds are described with the model."""
     if isinstance(loss, str):
         return loss, []
-    described = Description(loss)
+    described = Description(loss, known=None if model is None else _parts_of(model))
     own = isinstance(loss, FunctionType) and not is_installed(loss.__module__)
     name = f"{loss.__module__}.{described}" if own else str(described)
     return name, [f"loss {what}" for what in described.unseen]
@@ -56,9 +57,7 @@ def hidden_state(
     def unchanged(path: str, name: str) -> bool:
         return is_same(before.get((path, name)), now[path, name])
 
-    # Hooks and attributes that name parts of the model do not repeat what these are.
-    known: dict[str, Any] = dict(model.named_modules())
-    known |= {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    known = _parts_of(model)
     found: dict[str, str] = {}
     unseen: list[str] = []
     for name, value in hidden_state_of(model, unchanged):
@@ -66,6 +65,12 @@ def hidden_state(
         found[name] = described.digest()[:16]
         unseen += described.unseen
     return found, unseen
+
+
+def _parts_of(model: torch.nn.Module) -> dict[str, Any]:
+    """What hooks, attributes and losses may hold that is described elsewhere."""
+    parts = (model.named_modules(), model.named_parameters(), model.named_buffers())
+    return {name: part for found in parts for name, part in found}
 
 
 def adapters_of(model: torch.nn.Module) -> str | None:

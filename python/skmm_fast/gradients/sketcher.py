@@ -249,7 +249,7 @@ class GradientSketcher:
         cannot see is named in "advisory unseen".
         """
         state, unseen = hidden_state(self.model, self._attributes)
-        loss, unseen_of_loss = loss_of(self.loss)
+        loss, unseen_of_loss = loss_of(self.loss, self.model)
         named = dict(self.model.named_parameters())
         return {
             "params": [

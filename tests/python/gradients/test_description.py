@@ -309,6 +309,27 @@ def test_parts_of_the_model_are_not_described_again(monkeypatch):
     assert fingerprint(model)["model_state"]["1.before"] != first["1.before"]
 
 
+def test_a_loss_that_is_a_method_of_the_model():
+    model = OwnModule(2.0)
+    model.head = nn.Linear(3, 3)
+
+    def of(gamma):
+        model.gamma = gamma
+        sketcher = GradientSketcher(model.eval(), params="all", loss=model.forward, sketch_dim=4)
+        return sketcher.fingerprint()
+
+    first, second = of(2.0), of(3.0)
+    assert {name for name in first if first[name] != second[name]} == {"model_state"}
+    assert "as the whole" in first["loss"]
+
+
+def test_a_text_of_many_parts_is_short():
+    values = list(range(1000))
+    texts = [str(Description([*values, last])) for last in (0, 0, 1)]
+    assert texts[0] == texts[1] != texts[2]
+    assert len(texts[0]) < 1000
+
+
 def test_results_of_a_forward_pass_are_no_settings():
     model = nn.Sequential(Packed(), nn.Linear(3, 3)).eval()
     sketcher = GradientSketcher(model, params="1.*", sketch_dim=4)
