@@ -9,7 +9,8 @@ import numpy as np
 import skmm_fast as skmm
 from common import save, seconds
 from skmm_fast._support import arrays
-from skmm_fast.methods.constraints import constraints_of, labels_of
+from skmm_fast.methods.constraints import constraints_of
+from skmm_fast.methods.labels import labels_of
 
 N, M, CHOSEN, CLASSES = 10**7, 8, 10_000, 50
 

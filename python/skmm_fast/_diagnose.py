@@ -11,7 +11,7 @@ from . import _core
 from ._support import arrays, checks
 from ._support.types import DenseMatrix, Floats, Indices, VectorLike
 from .methods.class_counts import ClassCounts
-from .methods.constraints import labels_of
+from .methods.labels import labels_of
 from .methods.relaxation import lower_bound
 from .pool.mean_metric import MeanMetric, mean_metric
 from .pool.pool import Pool

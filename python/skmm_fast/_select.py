@@ -17,6 +17,7 @@ from ._selection import Selection, picture_of, plain
 from ._support import arrays, checks, tensors
 from ._support.scratch import room
 from ._support.types import Indices, Matrix, PerClass, VectorLike
+from ._usable import Usable
 from .methods import own_function
 from .methods.class_counts import ClassCounts
 from .methods.gradient_matching import metric_of
@@ -100,7 +101,10 @@ def select(
         target, count in proportion, with at least one row of each class where n allows it; other
         methods do not count.
     include, exclude : row numbers, optional
-        Rows that must and must not be chosen; with `per_class`, inside its counts.
+        Rows that must and must not be chosen; with `per_class`, inside its counts. An excluded row
+        with NaN or Inf (in X, probs or logits) or without a label is no part of the pool: the
+        selection is that of X without it. For this X is copied, where it is a memory map to
+        `scratch_dir` or the system's folder for temporary files.
     pilot : "linear" or callable, optional
         Match the gradients at a head that was finetuned on a first choice ("auto" and
         "gradient-matching"). "linear": X are features or embeddings, and y classes or the numbers
@@ -181,6 +185,19 @@ def select(
     """
     A = _checked("X", X)
     N, r = A.shape
+    usable = None if exclude is None else Usable.of(A, y, include, exclude, method_options)
+    if usable is not None:
+        among = select(
+            usable.of_matrix(X if tensors.is_torch(X) else A, scratch_dir), checks.count(n, N),
+            method=method, sketch_dim=sketch_dim, sketch=sketch, unit_rows=unit_rows,
+            y=usable.of_labels(y), per_class=per_class, include=usable.numbers(include, "include"),
+            exclude=usable.numbers(exclude, "exclude"), pilot=usable.of_pilot(pilot),
+            diagnose=diagnose, target=target, scratch_dir=scratch_dir, seed=seed,
+            n_threads=n_threads, progress=progress, **usable.of_options(method_options),
+        )  # fmt: skip
+        excluded = len(arrays.rows("exclude", exclude, N))
+        call = {"n": n, "n_exclude": excluded, "pilot": _named_pilot(pilot)}
+        return usable.selection(among, call)
     requested, n = n, checks.count(n, N)
     if callable(method):
         own_function.require_target(method, target is not None)
@@ -273,7 +290,7 @@ def select(
         "per_class": list(per_class.items()) if isinstance(per_class, Mapping) else per_class,
         "n_include": len(problem.constraints.include),
         "n_exclude": len(problem.constraints.never()),
-        "pilot": pilot if pilot is None or isinstance(pilot, str) else own_function.name_of(pilot),
+        "pilot": _named_pilot(pilot),
         "n_target": [len(task.Z) for task in problem.targets],
         "seed": problem.seed,
         "options": method_options,
@@ -281,6 +298,10 @@ def select(
     }
     picture = picture_of(by, chosen.rows)
     return Selection(chosen.rows, diagnosis, plain(settings), picture, weights)
+
+
+def _named_pilot(pilot: Any) -> str | None:
+    return pilot if pilot is None or isinstance(pilot, str) else own_function.name_of(pilot)
 
 
 def _checked_pilot(pilot: Any, method: Any) -> Any:

@@ -88,17 +88,19 @@ class Selection:
 
         Parameters
         ----------
-        dataset : array, sparse matrix, DataFrame, list, tuple or map-style dataset
+        dataset : array, sparse matrix, DataFrame, Arrow table, list, tuple or map-style dataset
             As many samples as were selected from, in their order.
 
         Returns
         -------
         What `dataset` is
-            An array, matrix, frame or Hugging Face dataset of the chosen rows; of a list or tuple,
-            a list; of any other map-style data set, a torch `Subset`.
+            An array, matrix, frame, Arrow table or Hugging Face dataset of the chosen rows; of a
+            list or tuple, a list; of any other map-style data set, a torch `Subset`.
 
         Raises
         ------
+        TypeError
+            A dict or another mapping, whose columns cannot be told from samples.
         ValueError
             len(dataset) is not the N that was selected from.
 
@@ -110,12 +112,19 @@ class Selection:
         >>> selection.subset(list("abcdef")) == [list("abcdef")[i] for i in selection.indices]
         True
         """
+        if isinstance(dataset, Mapping):
+            raise TypeError(
+                f"dataset: expected samples by row number, got {type(dataset).__name__}; subset "
+                "each of its columns or splits"
+            )
         shaped = hasattr(dataset, "shape")
         length = dataset.shape[0] if shaped else len(dataset)
         if length != self.settings["n_samples"]:
             raise ValueError(
                 f"dataset: expected {self.settings['n_samples']} samples, got {length}"
             )
+        if type(dataset).__module__.partition(".")[0] == "pyarrow":  # whose `select` is of columns
+            return dataset.take(self.indices)
         if hasattr(dataset, "column_names") and hasattr(dataset, "select"):  # Hugging Face
             return dataset.select(self.indices)
         if hasattr(dataset, "iloc"):

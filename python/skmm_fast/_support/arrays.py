@@ -166,6 +166,8 @@ def raise_not_finite(name: str, finite: npt.NDArray[np.bool_]) -> None:
 
 def vector(name: str, x: Any) -> Array:
     """An array, a CPU tensor or a sequence as a 1-d array."""
+    if isinstance(x, np.ma.MaskedArray) and np.any(x.mask):
+        raise ValueError(f"{name}: expected no masked entry, got {np.sum(x.mask)}")
     try:
         array: Array = np.asarray(tensors.numpy_view(name, x))
     except ValueError as error:

@@ -39,17 +39,17 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 @contextmanager
-def only_writer(lock: Path, wait: bool = False) -> Iterator[None]:
+def only_writer(lock: Path) -> Iterator[None]:
     """A context that holds a lock on the file `lock`, which is made and stays.
 
     The lock ends with the process, however that ends. If another process or thread holds it, this
-    raises BlockingIOError, or waits if `wait` is True.
+    raises BlockingIOError.
     """
     held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     _locks.add(held)
     try:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BlockingIOError(
                 error.errno, "another process or thread is writing here", str(lock.parent)

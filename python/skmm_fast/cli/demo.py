@@ -61,6 +61,7 @@ class Clock:
 
 def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
     """Run the demo; write demo.png and demo.json to the folder `out`; return the JSON's values."""
+    out.mkdir(parents=True, exist_ok=True)
     tqdm = need("tqdm", "cli").tqdm
     load_digits = need("sklearn.datasets", "sklearn").load_digits
     data, target = load_digits(return_X_y=True)
@@ -116,9 +117,8 @@ def run(out: Path, seeds: int = SEEDS, counts: tuple[int, ...] = COUNTS) -> dict
         "seconds": dict(clock.seconds),
         "selections": chosen,
     }
-    report(scores, first, clock)
-    out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "demo.json", lambda f: f.write(json.dumps(result, indent=1).encode()))
+    report(scores, first, clock)
     picture(out / "demo.png", scores, first["auto", counts[len(counts) // 2]])
     print(f"\nwritten: {out / 'demo.png'} (picture), {out / 'demo.json'} (scores, indices)")
     return result

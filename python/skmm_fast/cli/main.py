@@ -9,6 +9,7 @@ import argparse
 import importlib
 import importlib.util
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from .._support.optional import need
 from .._version import __version__
 from ..methods.registry import REGISTRY
 from ..sketch.store import SketchStore
+from .terminal import terminal
 
 # An option that is not given is not passed on, so the defaults are those of the public functions.
 OMITTED: Any = argparse.SUPPRESS
@@ -32,10 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success; 1 an error that the user can mend, reported in one line; 2 a wrong command line;
     130 a keyboard interrupt.
     """
+    with terminal():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = vars(_parser().parse_args(argv))
     run = args.pop("run")
     try:
         run(**args)
+        sys.stdout.flush()
     except (ImportError, OSError, TypeError, ValueError) as error:
         print(f"skmm-fast: {error}", file=sys.stderr)
         return 1
@@ -78,6 +86,16 @@ def _parser() -> argparse.ArgumentParser:
     sketch.add_argument("--method", help="how gradients are found")
     sketch.add_argument("--batch-size", type=int, help="(a DataLoader has its own)")
     sketch.add_argument("--shard-rows", type=int, help="rows of a file, held in memory")
+    sketch.add_argument(
+        "--fingerprint-extra",
+        help="what rows depend on and fingerprints cannot see: a version, say",
+    )
+    sketch.add_argument(
+        "--accept", action="append", help="a field of the fingerprint that may differ; repeated"
+    )
+
+    verify = command(_verify, "hold the shards of a sketch store against their checksums")
+    verify.add_argument("store", type=Path, help="folder of the sketch store")
 
     choose = command(_select, "choose rows of a sketch store or an array")
     choose.add_argument("X", type=Path, help="folder of the sketch store, or a .npy of rows")
@@ -128,15 +146,26 @@ def _sketch(build: str, out: Path, **options: Any) -> None:
     goes on where it was stopped. The function is looked up from the current directory on."""
     from ..gradients import GradientSketcher, sketch_dataset
 
-    store_options = {k: options.pop(k) for k in ("batch_size", "shard_rows") if k in options}
+    out = out.absolute()  # the user's function may change the current directory
+    of_store = ("batch_size", "shard_rows", "fingerprint_extra", "accept")
+    store_options = {name: options.pop(name) for name in of_store if name in options}
     model, dataset = _built(build)
     sketcher: Any = GradientSketcher(model, **options)
     print(f"done: {sketch_dataset(sketcher, dataset, out, **store_options)}")
 
 
+def _verify(store: Path) -> None:
+    """Read every shard of a sketch store and hold it against its checksum."""
+    opened = SketchStore(store)
+    opened.verify()
+    print(f"as written: {opened}")
+
+
 def _select(X: Path, n: int | float, out: Path, plot: Path | None = None, **options: Any) -> None:
     """Choose n rows of a sketch store or an array; write them and say how good they are."""
     out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out.parent):  # an error now, not once the rows are chosen
+        pass
     if "y" in options:
         options["y"] = _array("y", options["y"])
     targets = [_rows("target", path) for path in options.pop("target", [])]
@@ -146,8 +175,8 @@ def _select(X: Path, n: int | float, out: Path, plot: Path | None = None, **opti
     if targets:
         options["target"] = list(zip(targets, labels, strict=True)) if labels else targets
     selection = select(_rows("X", X), n, progress=True, **options)
-    print(selection.diagnosis)
     written = selection.save(out)
+    print(selection.diagnosis)
     print(f"written: {written}")
     if plot is None and importlib.util.find_spec("matplotlib"):
         plot = written.with_suffix(".png")

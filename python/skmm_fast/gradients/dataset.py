@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
+from torch.utils.data import DataLoader
 
 from .._support import arrays, checks
 from .._support.progress import bar
 from .._support.types import Array
 from ..sketch.base import Sketch
 from ..sketch.store import Manifest, SketchStore, create, writing
-from .fingerprint import digest
+from .content import content_of, table_of
+from .digests import digest
+from .samples import loaded, ordered_loader, read_ends
 
-READS = 4  # times that a sample is read for the fingerprint; all reads must be equal
+BETWEEN = "dataset: samples but those that were read for the fingerprint"
 
 
 class Sketcher(Protocol):
@@ -39,7 +42,7 @@ class Sketcher(Protocol):
 
     def fingerprint(self) -> dict[str, Any]:
         """Fields that JSON can hold and that say what the sketches depend on. They are known after
-        the first batch."""
+        the first batch. A list "advisory unseen" names what they cannot see."""
 
 
 def sketch_dataset(
@@ -50,14 +53,17 @@ def sketch_dataset(
     batch_size: int = 64,
     shard_rows: int = 4096,
     resume: bool = True,
+    fingerprint_extra: Any = None,
+    accept: Sequence[str] = (),
     progress: bool = True,
 ) -> SketchStore:
     """Sketch every sample of a data set, into a folder; go on where an earlier call stopped.
 
     However often it was stopped, and by whatever, the bytes are those of one unbroken run (on a
     GPU, where the model is deterministic there); at most the shard in work is lost. A store
-    continues only if the fingerprints of sketcher and data set (its length, its first and its last
-    sample, the fingerprint that Hugging Face keeps), batch_size and shard_rows are the stored ones.
+    continues only if batch_size, shard_rows and the fingerprints of sketcher and data set are the
+    stored ones. docs/fingerprints.md says what they see. Of data sets in memory and of Hugging Face
+    that is every sample; of others the length, the first, the last and 8 samples between.
 
     Parameters
     ----------
@@ -66,15 +72,23 @@ def sketch_dataset(
     dataset : map-style dataset or DataLoader
         A torch `Dataset`, a list of samples, or a Hugging Face `Dataset` (its format "torch" gives
         tensors), collated as a `DataLoader` does by default; or a `DataLoader` in order, whose
-        dataset, collate_fn, workers and batch_size are used. Samples must read the same each time.
+        dataset, collate_fn, workers and batch_size are used. Samples must read the same each time
+        and in any batch: the first batch is read twice, and its first half once more.
     path : path
-        The folder, made where there is none.
+        The folder, made where there is none. A relative one is that of the current directory at
+        the time of the call.
     batch_size : int, default 64
         Samples sketched together; they never straddle two shards.
     shard_rows : int, default 4096
         Rows of a file. One shard is held in memory: shard_rows · m numbers.
     resume : bool, default True
         Whether a store at `path` may be continued; nothing is ever overwritten.
+    fingerprint_extra : numbers, strings, arrays, or lists and dicts of these, optional
+        What the rows depend on and fingerprints cannot see: the version of a folder of images, say.
+        A warning asks for it where a loss or a model keeps state that cannot be seen.
+    accept : list of str, default ()
+        Names of fields of the fingerprint, as an error says them, that may differ from the stored
+        ones, because the rows are the same nevertheless.
     progress : bool, default True
         Show a bar (needs tqdm).
 
@@ -103,32 +117,48 @@ def sketch_dataset(
     ...     sketch_dataset(sketcher, samples, folder, progress=False).complete
     True
     """
+    folder = Path(path).absolute()  # reading the dataset may change the current directory
     loader = ordered_loader(dataset, batch_size)
     samples: Any = loader.dataset
     sampler: Any = loader.batch_sampler
     resume = checks.boolean("resume", resume)
     progress = checks.boolean("progress", progress)
     shard_rows = checks.integer("shard_rows", shard_rows, 1)
-    dataset_fields = _fingerprint(loader)
-    folder = Path(path)
+    accepted = _names("accept", accept)
+    extra = _extra(fingerprint_extra)
+    first = range(min(sampler.batch_size, shard_rows, len(samples)))
+    table, content = table_of(samples), content_of(samples)
+    read = read_ends(loader, first, between=table is None and content is None)
     with writing(folder) as exists:
         if exists and not resume:
             raise ValueError(f"path: expected no store with resume=False, got {folder}")
         # Every run begins with the first batch, so what that settles (methods, layout) is the same
         # in each run.
         sketcher.forget()
-        first = range(min(sampler.batch_size, shard_rows, len(samples)))
-        Z = _sketch(sketcher, loader.collate_fn([samples[i] for i in first]), first)
+        Z = _sketch(sketcher, read.first, first)
+        fields = {
+            **sketcher.fingerprint(),
+            "dataset_fingerprint": table,
+            **read.fields,
+            "dataset_content": content,
+            "extra": extra,
+        }
+        if extra is None:
+            _ask_for_extra(fields)
+        if "dataset_samples" in fields:
+            fields["advisory unseen"] = [*fields.get("advisory unseen", []), BETWEEN]
         manifest = Manifest(
             n_samples=len(samples),
             sketch_dim=sketcher.sketch.out_dim,
             dtype=str(Z.dtype),
             batch_size=sampler.batch_size,
             shard_rows=shard_rows,
-            fingerprint=json.loads(json.dumps({**sketcher.fingerprint(), **dataset_fields})),
+            fingerprint=json.loads(json.dumps(fields)),
         )
         store = SketchStore(folder) if exists else create(folder, manifest)
-        store._require(manifest)
+        store._require(manifest, accepted)
+        if store.missing:  # what is read here is little beside what is sketched
+            store._verify()
         _fill(store, sketcher, loader, progress)
     return store
 
@@ -160,7 +190,7 @@ def sketched_batches(
     sketcher: Sketcher, loader: DataLoader[Any], batches: Sequence[range], name: str = "dataset"
 ) -> Iterator[Array]:
     """The checked sketches of these batches of rows, one batch after the other."""
-    for rows, batch in zip(batches, _loaded(loader, batches), strict=True):
+    for rows, batch in zip(batches, loaded(loader, batches), strict=True):
         yield _sketch(sketcher, batch, rows, name)
 
 
@@ -178,67 +208,29 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range, name: str = "dataset") 
     return arrays.dense("sketcher", Z.detach().cpu().contiguous())
 
 
-def ordered_loader(dataset: Any, batch_size: int, name: str = "dataset") -> DataLoader[Any]:
-    """A loader of all rows in order: `dataset` itself if it is a DataLoader, else a new one."""
-    loader = dataset if isinstance(dataset, DataLoader) else None
-    samples = dataset if loader is None else loader.dataset
-    if (
-        isinstance(samples, (IterableDataset, Mapping, tuple))
-        or not hasattr(samples, "__getitem__")
-        or not hasattr(samples, "__len__")
-    ):
-        raise TypeError(
-            f"{name}: expected samples by row number and their count (a map-style dataset; "
-            f"TensorDataset(inputs, labels) makes one of tensors), got {type(samples).__name__}"
+def _names(name: str, given: Any) -> set[str]:
+    if isinstance(given, str) or not all(isinstance(field, str) for field in given):
+        raise TypeError(f"{name}: expected a list of names of fields, got {given!r}")
+    return set(given)
+
+
+def _extra(given: Any) -> str | None:
+    """What is kept of fingerprint_extra: itself where it is short, so that an error can show it."""
+    if given is None:
+        return None
+    try:
+        digested = digest(given)
+    except TypeError as error:
+        raise TypeError(f"fingerprint_extra: {error}") from error
+    return repr(given) if isinstance(given, (str, int, float)) else digested
+
+
+def _ask_for_extra(fields: dict[str, Any]) -> None:
+    unseen = fields.get("advisory unseen")
+    if unseen:
+        named = ", ".join(unseen[:3]) + ", ..." * (len(unseen) > 3)
+        warnings.warn(
+            f"sketcher: the fingerprint cannot see {named}; where this changes, a run would go on "
+            "with other rows: give fingerprint_extra=, a value that changes with it",
+            stacklevel=3,
         )
-    if len(samples) == 0:
-        raise ValueError(f"{name}: expected at least one sample, got none")
-    if loader is None:
-        return DataLoader(samples, checks.integer("batch_size", batch_size, 1))
-    batches: Any = loader.batch_sampler
-    if type(batches) is not BatchSampler or type(batches.sampler) is not SequentialSampler:
-        rows = getattr(batches, "sampler", loader.sampler)
-        raise ValueError(
-            f"{name}: expected a DataLoader of batches in order (shuffle=False, no sampler of its "
-            f"own), got {type(rows).__name__} and {type(batches).__name__}"
-        )
-    if batches.drop_last:
-        raise ValueError(f"{name}: expected a DataLoader of all rows, got drop_last=True")
-    return loader
-
-
-def _loaded(loader: DataLoader[Any], batches: Sequence[range]) -> DataLoader[Any]:
-    """A loader with the settings of `loader` that yields these batches of rows."""
-    return DataLoader(
-        loader.dataset,
-        batch_sampler=(list(rows) for rows in batches),
-        collate_fn=loader.collate_fn,
-        num_workers=loader.num_workers,
-        pin_memory=loader.pin_memory,
-        timeout=loader.timeout,
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context,
-        prefetch_factor=loader.prefetch_factor,
-        generator=torch.Generator(),  # its own, so that torch's global one does not advance
-    )
-
-
-def _fingerprint(loader: DataLoader[Any]) -> dict[str, str | None]:
-    """The fields of the fingerprint that identify the dataset: its first and last sample, and the
-    fingerprint that Hugging Face keeps, None where there is none."""
-    samples: Any = loader.dataset
-    ends = {"dataset_first_sample": 0, "dataset_last_sample": len(samples) - 1}
-    known = getattr(samples, "_fingerprint", None)  # Hugging Face
-    found = {"dataset_fingerprint": known if isinstance(known, str) else None}
-    for name, row in ends.items():
-        try:
-            digests = {digest(loader.collate_fn([samples[row]])) for _ in range(READS)}
-        except TypeError as error:
-            raise TypeError(f"dataset: {error}") from error
-        if len(digests) > 1:
-            raise ValueError(
-                f"dataset: expected samples that read the same each time, got another row {row} "
-                "when it was read again; switch random augmentation off"
-            )
-        found[name] = digests.pop()
-    return found

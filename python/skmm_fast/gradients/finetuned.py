@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, Subset
 from .._support import arrays, checks
 from .._support.progress import bar
 from .._support.types import Indices
-from .dataset import ordered_loader, sketched_batches
+from .dataset import sketched_batches
+from .samples import ordered_loader, read_ends
 from .sketcher import GradientSketcher
 
 Train = Callable[[Any, Subset[Any]], torch.nn.Module | None]  # of a model, on these samples
@@ -170,6 +171,7 @@ class Finetuned:
         sampler: Any = loader.batch_sampler
         N, step = len(samples), sampler.batch_size
         batches = [range(N)[i : i + step] for i in range(0, N, step)]
+        read_ends(loader, batches[0])  # raises for samples that are not the same each time
         sketched = sketched_batches(sketcher, loader, batches, name)
         Z = torch.empty(N, sketcher.sketch.out_dim, dtype=sketcher._pass.dtype)
         with bar("pilot", N, self.progress, "samples") as tick:

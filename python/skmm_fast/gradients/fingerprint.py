@@ -1,58 +1,28 @@
 """The parts of a fingerprint: what sketches depend on, in a form that JSON can hold.
 
-Tensors and code become digests, functions their names, adapters and autocast their settings.
+Tensors and code become digests; functions and objects what can be seen of them; adapters and
+autocast their settings. docs/fingerprints.md says what is seen and what is not.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
-from types import CodeType
+from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
-import numpy as np
 import torch
 
-
-def digest(value: Any) -> str:
-    """The SHA-256 of a value: of its types, shapes and entries, in order.
-
-    The value may be a tensor, an array, a number, a string, code, or a list or dict of these.
-    Raises TypeError for anything else.
-    """
-    found = hashlib.sha256()
-    _feed(value, found.update)
-    return found.hexdigest()
-
-
-def _feed(value: Any, update: Callable[[Any], None]) -> None:
-    """Pass the bytes that stand for a value to `update`, part by part."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        update(f"{value.dtype}{value.shape};".encode())
-        update(value.tobytes())
-    elif isinstance(value, torch.Tensor):
-        update(f"{value.dtype}{tuple(value.shape)};".encode())
-        update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    elif isinstance(value, Mapping):
-        _feed(list(value.items()), update)
-    elif isinstance(value, (list, tuple)):
-        update(f"{len(value)}:".encode())
-        for item in value:
-            _feed(item, update)
-    elif isinstance(value, (str, bytes, int, float, complex, type(None), type(...))):
-        update(f"{value!r};".encode())
-    elif isinstance(value, CodeType):
-        _feed([value.co_code, value.co_names, value.co_consts], update)
-    elif isinstance(value, frozenset):
-        _feed(sorted(map(repr, value)), update)
-    else:
-        raise TypeError(
-            "expected tensors, arrays, numbers, strings, and lists and dicts of these, got "
-            f"{type(value).__name__}"
-        )
+from .description import (
+    Description,
+    Identity,
+    hidden_state_of,
+    identities,
+    is_installed,
+    is_same,
+)
+from .digests import digest
 
 
 def architecture_of(model: torch.nn.Module) -> str:
@@ -61,18 +31,46 @@ def architecture_of(model: torch.nn.Module) -> str:
     return digest(re.sub(r" at 0x[0-9a-f]+", "", repr(model)))
 
 
-def name_of(loss: Any) -> str:
-    """What identifies a loss: its name; for a function also its code; for a module its `repr`; for
-    a `partial` also its arguments."""
+def loss_of(loss: Any, model: torch.nn.Module | None = None) -> tuple[str, list[str]]:
+    """What identifies a loss: its name, and for one of the user what can be seen of it (code,
+    settings, state, what it closes over, defaults); and what cannot be seen. Parts of the model
+    that it holds are described with the model."""
     if isinstance(loss, str):
-        return loss
-    if isinstance(loss, partial):
-        return f"{name_of(loss.func)} with {loss.args} {loss.keywords}"
-    if isinstance(loss, torch.nn.Module):
-        return repr(loss)
-    named = loss if hasattr(loss, "__qualname__") else type(loss)
-    code = getattr(loss, "__code__", None)
-    return f"{named.__module__}.{named.__qualname__} {digest(code)[:16] if code else ''}".strip()
+        return loss, []
+    described = Description(loss, known=None if model is None else _parts_of(model))
+    own = isinstance(loss, FunctionType) and not is_installed(loss.__module__)
+    name = f"{loss.__module__}.{described}" if own else str(described)
+    return name, [f"loss {what}" for what in described.unseen]
+
+
+def hidden_state(
+    model: torch.nn.Module, before: Mapping[tuple[str, str], Identity]
+) -> tuple[dict[str, str], list[str]]:
+    """What a model holds beside parameters, buffers and what `repr` shows: by its place in the
+    model, the digest of each; and what cannot be seen.
+
+    These are extra state, attributes, classes of the user and forward hooks. `before` is what
+    `identities` said before a batch: attributes that the batch changed are results, no settings.
+    """
+    now = identities(model)
+
+    def unchanged(path: str, name: str) -> bool:
+        return is_same(before.get((path, name)), now[path, name])
+
+    known = _parts_of(model)
+    found: dict[str, str] = {}
+    unseen: list[str] = []
+    for name, value in hidden_state_of(model, unchanged):
+        described = Description(value, name, known)
+        found[name] = described.digest()[:16]
+        unseen += described.unseen
+    return found, unseen
+
+
+def _parts_of(model: torch.nn.Module) -> dict[str, Any]:
+    """What hooks, attributes and losses may hold that is described elsewhere."""
+    parts = (model.named_modules(), model.named_parameters(), model.named_buffers())
+    return {name: part for found in parts for name, part in found}
 
 
 def adapters_of(model: torch.nn.Module) -> str | None:

@@ -21,7 +21,15 @@ from .adam_update import updates_of
 from .backward_pass import BackwardPass
 from .batch import Batch, ids_of
 from .calibration import MethodName, calibrate, require_independence
-from .fingerprint import adapters_of, architecture_of, autocast_on, digest, name_of
+from .description import identities
+from .digests import digest
+from .fingerprint import (
+    adapters_of,
+    architecture_of,
+    autocast_on,
+    hidden_state,
+    loss_of,
+)
 from .parameters import Params, slots
 from .sketch_accumulator import SketchAccumulator
 
@@ -166,6 +174,7 @@ class GradientSketcher:
         self._methods: dict[str, str] | None = None  # the method of each parameter
         self._layout: Any = None  # `Batch.layout` of the batches so far
         self._seen = 0  # samples of the largest batch so far, at most 2
+        self._attributes = identities(self.model)  # before a batch
 
     @property
     def names(self) -> list[str]:
@@ -251,9 +260,11 @@ class GradientSketcher:
         """Named fields, for JSON, that say what the sketches depend on. Those whose names begin
         with "advisory" may differ where a store is continued.
 
-        Of the model the fields hold the weights, the buffers and what `repr` shows, but not the
-        code of its methods. Of a user's loss they hold its code, but not the functions it calls.
+        docs/fingerprints.md says what the fields see of the model and of a user's loss. What they
+        cannot see is named in "advisory unseen".
         """
+        state, unseen = hidden_state(self.model, self._attributes)
+        loss, unseen_of_loss = loss_of(self.loss, self.model)
         named = dict(self.model.named_parameters())
         updates = {name: update.parts for name, update in self._pass.updates.items()}
         return {
@@ -264,8 +275,9 @@ class GradientSketcher:
             "coordinates": "parameters in this order, row-major",
             "weights": digest([*self.model.named_parameters(), *self.model.named_buffers()]),
             "architecture": architecture_of(self.model),
+            "model_state": state,
             "adapters": adapters_of(self.model),
-            "loss": name_of(self.loss),
+            "loss": loss,
             **({"scale": digest(updates)} if updates else {}),
             "targets": self.targets,
             "sketch": type(self.sketch).__name__,
@@ -277,6 +289,7 @@ class GradientSketcher:
             "methods": self._methods and digest(self._methods),
             "advisory versions": f"skmm-fast {__version__}, torch {torch.__version__}",
             "advisory device": str(self.device),
+            "advisory unseen": [*unseen, *unseen_of_loss],
         }
 
     def _samples(self, batch: Any) -> Batch:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._support.types import Array, Floats, Indices
-from .constraints import Labels
+from .labels import Labels
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,38 +13,9 @@ import numpy.typing as npt
 from .. import _core
 from .._support import arrays, checks
 from .._support.types import Array, Floats, Indices
+from .labels import Labels
 
 POWERS = {"proportional": 1.0, "sqrt": 0.5, "balanced": 0.0}  # of class sizes, in per_class
-
-
-@dataclass(frozen=True)
-class Labels:
-    """(N,) labels as numbers: that of row i is values[number[i]]."""
-
-    values: Array  # distinct, ascending
-    number: npt.NDArray[np.int32]  # (N,)
-
-    @property
-    def are_classes(self) -> bool:
-        """Whether they are classes: not numbers of a regression, some of which have a fraction."""
-        return self.values.dtype.kind != "f" or bool((self.values % 1 == 0).all())
-
-    def of_others(self, name: str, y: Any, n_rows: int) -> Labels:
-        """The labels y (n_rows,) of other rows as numbers of the same kind: of the same classes, or
-        of any numbers where these are those of a regression. Raises TypeError or ValueError naming
-        the argument."""
-        given = labels_of(y, n_rows, name)
-        if not self.are_classes:
-            if given.values.dtype.kind not in "fiu":
-                raise TypeError(f"{name}: expected numbers, as y has, got {given.values.dtype}")
-            values, number = np.unique(np.append(self.values, given.values), return_inverse=True)
-            return Labels(values, number[len(self.values) :][given.number].astype(np.int32))
-        number_of = {value: i for i, value in enumerate(self.values.tolist())}
-        for value in given.values.tolist():
-            if value not in number_of:
-                raise ValueError(f"{name}: expected classes that occur in y, got {value!r}")
-        numbers = np.array([number_of[value] for value in given.values.tolist()], np.int32)
-        return Labels(self.values, numbers[given.number])
 
 
 @dataclass(frozen=True)
@@ -162,32 +133,6 @@ def constraints_of(
                 f"(available) rows of class {labels.values[g]}, got a count of {count}"
             )
     return Constraints(n_rows, counts, group, included)
-
-
-def labels_of(y: Any, n_rows: int, name: str = "y") -> Labels:
-    """(N,) y as numbers. Raises TypeError or ValueError for labels that are missing, are not
-    N, or cannot be sorted."""
-    array = arrays.vector(name, y)
-    if len(array) != n_rows:
-        raise ValueError(f"{name}: expected shape ({n_rows},), got {array.shape}")
-    if array.dtype.kind == "f":
-        missing = np.flatnonzero(~np.isfinite(array))
-        if len(missing):
-            raise ValueError(f"{name}: expected labels, got NaN or Inf first in row {missing[0]}")
-    if array.dtype.kind in "iu":
-        least = array.min()
-        if int(array.max()) - int(least) < max(len(array), 1 << 16):  # counted, not sorted
-            wide = np.uint64 if array.dtype.kind == "u" else np.int64
-            shifted = np.subtract(array, least, dtype=wide).astype(np.int64)
-            seen = np.bincount(shifted) > 0
-            numbers = (np.cumsum(seen) - 1).astype(np.int32)
-            return Labels(np.flatnonzero(seen).astype(array.dtype) + least, numbers[shifted])
-    try:
-        values, number = np.unique(array, return_inverse=True)
-    except TypeError:
-        said = f"{name}: expected labels that can be sorted, got a mixture of types"
-        raise TypeError(said) from None
-    return Labels(values, number.astype(np.int32))
 
 
 def class_counts(

@@ -16,7 +16,7 @@ from scipy.special import log_softmax, softmax
 from .._support.types import Array, Floats, Indices
 from ..pool.row_matrix import RowMatrix
 from ..sketch.base import Sketch
-from .constraints import Labels
+from .labels import Labels
 
 SOFTNESS = 10.0  # C: the head minimises Σ_S ω loss + ‖W‖²/2C on features of mean squared norm 1
 STEPS = 50  # of L-BFGS: a pilot need not converge

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .._support import arrays, tensors
 from .._support.types import Array
@@ -32,7 +33,7 @@ def predicted(
             f"got {got}"
         )
     name, given = ("probs", probs) if logits is None else ("logits", logits)
-    x = outputs(name, given, n_rows)
+    x = outputs(name, given, n_rows, classes_ruled_out=logits is not None)
     if logits is None:
         for rows in arrays.row_blocks(x, IN_CACHE):
             p = x[rows]
@@ -48,13 +49,26 @@ def predicted(
     return x.shape[1], ((rows, shares(x[rows].astype(exact, copy=False))) for rows in blocks)
 
 
-def outputs(name: str, x: Any, n_rows: int) -> Array:
-    """(N, C) finite numbers, C > 1, from an array or a torch tensor on any device."""
+def outputs(name: str, x: Any, n_rows: int, classes_ruled_out: bool = False) -> Array:
+    """(N, C) finite numbers, C > 1, from an array or a torch tensor on any device.
+
+    Where `classes_ruled_out`, a logit may be -∞: the model gives this class probability 0. At least
+    one logit of a row is then finite.
+    """
     array = host_matrix(name, x)
     if len(array) != n_rows or array.shape[1] < 2:
         raise ValueError(f"{name}: expected shape ({n_rows}, C), C > 1, got {array.shape}")
-    arrays.raise_not_finite(name, arrays.finite_rows(array))
+    known = arrays.finite_rows(array)
+    if classes_ruled_out and not known.all():
+        known[~known] = _some_class_left(array[~known])
+    arrays.raise_not_finite(name, known)
     return array
+
+
+def _some_class_left(logits: Array) -> npt.NDArray[np.bool_]:
+    """Whether each row has a finite logit, and others are finite or -∞."""
+    largest: npt.NDArray[np.bool_] = np.isfinite(logits.max(axis=1))
+    return largest & ~np.isnan(logits).any(axis=1)
 
 
 def host_matrix(name: str, x: Any) -> Array:

@@ -65,7 +65,7 @@ def deepfool(
     for name, value in (("logits", logits), ("head", head)):
         if value is None:
             raise ValueError(f"{name}: expected an array with method 'deepfool', got None")
-    f = outputs("logits", logits, problem.n_rows)
+    f = outputs("logits", logits, problem.n_rows, classes_ruled_out=True)
     W = host_matrix("head", head)
     if len(W) != f.shape[1]:
         raise ValueError(f"head: expected {f.shape[1]} rows, one per logit, got shape {W.shape}")

@@ -13,7 +13,8 @@ from .._support.types import Floats, Indices, PerClass
 from ..pool.pool import Pool
 from ..pool.row_matrix import row_matrix
 from ..sketch.base import Sketch
-from .constraints import Constraints, Labels, constraints_of, labels_of
+from .constraints import Constraints, constraints_of
+from .labels import Labels, labels_of
 from .relaxation import Relaxation
 
 # (name, rows with the columns of X, how many there must be or None) -> what makes their pool, with

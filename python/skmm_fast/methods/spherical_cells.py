@@ -18,8 +18,9 @@ from .._support.row_sets import RowSets
 from .._support.types import Array, DenseMatrix, Floats, Indices, VectorLike
 from ..pool.row_matrix import HostRowMatrix, RowMatrix, row_matrix
 from ..pool.spectrum import require_finite
-from .constraints import labels_of, power_counts
+from .constraints import power_counts
 from .groups import group_seed
+from .labels import labels_of
 
 BRANCHES = 32  # cells that a set of rows is cut into at once, at most
 SAMPLE = 64  # rows of a set that its centres are found from, for each of them

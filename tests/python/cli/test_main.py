@@ -61,7 +61,8 @@ def test_end_to_end(project, capsys):
     small = ["--params", "0.*,2.weight", "--batch-size", "16", "--shard-rows", "40", "--seed", "3"]
     assert cli.main([*SKETCH, *small]) == 0
     shown = capsys.readouterr()
-    assert "SketchStore('sketches': 90 x 16 float32, 3 of 3 shards)" in shown.out
+    where = str(project / "sketches")
+    assert f"SketchStore({where!r}: 90 x 16 float32, 3 of 3 shards)" in shown.out
     assert "samples/s" in shown.err
     net, data = importlib.import_module("my_project").build()
     sketcher = GradientSketcher(net, params=["0.*", "2.weight"], sketch_dim=16, seed=3)
@@ -273,3 +274,23 @@ def test_ctrl_c(monkeypatch, capsys):
     monkeypatch.setattr("skmm_fast.gradients.sketch_dataset", stopped)
     assert cli.main(SKETCH) == 130
     assert capsys.readouterr().err == "skmm-fast: stopped\n"
+
+
+def test_what_fingerprints_cannot_see(project, capsys):
+    assert cli.main([*SKETCH, "--fingerprint-extra", "v1"]) == 0
+    (project / "sketches" / "shard-00000.npy").unlink()
+    capsys.readouterr()
+    message = said(capsys, *SKETCH, "--fingerprint-extra", "v2")
+    assert "accept=['extra']" in message
+    assert """differs in extra (stored "'v1'", now "'v2'")""" in message
+    accepted = ["--fingerprint-extra", "v2", "--accept", "extra"]
+    assert cli.main([*SKETCH, *accepted]) == 0
+
+
+def test_a_function_that_changes_the_directory(project):
+    (project / "elsewhere").mkdir()
+    moves = "def moves():\n    import os\n    os.chdir('elsewhere')\n    return build()\n"
+    (project / "my_project.py").write_text(f"{PROJECT}\n{moves}")
+    assert cli.main(["sketch", "my_project:moves", "--out", "s", "--sketch-dim", "16"]) == 0
+    assert skmm.SketchStore(project / "s").complete
+    assert not list((project / "elsewhere").iterdir())

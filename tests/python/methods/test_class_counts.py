@@ -7,7 +7,7 @@ import pytest
 
 import skmm_fast as skmm
 from skmm_fast.methods.class_counts import ClassCounts
-from skmm_fast.methods.constraints import labels_of
+from skmm_fast.methods.labels import labels_of
 
 N = 300
 rng = np.random.default_rng(0)

@@ -10,7 +10,8 @@ from support.problems import constraints as constraints_for
 from support.reference import moment_terms
 
 import skmm_fast as skmm
-from skmm_fast.methods.constraints import class_counts, labels_of, power_counts
+from skmm_fast.methods.constraints import class_counts, power_counts
+from skmm_fast.methods.labels import labels_of
 
 METHODS = ("v-optimal", "moment-matching")
 FEW_ROWS = "ignore:n = .* < rank"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import skmm_fast as skmm
 from skmm_fast.methods import linear_pilot
-from skmm_fast.methods.constraints import labels_of
+from skmm_fast.methods.labels import labels_of
 from skmm_fast.methods.linear_pilot import Head, LinearPilot
 from skmm_fast.pool.row_matrix import HostRowMatrix
 

@@ -149,3 +149,63 @@ def test_only_ties_at_the_border_are_drawn():
     sets = {tuple(chosen(10, "forgetting", record=record, seed=seed)) for seed in range(20)}
     assert len(sets) > 15
     assert all(set(range(20, 25)) < set(rows) <= set(range(25)) for rows in sets)
+
+
+def ruled_out():
+    """Logits where each row has probability 0 for some classes, and its probabilities."""
+    logits = LOGITS.copy()
+    logits[np.arange(N) % 3 == 0, 1] = -np.inf
+    logits[np.arange(N) % 4 == 0, 0] = -np.inf
+    logits[7] = -np.inf
+    logits[7, 2] = 1.5  # one class alone is left
+    P = np.exp(logits.astype(float) - logits.astype(float).max(axis=1, keepdims=True))
+    return logits, P / P.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", ["entropy", "margin", "least-confidence", "el2n"])
+def test_a_logit_of_minus_infinity_is_a_class_of_probability_zero(method, dtype):
+    logits, P = ruled_out()
+    labels = {"y": y} if method == "el2n" else {}
+    options = {"logits": logits.astype(dtype), **labels}
+    if method == "el2n":
+        check(method, naive.el2n(P, y), 1e-5, **options)
+        return
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = {
+            "entropy": -np.where(P > 0, P * np.log(P), 0).sum(axis=1),
+            "margin": 1 - np.diff(np.sort(P, axis=1)[:, -2:], axis=1)[:, 0],
+            "least-confidence": 1 - P.max(axis=1),
+        }
+    check(method, expected[method], 1e-5, **options)
+    with_probs = chosen(20, method, probs=P.astype(dtype))
+    assert np.array_equal(chosen(20, method, **options), with_probs)
+
+
+def test_contextual_diversity_with_classes_ruled_out():
+    logits, P = ruled_out()
+    ours = chosen(12, "contextual-diversity", logits=logits)
+    assert np.array_equal(ours, chosen(12, "contextual-diversity", probs=P))
+
+
+def test_a_class_that_is_ruled_out_is_never_the_nearest():
+    rng = np.random.default_rng(5)
+    head = rng.standard_normal((4, 2))
+    logits = rng.standard_normal((N, 2)) @ head.T + rng.standard_normal(4)
+    without = logits[:, :3].copy()
+    logits[:, 3] = -np.inf
+    moves = naive.smallest_change(without, head[:3])
+    check("deepfool", -moves, 1e-4, logits=logits, head=head)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_other_logits_that_are_not_finite_are_refused(value):
+    logits, _ = ruled_out()
+    logits[5, 1] = value
+    with pytest.raises(ValueError, match=r"logits: .* NaN or Inf in 1 of \d+ rows, first in row 5"):
+        chosen(3, "entropy", logits=logits)
+    logits[5] = -np.inf
+    with pytest.raises(ValueError, match=r"logits: .* NaN or Inf in 1 of \d+ rows, first in row 5"):
+        chosen(3, "entropy", logits=logits)
+    with pytest.raises(ValueError, match="probs: expected finite values"):
+        chosen(3, "entropy", probs=logits)

@@ -254,7 +254,7 @@ ERRORS = [
     ({"n": True}, TypeError, "n: .* got the bool True"),
     ({"y": np.arange(8)}, ValueError, "y: expected shape"),
     ({"y": np.full(9, np.nan)}, ValueError, "y: expected labels, got NaN"),
-    ({"y": np.array([1, "a", None] * 3, object)}, TypeError, "y: expected labels that can be"),
+    ({"y": np.array([1, "a", 2] * 3, object)}, TypeError, "y: expected labels that can be"),
     ({"seed": -1}, ValueError, "seed: "),
     ({"n_threads": 0}, ValueError, "n_threads: "),
 ]

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from skmm_fast.methods.constraints import class_counts, constraints_of, labels_of
+from skmm_fast.methods.constraints import class_counts, constraints_of
+from skmm_fast.methods.labels import labels_of
 
 from .reference import moment_terms, whitened
 

@@ -199,7 +199,7 @@ CASES = [
     ("unknown class", lambda: skmm.select(Z, 5, y=y, per_class={7: 5}), ValueError, "per_class: .* got 7"),
     ("short class", lambda: skmm.select(Z, 20, y=y, per_class={0: 18, 1: 2}), ValueError, "per_class: .* rows of class .*0.*, got a count of 18"),
     ("class excluded", lambda: skmm.select(Z, 6, y=y, per_class={0: 2, 1: 2, 2: 2}, exclude=np.flatnonzero(y == 1)), ValueError, "per_class: .* class .*1"),
-    ("y of mixed types", lambda: skmm.select(Z, 6, y=np.array(["a", None] * 25, object), per_class="balanced"), TypeError, "y: expected labels that can be sorted"),
+    ("y of mixed types", lambda: skmm.select(Z, 6, y=np.array(["a", 1] * 25, object), per_class="balanced"), TypeError, "y: expected labels that can be sorted"),
     # diagnose, Selection
     ("no indices", lambda: skmm.diagnose(Z, []), ValueError, "indices: expected at least one row"),
     ("indices twice", lambda: skmm.diagnose(Z, [1, 1]), ValueError, "indices: expected distinct rows, got 1"),
