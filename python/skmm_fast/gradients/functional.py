@@ -13,7 +13,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from .batch import Batch
+from .batch import Batch, own
 from .captured_gradients import frozen
 from .losses import Loss
 
@@ -26,7 +26,7 @@ Gradients = tuple[slice, dict[str, torch.Tensor | None]]
 
 def output(model: torch.nn.Module, samples: Batch) -> Any:
     """The model's output for the samples. Raises ValueError where the model does not take them."""
-    args, kwargs = samples.call
+    args, kwargs = own(samples.call)
     try:
         return model(*args, **kwargs)
     except (RuntimeError, TypeError, IndexError) as error:
@@ -46,7 +46,7 @@ def by_vmap(
 
     def loss_of_one(params: dict[str, torch.Tensor], *entries: torch.Tensor) -> torch.Tensor:
         # entries are one sample's inputs, then its labels, without the batch dimension.
-        inputs = list(batch.inputs)
+        inputs = [x if i in batch.per_sample else own(x) for i, x in enumerate(batch.inputs)]
         for i, x in zip(batch.per_sample, entries, strict=False):
             inputs[i] = x[None]
         args, kwargs = tree_unflatten(inputs, batch.spec)
@@ -60,7 +60,7 @@ def by_vmap(
     with frozen(model):
         for i in range(0, batch.size, step):
             rows = slice(i, i + step)
-            yield rows, gradients(params, *(x[rows] for x in entries))
+            yield rows, gradients(params, *(own(x[rows]) for x in entries))
 
 
 def _as_batch_of_one(g: torch.Tensor | None) -> torch.Tensor | None:
@@ -79,7 +79,7 @@ def by_loop(
         for i in range(batch.size):
             rows = slice(i, i + 1)
             one = batch.rows(rows)
-            value = loss(output(model, one), one.labels).sum()
+            value = loss(output(model, one), own(one.labels)).sum()
             if value.requires_grad:
                 torch.autograd.backward(value)  # reentrant checkpoints refuse autograd.grad
             yield rows, {k: _as_batch_of_one(p.grad) for k, p in params.items()}

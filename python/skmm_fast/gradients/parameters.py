@@ -80,7 +80,7 @@ def _names(model: torch.nn.Module, params: Params) -> list[str]:
             }
             if not hits:
                 raise ValueError(
-                    f"params: expected names or patterns of parameters ({_some(list(named))}), "
+                    f"params: expected names or patterns of parameters ({some(list(named))}), "
                     f"got {pattern!r}"
                 )
             matched |= hits
@@ -96,6 +96,6 @@ def _layers(model: torch.nn.Module) -> list[torch.nn.Module]:
     return [m for m in model.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     """The names for an error message, with those in the middle left out where there are many."""
     return ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-5:]])
