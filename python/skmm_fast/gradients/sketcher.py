@@ -23,6 +23,7 @@ from .calibration import MethodName
 from .checked_pass import CheckedPass
 from .fingerprint import adapters_of, architecture_of, autocast_on, digest, name_of
 from .parameters import Params, slots
+from .wrappers import usable
 
 INPUT_BYTES = 1 << 23  # bytes of inputs in a micro-batch on the CPU, by default
 
@@ -47,10 +48,12 @@ class GradientSketcher:
     ----------
     model : torch.nn.Module
         In eval mode, called as model(inputs) or model(**inputs). Its parameters are float32,
-        float64 or bfloat16, whose gradients are summed as float32.
+        float64 or bfloat16, whose gradients are summed as float32. `DataParallel` and
+        `DistributedDataParallel` are taken off, with a warning.
     params : str, list of str or callable, default "last-2"
         "last" or "last-2" (the last one or two layers as `model.modules()` lists them; layers have
-        a matrix or filters, so normalisation does not count), "trainable", "all", names or glob
+        a matrix or filters, so normalisation does not count; a parametrized layer, by weight_norm
+        say, is one layer), "trainable", "all", names or glob
         patterns, or a predicate of (name, parameter).
     loss : {"cross-entropy", "mse", "causal-lm"} or callable
         "cross-entropy" of logits (B, C) with class numbers (B,); "mse", the mean over the outputs
@@ -121,7 +124,7 @@ class GradientSketcher:
     ) -> None:
         if not isinstance(model, torch.nn.Module):
             raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
-        self.model = model
+        self.model = model = usable(model)
         self._check_eval_mode()
         self.loss, self.targets = loss, targets
         per_sample_loss = losses.make(loss, targets)
