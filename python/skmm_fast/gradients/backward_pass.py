@@ -173,19 +173,28 @@ class BackwardPass:
             except (RuntimeError, ValueError, IndexError) as error:
                 on_refusal(module, f"has a formula here that does not fit it ({error})")
 
+        expanded: list[str] = []
+
+        def expand(module: Module) -> bool:
+            if observer.expand(module):
+                expanded.extend(slot.name for slot in slots_in[module].values())
+                return True
+            return False
+
         with (
             frozen(self.model, except_for=unused),
             captured_gradients(
-                list(slots_in),
-                samples.size,
-                on_gradient,
-                on_refusal,
-                observer.on_call,
-                observer.expand,
+                list(slots_in), samples.size, on_gradient, on_refusal, observer.on_call, expand
             ),
         ):
             with torch.set_grad_enabled(bool(slots_in or unused)):
-                losses, samples = self._losses(samples, ids)
+                try:
+                    losses, samples = self._losses(samples, ids)
+                except Exception as error:
+                    if not expanded or isinstance(error, MethodFails):
+                        raise
+                    reason = "of layers with one row for all samples, which cannot be expanded"
+                    raise MethodFails(expanded, reason) from error
             if losses.requires_grad:
                 observer.on_losses(losses)
                 torch.autograd.backward(losses.sum())

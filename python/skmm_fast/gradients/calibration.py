@@ -13,7 +13,7 @@ import torch
 
 from .._support.types import Indices
 from . import proof
-from .backward_pass import QUIET, BackwardPass, Observer
+from .backward_pass import QUIET, BackwardPass, MethodFails, Observer
 from .batch import Batch
 from .captured_gradients import Module
 from .layer_rules import rule_of
@@ -73,7 +73,7 @@ def calibrate(
     elif method != "vmap":
         try:
             reasons = _without_hooks(backward, samples, ids, types, expanded)
-        except ValueError:  # the model may not take an expanded output
+        except MethodFails:  # the model may not take an expanded output
             expanded.clear()
             reasons = _without_hooks(backward, samples, ids, types, None)
         methods.update(dict.fromkeys(alone.keys() - reasons.keys(), "hooks"))
@@ -109,12 +109,16 @@ def require_independence(
     errors = off(slice(0, n))
     if errors:
         i = next((i for i in range(n) if off(slice(i, i + 1))), 0)
-        raise ValueError(
-            "model: expected gradients of a sample that do not depend on the others in its batch, "
-            f"got sample {i} off by {max(errors.values()):.2g} of its norm: batch statistics, "
-            "losses across samples and random layers have no per-sample gradients; method='loop' "
-            "takes each sample alone"
-        )
+        raise depends_on_others(i, max(errors.values()))
+
+
+def depends_on_others(i: int, error: float) -> ValueError:
+    """The error to raise where the gradient of sample i is not that of the sample alone."""
+    return ValueError(
+        "model: expected gradients of a sample that do not depend on the others in its batch, "
+        f"got sample {i} off by {error:.2g} of its norm: batch statistics, losses across samples "
+        "and random layers have no per-sample gradients; method='loop' takes each sample alone"
+    )
 
 
 def sketches(

@@ -18,11 +18,16 @@ from .._support.types import Indices
 from . import proof
 from .backward_pass import BackwardPass, MethodFails, Observer
 from .batch import Batch
-from .calibration import Calibration, calibrate, require_independence, sketches
+from .calibration import (
+    Calibration,
+    calibrate,
+    depends_on_others,
+    require_independence,
+    sketches,
+)
 from .captured_gradients import Module
 from .layer_rules import rule_of
 from .parameters import owners, some
-from .proof import PerParameter
 from .row_order import may_move_rows
 from .sketch_accumulator import SketchAccumulator
 
@@ -84,6 +89,7 @@ class CheckedPass:
         self._size = 0  # samples of the largest batch so far, at most 2
         self._due = True  # whether the next batch is proven
         self._proven: set[str] = set()  # parameters with gradients other than 0 in a proof
+        self._compared = 0  # samples with a gradient that have been compared with the loop's
         self._shapes: set[Hashable] = set()  # shapes, and kinds of shapes, that have been proven
         self._moves_rows = False  # whether a batch may have moved rows
         self._passes = self._proofs = 0
@@ -162,7 +168,13 @@ class CheckedPass:
         if record is None:  # once more, with the sums of each parameter
             self._add(samples, ids, methods, Z.zero_(), due=True)
             return
-        self._prove(samples, ids, Z, w, found, chosen)
+        if not Z.isfinite().all():
+            return  # NaN or Inf proves nothing; the sketcher reports it
+        expected, scale = self.backward.weighted(samples, ids, chosen, w), proof.scale(Z, w)
+        off = proof.differing(found, expected, chosen, scale, self._tolerance)
+        _require_equal(off, "of the whole batch")
+        if seen.kind not in self._shapes or self._compared < self.check:
+            self._require_alone(samples, ids, Z)
         self._proven |= {name for name in fresh & found.keys() if found[name].any()}
         self._shapes |= {seen.shapes, seen.kind}
         self._proofs += 1
@@ -174,28 +186,24 @@ class CheckedPass:
         few = self._proofs < FREE_PROOFS + self._passes // PROOF_EVERY
         return few or seen.kind not in self._shapes
 
-    def _prove(
-        self,
-        samples: Batch,
-        ids: Indices,
-        Z: torch.Tensor,
-        w: torch.Tensor,
-        found: PerParameter,
-        chosen: list[str],
-    ) -> None:
-        """Raises MethodFails for parameters whose sketches do not add up to an ordinary gradient's.
-
-        NaN or Inf proves nothing; the sketcher reports it.
-        """
-        if Z.isfinite().all():
-            expected = self.backward.weighted(samples, ids, chosen, w)
-            scale = proof.scale(Z, w)
-            off = proof.differing(found, expected, chosen, scale, self._tolerance)
-            _require_equal(off, "of the whole batch")
+    def _require_alone(self, samples: Batch, ids: Indices, Z: torch.Tensor) -> None:
+        """Raises ValueError where one of the `check` largest gradients of a batch is another than
+        for the sample alone."""
+        if samples.size == 1:
+            return
+        norms, rows = Z.norm(dim=1).topk(min(self.check, samples.size))
+        for i in rows[norms > 0].tolist():
+            one, by_loop = slice(i, i + 1), dict.fromkeys(self.backward.slots, "loop")
+            parts = sketches(self.backward, samples.rows(one), ids[one], by_loop)
+            alone = sum(parts.values(), self.backward.zeros(1))
+            error = float((Z[one] - alone).norm() / alone.norm())
+            if not error <= self._tolerance:
+                raise depends_on_others(i, error)
+            self._compared += 1
 
     def _hold_against_the_loop(self, first: Calibration, methods: dict[str, str]) -> None:
         """Raises MethodFails for parameters whose sketches differ from the loop's."""
-        observer = Observer(first.expanded.__contains__)
+        observer = Observer(self._expanded.__contains__)
         found = sketches(self.backward, first.samples, first.ids, methods, observer)
         n = len(next(iter(first.alone.values())))
         found = {name: Z[:n] for name, Z in found.items()}
@@ -216,7 +224,23 @@ class CheckedPass:
             try:
                 return methods, work(methods, again)
             except MethodFails as failure:
-                methods, again = self._slower(methods, failure, said), True
+                again = True
+                if self.method == "auto" and self._expanded:
+                    methods = self._without_expansion(methods)
+                else:
+                    methods = self._slower(methods, failure, said)
+
+    def _without_expansion(self, methods: dict[str, str]) -> dict[str, str]:
+        """The methods with vmap for layers whose one row serves all samples: when it is expanded,
+        the gradients of others may be wrong too."""
+        names = [
+            slot.name
+            for module, own in owners(self.backward.model, self.backward.slots).items()
+            if module in self._expanded
+            for slot in own.values()
+        ]
+        self._expanded = frozenset()
+        return methods | {name: "vmap" for name in names if methods[name] == "hooks"}
 
     def _slower(
         self, methods: dict[str, str], failure: MethodFails, said: list[str]

@@ -41,6 +41,7 @@ def by_vmap(
     The labels of the batch are the targets.
     """
     params = {name: p.detach() for name, p in model.named_parameters() if name in names}
+    places = _places(model, names)
     labels, spec = tree_flatten(() if batch.labels is None else batch.labels)
     n_inputs = len(batch.per_sample)
 
@@ -51,7 +52,8 @@ def by_vmap(
             inputs[i] = x[None]
         args, kwargs = tree_unflatten(inputs, batch.spec)
         y = tree_unflatten([y[None] for y in entries[n_inputs:]], spec) if labels else None
-        return loss(functional_call(model, params, args, kwargs), y).sum()
+        placed = {place: params[name] for place, name in places.items()}
+        return loss(functional_call(model, placed, args, kwargs, tie_weights=False), y).sum()
 
     entries = [*(batch.inputs[i] for i in batch.per_sample), *labels]
     gradients = vmap(grad(loss_of_one), in_dims=(None, *[0] * len(entries)))
@@ -61,6 +63,20 @@ def by_vmap(
         for i in range(0, batch.size, step):
             rows = slice(i, i + step)
             yield rows, gradients(params, *(own(x[rows]) for x in entries))
+
+
+def _places(model: torch.nn.Module, names: list[str]) -> dict[str, str]:
+    """Where a model holds parameters: each place once, with the name of the parameter, among
+    `names`, that is there. A tied parameter has several places. A module that is used under two
+    names counts once: after functional_call with both of its places, or with tie_weights=True,
+    torch would leave the replacement in the module (seen in 2.13)."""
+    name_of = {id(p): name for name, p in model.named_parameters() if name in names}
+    return {
+        f"{path}.{own}" if path else own: name_of[id(p)]
+        for path, module in model.named_modules()
+        for own, p in module.named_parameters(recurse=False, remove_duplicate=False)
+        if id(p) in name_of
+    }
 
 
 def _as_batch_of_one(g: torch.Tensor | None) -> torch.Tensor | None:

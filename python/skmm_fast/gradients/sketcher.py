@@ -41,8 +41,9 @@ class GradientSketcher:
     first of each shard of a store; each that has new shapes, as long as these are few, or a size
     that newly equals the number of samples; each until every parameter has had a gradient other
     than 0; and each in which the model may move rows as the data say (experts, batches sorted or
-    packed inside). Parameters for which a formula is wrong go to vmap, then to the loop, with a
-    warning that names them. It is an error only where nothing agrees.
+    packed inside). A proof takes up to as long as the batch. Parameters for which a formula is
+    wrong go to vmap, then to the loop, with a warning that names them. It is an error only where
+    nothing agrees.
 
     Parameters
     ----------

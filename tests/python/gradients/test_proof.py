@@ -168,6 +168,42 @@ def test_batches_that_are_turned_round_inside():
         GradientSketcher(Permuted(back=False).eval(), params="all", sketch_dim=8)((x, y))
 
 
+def centred(labelled):
+    """A loss of the samples among `labelled` alone, of outputs less their mean over the batch."""
+
+    def loss(output, y):
+        each = F.cross_entropy(output - output.mean(0), y, reduction="none")
+        return each * torch.isin(y, labelled)
+
+    return loss
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_samples_that_depend_on_others_behind_silent_ones(batches):
+    """The first samples have no gradient, alone or together: others are compared then."""
+    net, x, y = nn.Linear(D, C).eval(), torch.randn(B, D), torch.tensor([0, 0, 0, 0, 1, 2])
+    sketcher = GradientSketcher(net, params="all", loss=centred(torch.tensor([1, 2])), sketch_dim=8)
+    for _ in range(batches - 1):
+        assert not sketcher((x, torch.zeros_like(y))).any()
+    with pytest.raises(ValueError, match=r"check: .* by 'loop'|model: .* depend on the others"):
+        sketcher((x, y))
+    mixed = nn.Sequential(Centre(), nn.Linear(D, C)).eval()
+    sketcher = GradientSketcher(mixed, params="all", loss=silent_first, sketch_dim=8)
+    for _ in range(batches - 1):
+        assert not sketcher((x, y * 0)).any()
+    with pytest.raises(ValueError, match=r"model: .* depend on the others .* sample [45] off"):
+        sketcher((x, y))
+
+
+class Centre(nn.Module):
+    def forward(self, x):
+        return x - x.mean(0)
+
+
+def silent_first(output, y):
+    return F.cross_entropy(output, y, reduction="none") * (y > 0)
+
+
 class Experts(nn.Module):
     """Every token goes to the expert that its first entry names."""
 

@@ -197,6 +197,32 @@ def test_tokens_that_are_labels_too():
     assert relative_error(Z, torch.from_numpy(sketcher.sketch.apply(G.numpy()))) < 1e-5
 
 
+class Shared(nn.Module):
+    """Has a layer under two names, and uses its weight once more."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.Linear(D, D)
+        self.first, self.second = nn.ModuleList([layer]), nn.ModuleList([layer])
+        self.head = nn.Linear(D, C)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.second[0](self.first[0](x))) @ self.first[0].weight)
+
+
+@pytest.mark.filterwarnings("ignore:check. expected gradients of layers by their formulas")
+@pytest.mark.parametrize("method", ["auto", "vmap", "loop"])
+def test_models_keep_their_parameters(method):
+    """The very tensors, also in a layer with two names: an optimizer holds them."""
+    model = Shared().eval()
+    held = dict(model.named_parameters(remove_duplicate=False))
+    for _ in range(2):
+        assert_equals_the_loop(model, X, Y, method=method, sketch_dim=16)
+        left = dict(model.named_parameters(remove_duplicate=False))
+        assert left.keys() == held.keys()
+        assert all(p is held[name] for name, p in left.items())
+
+
 class TwoHeads(nn.Module):
     """Each batch is of one task, which has a head of its own."""
 
