@@ -36,6 +36,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_disk.py
 	$(BIN)/python bench/bench_quality.py
 	$(BIN)/python bench/bench_gradients.py
+	$(BIN)/python bench/bench_proofs.py
 	$(BIN)/python bench/bench_store.py
 	$(BIN)/python bench/bench_select.py
 	$(BIN)/python bench/bench_authors.py

@@ -18,6 +18,7 @@ TITLES = {
     "cuda": "Stage 1: on a GPU (m = 512, ζ = 8)",
     "quality": "Stage 1: singular values of embedded subspaces (k = 64, 60 seeds)",
     "gradients": "Gradients of models, from inputs to their sketch (m = 512, 2 threads)",
+    "proofs": "Gradients: the proof of a batch (B = 64, m = 512; CPU seconds, one thread)",
     "store": "Gradients of 20 000 texts by the command line, killed once (m = 512, 2 threads)",
     "matching": "Stage 2: moment matching (float32, 2 threads; a read: torch's sum of Y)",
     "mean_matching": "Stage 2: gradient matching (float32, seconds, 2 threads)",

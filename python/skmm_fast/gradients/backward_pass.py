@@ -1,32 +1,50 @@
 """One pass of some samples through the model, which adds their sketched gradients to sums.
 
 Each parameter has its own method: hooks on its layer, vmap(grad) of the whole model, or a loop over
-the samples. `calibration` chooses the methods; this module carries them out.
+the samples. `calibration` and `checked_pass` choose the methods; this module carries them out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from .._support.types import Indices
 from ..sketch.base import Sketch
 from .adam_update import AdamUpdate
-from .batch import Batch
+from .batch import Batch, own
 from .captured_gradients import Module, OnCall, OnRefusal, captured_gradients, frozen
-from .functional import by_loop, by_vmap, output
+from .functional import Gradients, by_loop, by_vmap, output
 from .layer_rules import rule_of
 from .losses import Loss
 from .parameters import Slot, owners
 from .sketch_accumulator import SketchAccumulator
 
 
-def _raise_refusal(module: Module, reason: str) -> None:
-    raise ValueError(
-        f"model: {type(module).__name__} {reason}, unlike in the first batch; method='loop' may do"
-    )
+class MethodFails(Exception):
+    """The gradients of some parameters cannot be had by their methods."""
+
+    def __init__(self, names: Collection[str], reason: str) -> None:
+        super().__init__(reason)
+        self.names, self.reason = list(names), reason
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What a pass by hooks asks, and what it tells while it runs."""
+
+    expand: Callable[[Module], bool] = lambda module: False  # as in `captured_gradients`
+    on_call: OnCall = lambda module, out: None  # of each call of a layer with hooks
+    on_losses: Callable[[torch.Tensor], None] = lambda losses: None  # before the backward pass
+    # Of a layer whose gradients cannot be read; None: raise MethodFails.
+    on_refusal: OnRefusal | None = None
+
+
+QUIET = Observer()
 
 
 @dataclass(frozen=True)
@@ -52,42 +70,80 @@ class BackwardPass:
         ids: Indices,
         methods: dict[str, str],
         sums: SketchAccumulator,
-        on_refusal: OnRefusal = _raise_refusal,
-        on_call: OnCall = lambda module, out: None,
-        expand: bool = True,
+        observer: Observer = QUIET,
     ) -> None:
         """Add the sketched gradients of `samples` to `sums`.
 
         `methods` gives the method of each parameter: "hooks", "vmap", "loop", or "none" for one on
         which the loss must not depend. `ids` (B,) are the sample ids, which random targets use.
-        For `on_refusal`, `on_call` and `expand` see `captured_gradients`; by default a refused call
-        is a ValueError.
+        Raises MethodFails for parameters whose method does not give their gradients; then `sums`
+        may hold some of them.
         """
 
         def names(method: str) -> list[str]:
             return [name for name, how in methods.items() if how == method]
 
         samples = self._by_hooks(
-            samples,
-            ids,
-            names("hooks"),
-            frozenset(names("none")),
-            sums,
-            on_refusal,
-            on_call,
-            expand,
+            samples, ids, names("hooks"), frozenset(names("none")), sums, observer
         )
-        for method, gradients_by in (("vmap", by_vmap), ("loop", by_loop)):
-            if not names(method):
-                continue
-            for rows, found in gradients_by(self.model, names(method), self.loss, samples):
-                for name, g in found.items():
-                    if g is None:
-                        continue
-                    G = g.to(self.dtype).flatten(1)
-                    if self.updates:
-                        G = self.updates[name](G)
-                    sums.for_samples(rows).dense(self.slots[name], G)
+        if names("vmap"):
+            try:
+                self._dense(by_vmap(self.model, names("vmap"), self.loss, samples), sums)
+            except Exception as error:
+                raise MethodFails(names("vmap"), str(error)) from error
+        if names("loop"):
+            self._dense(by_loop(self.model, names("loop"), self.loss, samples), sums)
+
+    def _dense(self, gradients: Iterable[Gradients], sums: SketchAccumulator) -> None:
+        for rows, found in gradients:
+            for name, g in found.items():
+                if g is None:
+                    continue
+                G = g.to(self.dtype).flatten(1)
+                if self.updates:
+                    G = self.updates[name](G)
+                sums.for_samples(rows).dense(self.slots[name], G)
+
+    def weighted(
+        self, samples: Batch, ids: Indices, names: Collection[str], weights: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """The sketch (1, m) of the gradient of Σ weights_i loss_i, apart for each of the parameters
+        `names`, by one ordinary backward pass. Those on which the loss does not depend are
+        missing."""
+        found: dict[str, torch.Tensor] = {}
+        sums = SketchAccumulator(
+            self.sketch, lambda slot: found.setdefault(slot.name, self.zeros(1))
+        )
+        with frozen(self.model, except_for=frozenset(names)), ExitStack() as hooks:
+            for name, p in self.model.named_parameters():
+                if name in names:
+                    sketch = partial(self._take_gradient, self.slots[name], sums)
+                    handle = p.register_post_accumulate_grad_hook(sketch)  # type: ignore[no-untyped-call]
+                    hooks.callback(handle.remove)
+            losses, _ = self._losses(samples, ids)
+            if losses.requires_grad:
+                torch.autograd.backward((losses * weights.to(losses)).sum())
+        return found
+
+    def _take_gradient(self, slot: Slot, sums: SketchAccumulator, p: torch.Tensor) -> None:
+        """Sketch a parameter's `grad` as soon as it is there, so that one is held at a time."""
+        assert p.grad is not None
+        with torch.no_grad():
+            g = p.grad.to_dense()  # embeddings may have sparse gradients
+            sums.dense(slot, g.to(self.dtype).reshape(1, -1))
+        p.grad = None
+
+    def _losses(self, samples: Batch, ids: Indices) -> tuple[torch.Tensor, Batch]:
+        """The losses (B,), and the samples with their targets as labels."""
+        out = output(self.model, samples)
+        targets = self.loss.targets(out, samples.labels, self.targets, ids, self.sketch.seed)
+        losses = self.loss(out, own(targets))
+        if losses.shape != (samples.size,):
+            raise ValueError(
+                f"loss: expected one loss per sample, shape ({samples.size},), got "
+                f"{tuple(losses.shape)}"
+            )
+        return losses, replace(samples, labels=targets)
 
     def _by_hooks(
         self,
@@ -96,47 +152,63 @@ class BackwardPass:
         names: list[str],
         unused: frozenset[str],
         sums: SketchAccumulator,
-        on_refusal: OnRefusal,
-        on_call: OnCall,
-        expand: bool,
+        observer: Observer,
     ) -> Batch:
         """Add the gradients of the parameters `names`, and return the samples with their targets as
         labels.
 
         The targets may depend on the model's output, so this runs even where `names` is empty.
-        Raises ValueError where the loss depends on a parameter of `unused`.
+        Raises MethodFails where the loss depends on a parameter of `unused`.
         """
         slots_in = owners(self.model, {name: self.slots[name] for name in names})
+
+        def refuse(module: Module, reason: str) -> None:
+            own_names = [slot.name for slot in slots_in[module].values()]
+            raise MethodFails(own_names, f"of a layer, {type(module).__name__}, that {reason}")
+
+        on_refusal = observer.on_refusal or refuse
 
         def on_gradient(module: Module, x: torch.Tensor, g: torch.Tensor) -> None:
             rule = rule_of(module)
             assert rule is not None
             wide = x.to(self.dtype) if x.is_floating_point() else x
-            rule(module, wide, g.to(self.dtype), slots_in[module], sums)
+            try:
+                rule(module, wide, g.to(self.dtype), slots_in[module], sums)
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, ValueError, IndexError) as error:
+                on_refusal(module, f"has a formula here that does not fit it ({error})")
+
+        expanded: list[str] = []
+
+        def expand(module: Module) -> bool:
+            if observer.expand(module):
+                expanded.extend(slot.name for slot in slots_in[module].values())
+                return True
+            return False
 
         with (
             frozen(self.model, except_for=unused),
             captured_gradients(
-                list(slots_in), samples.size, on_gradient, on_refusal, on_call, expand
+                list(slots_in), samples.size, on_gradient, on_refusal, observer.on_call, expand
             ),
         ):
             with torch.set_grad_enabled(bool(slots_in or unused)):
-                out = output(self.model, samples)
-                targets = self.loss.targets(
-                    out, samples.labels, self.targets, ids, self.sketch.seed
-                )
-                losses = self.loss(out, targets)
-            if losses.shape != (samples.size,):
-                raise ValueError(
-                    f"loss: expected one loss per sample, shape ({samples.size},), got "
-                    f"{tuple(losses.shape)}"
-                )
+                try:
+                    losses, samples = self._losses(samples, ids)
+                except Exception as error:
+                    if not expanded or isinstance(error, MethodFails):
+                        raise
+                    reason = "of layers with one row for all samples, which cannot be expanded"
+                    raise MethodFails(expanded, reason) from error
             if losses.requires_grad:
+                observer.on_losses(losses)
                 torch.autograd.backward(losses.sum())
-            for name, p in self.model.named_parameters():
-                if name in unused and p.grad is not None:
-                    raise ValueError(
-                        f"params: expected {name!r} unused, as in the first samples, got a "
-                        "gradient; method='loop' may do"
-                    )
-        return replace(samples, labels=targets)
+            used = [
+                name
+                for name, p in self.model.named_parameters()
+                if name in unused and p.grad is not None
+            ]
+        if used:
+            raise MethodFails(used, "it gets a gradient, unlike in the samples before")
+        return samples

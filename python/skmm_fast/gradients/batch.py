@@ -85,6 +85,12 @@ class Batch:
         """The bytes of the inputs of all samples; shared inputs do not count."""
         return sum(self.inputs[i].numel() * self.inputs[i].element_size() for i in self.per_sample)
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of all tensors, inputs first."""
+        leaves = [*self.inputs, *tree_flatten(self.labels)[0]]
+        return tuple(tuple(x.shape) for x in leaves if isinstance(x, Tensor))
+
     def rows(self, rows: slice) -> Batch:
         """A batch of some of the samples."""
         inputs = list(self.inputs)
@@ -120,6 +126,12 @@ class Batch:
 
         inputs, labels = tree_map(moved, (self.inputs, self.labels))
         return replace(self, inputs=inputs, labels=labels)
+
+
+def own(tree: Any) -> Any:
+    """The same values in tensors that nobody else holds: a model or a loss may change what it is
+    given in place, while later passes need it as it was."""
+    return tree_map(lambda x: x.detach().clone() if isinstance(x, Tensor) else x, tree)
 
 
 def is_per_sample(x: Any, n: int) -> bool:

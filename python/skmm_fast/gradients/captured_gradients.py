@@ -59,7 +59,7 @@ def captured_gradients(
     on_gradient: OnGradient,
     on_refusal: OnRefusal,
     on_call: OnCall,
-    expand: bool,
+    expand: Callable[[Module], bool],
 ) -> Iterator[None]:
     """A context for one forward and one backward pass of a batch of n samples.
 
@@ -68,7 +68,7 @@ def captured_gradients(
 
     An output that does not require a gradient becomes the beginning of the graph, so that nothing
     before the first of the modules is kept for the backward pass. An input and output of length 1
-    that serve all samples (position embeddings) are expanded to n, unless `expand` is False.
+    that serve all samples (position embeddings) are expanded to n where `expand(module)`.
     """
 
     def hook(module: Module, args: Any, kwargs: Any, out: Any) -> Any:
@@ -80,7 +80,7 @@ def captured_gradients(
             on_refusal(module, "is called with more than one tensor")
             return None
         x = tensors[0].detach()
-        if expand and n > 1 and len(x) == len(out) == 1:
+        if n > 1 and len(x) == len(out) == 1 and expand(module):
             x, out = (y.expand(n, *y.shape[1:]) for y in (x, out))
         if not (is_per_sample(x, n) and is_per_sample(out, n)):
             on_refusal(

@@ -172,8 +172,10 @@ def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progr
     buffer = np.empty((max(len(store._rows(k)) for k in shards), store.sketch_dim), store.dtype)
     batches = [rows for k in shards for rows in store._batches(k)]
     sketched = sketched_batches(sketcher, loader, batches)
+    restart = getattr(sketcher, "_restart", lambda: None)  # of a GradientSketcher
     with bar("sketch", len(store), progress, "samples", before=done) as tick:
         for k in shards:
+            restart()
             block = buffer[: len(store._rows(k))]
             for rows in store._batches(k):
                 Z = next(sketched)

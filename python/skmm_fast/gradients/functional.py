@@ -13,7 +13,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from .batch import Batch
+from .batch import Batch, own
 from .captured_gradients import frozen
 from .losses import Loss
 
@@ -26,7 +26,7 @@ Gradients = tuple[slice, dict[str, torch.Tensor | None]]
 
 def output(model: torch.nn.Module, samples: Batch) -> Any:
     """The model's output for the samples. Raises ValueError where the model does not take them."""
-    args, kwargs = samples.call
+    args, kwargs = own(samples.call)
     try:
         return model(*args, **kwargs)
     except (RuntimeError, TypeError, IndexError) as error:
@@ -41,17 +41,19 @@ def by_vmap(
     The labels of the batch are the targets.
     """
     params = {name: p.detach() for name, p in model.named_parameters() if name in names}
+    places = _places(model, names)
     labels, spec = tree_flatten(() if batch.labels is None else batch.labels)
     n_inputs = len(batch.per_sample)
 
     def loss_of_one(params: dict[str, torch.Tensor], *entries: torch.Tensor) -> torch.Tensor:
         # entries are one sample's inputs, then its labels, without the batch dimension.
-        inputs = list(batch.inputs)
+        inputs = [x if i in batch.per_sample else own(x) for i, x in enumerate(batch.inputs)]
         for i, x in zip(batch.per_sample, entries, strict=False):
             inputs[i] = x[None]
         args, kwargs = tree_unflatten(inputs, batch.spec)
         y = tree_unflatten([y[None] for y in entries[n_inputs:]], spec) if labels else None
-        return loss(functional_call(model, params, args, kwargs), y).sum()
+        placed = {place: params[name] for place, name in places.items()}
+        return loss(functional_call(model, placed, args, kwargs, tie_weights=False), y).sum()
 
     entries = [*(batch.inputs[i] for i in batch.per_sample), *labels]
     gradients = vmap(grad(loss_of_one), in_dims=(None, *[0] * len(entries)))
@@ -60,7 +62,21 @@ def by_vmap(
     with frozen(model):
         for i in range(0, batch.size, step):
             rows = slice(i, i + step)
-            yield rows, gradients(params, *(x[rows] for x in entries))
+            yield rows, gradients(params, *(own(x[rows]) for x in entries))
+
+
+def _places(model: torch.nn.Module, names: list[str]) -> dict[str, str]:
+    """Where a model holds parameters: each place once, with the name of the parameter, among
+    `names`, that is there. A tied parameter has several places. A module that is used under two
+    names counts once: after functional_call with both of its places, or with tie_weights=True,
+    torch would leave the replacement in the module (seen in 2.13)."""
+    name_of = {id(p): name for name, p in model.named_parameters() if name in names}
+    return {
+        f"{path}.{own}" if path else own: name_of[id(p)]
+        for path, module in model.named_modules()
+        for own, p in module.named_parameters(recurse=False, remove_duplicate=False)
+        if id(p) in name_of
+    }
 
 
 def _as_batch_of_one(g: torch.Tensor | None) -> torch.Tensor | None:
@@ -79,7 +95,7 @@ def by_loop(
         for i in range(batch.size):
             rows = slice(i, i + 1)
             one = batch.rows(rows)
-            value = loss(output(model, one), one.labels).sum()
+            value = loss(output(model, one), own(one.labels)).sum()
             if value.requires_grad:
                 torch.autograd.backward(value)  # reentrant checkpoints refuse autograd.grad
             yield rows, {k: _as_batch_of_one(p.grad) for k, p in params.items()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 Params = str | Sequence[str] | Callable[[str, torch.nn.Parameter], bool]
 
@@ -65,7 +66,7 @@ def _names(model: torch.nn.Module, params: Params) -> list[str]:
         names = [name for name, p in named.items() if p.requires_grad]
     elif params in ("last", "last-2"):
         last = 1 if params == "last" else 2
-        own = {id(p) for layer in _layers(model)[-last:] for p in layer.parameters(recurse=False)}
+        own = {id(p) for layer in _layers(model)[-last:] for p in layer}
         names = [name for name, p in named.items() if id(p) in own]
     else:
         patterns = [params] if isinstance(params, str) else params
@@ -80,7 +81,7 @@ def _names(model: torch.nn.Module, params: Params) -> list[str]:
             }
             if not hits:
                 raise ValueError(
-                    f"params: expected names or patterns of parameters ({_some(list(named))}), "
+                    f"params: expected names or patterns of parameters ({some(list(named))}), "
                     f"got {pattern!r}"
                 )
             matched |= hits
@@ -90,12 +91,27 @@ def _names(model: torch.nn.Module, params: Params) -> list[str]:
     return names
 
 
-def _layers(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The modules that directly hold a parameter of two or more dimensions (a matrix, filters).
-    Normalisation layers hold vectors only and do not count."""
-    return [m for m in model.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
+def _layers(model: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
+    """The parameters of each layer: of a module that holds a parameter of two or more dimensions (a
+    matrix, filters). Normalisation layers hold vectors only and do not count.
+
+    A parametrized module (weight_norm, spectral_norm, orthogonal) holds its bias itself, and what
+    its weight is computed from in modules inside; it is one layer with all of them.
+    """
+    inside, found = set(), []
+    for module in model.modules():
+        if module in inside:
+            continue
+        own = list(module.parameters(recurse=False))
+        if is_parametrized(module):
+            assert isinstance(module.parametrizations, torch.nn.Module)
+            own += module.parametrizations.parameters()
+            inside |= set(module.parametrizations.modules())
+        if any(p.ndim > 1 for p in own):
+            found.append(own)
+    return found
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     """The names for an error message, with those in the middle left out where there are many."""
     return ", ".join(names if len(names) <= 12 else [*names[:6], "...", *names[-5:]])

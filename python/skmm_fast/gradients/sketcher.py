@@ -20,7 +20,8 @@ from . import losses
 from .adam_update import updates_of
 from .backward_pass import BackwardPass
 from .batch import Batch, ids_of
-from .calibration import MethodName, calibrate, require_independence
+from .calibration import MethodName
+from .checked_pass import CheckedPass
 from .description import identities
 from .digests import digest
 from .fingerprint import (
@@ -31,7 +32,7 @@ from .fingerprint import (
     loss_of,
 )
 from .parameters import Params, slots
-from .sketch_accumulator import SketchAccumulator
+from .wrappers import usable
 
 INPUT_BYTES = 1 << 23  # bytes of inputs in a micro-batch on the CPU, by default
 
@@ -42,17 +43,27 @@ class GradientSketcher:
     Layers are sketched one by one inside one backward pass of the batch. Linear, convolution (1d,
     2d), embedding and normalisation layers have formulas of their own; a linear layer that sees one
     vector a sample is sketched without its gradient being formed. Other parameters go to
-    `torch.func.vmap(grad)`, or where that fails to a loop. The first batch is checked against the
-    loop.
+    `torch.func.vmap(grad)`, or where that fails to a loop.
+
+    Batches are proven: the gradient of Σ w_i loss_i with random weights w, by one ordinary backward
+    pass, is held against Σ w_i Z_i, parameter by parameter. The first batch is proven, and the
+    first of each shard of a store; each that has new shapes, as long as these are few, or a size
+    that newly equals the number of samples; each until every parameter has had a gradient other
+    than 0; and each in which the model may move rows as the data say (experts, batches sorted or
+    packed inside). A proof takes up to as long as the batch. Parameters for which a formula is
+    wrong go to vmap, then to the loop, with a warning that names them. It is an error only where
+    nothing agrees.
 
     Parameters
     ----------
     model : torch.nn.Module
         In eval mode, called as model(inputs) or model(**inputs). Its parameters are float32,
-        float64 or bfloat16, whose gradients are summed as float32.
+        float64 or bfloat16, whose gradients are summed as float32. `DataParallel` and
+        `DistributedDataParallel` are taken off, with a warning.
     params : str, list of str or callable, default "last-2"
         "last" or "last-2" (the last one or two layers as `model.modules()` lists them; layers have
-        a matrix or filters, so normalisation does not count), "trainable", "all", names or glob
+        a matrix or filters, so normalisation does not count; a parametrized layer, by weight_norm
+        say, is one layer), "trainable", "all", names or glob
         patterns, or a predicate of (name, parameter).
     loss : {"cross-entropy", "mse", "causal-lm"} or callable
         "cross-entropy" of logits (B, C) with class numbers (B,); "mse", the mean over the outputs
@@ -78,8 +89,8 @@ class GradientSketcher:
         "hooks" allows formulas alone, "vmap" and "loop" nothing else; "auto" takes for each
         parameter the first of them that can be had.
     check : int, default 2
-        The number of samples of the first batch whose gradients are compared with the loop's; 0 for
-        none.
+        The number of samples of the first batch whose gradients are compared with the loop's. With
+        0 nothing is compared or proven.
     micro_batch : int, optional
         Samples that go through the model at a time. Default: as many as have 8 MB of inputs on the
         CPU, whose allocator is slow beyond, and all of the batch on a GPU.
@@ -92,8 +103,8 @@ class GradientSketcher:
     ------
     TypeError, ValueError
         A module in training mode, no parameter chosen, unknown names, sketch_dim beyond the number
-        of parameters, parameters of other types, an optimizer that is not Adam, or that has no
-        moments of a chosen parameter.
+        of parameters, parameters of other types or made under `torch.inference_mode`, an optimizer
+        that is not Adam, or that has no moments of a chosen parameter.
 
     Notes
     -----
@@ -131,7 +142,7 @@ class GradientSketcher:
     ) -> None:
         if not isinstance(model, torch.nn.Module):
             raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
-        self.model = model
+        self.model = model = usable(model)
         self._check_eval_mode()
         self.loss, self.targets = loss, targets
         per_sample_loss = losses.make(loss, targets)
@@ -166,14 +177,14 @@ class GradientSketcher:
             self.device,
             {} if scale is None else updates_of(scale, self._parameters()),
         )
+        self._checked = CheckedPass(self._pass, method, self.check, self.n_threads)
         self.forget()
         self._warn_of_fresh_adapters()
 
     def forget(self) -> None:
-        """Forget what the first batch settled, so that the next one is calibrated on again."""
-        self._methods: dict[str, str] | None = None  # the method of each parameter
+        """Forget what the batches so far have shown: the next one is treated as the first."""
+        self._checked.forget()
         self._layout: Any = None  # `Batch.layout` of the batches so far
-        self._seen = 0  # samples of the largest batch so far, at most 2
         self._attributes = identities(self.model)  # before a batch
 
     @property
@@ -189,11 +200,11 @@ class GradientSketcher:
     @property
     def methods(self) -> dict[str, str]:
         """How the gradient of each parameter is found: "hooks", "vmap", "loop", or "none" where the
-        losses of the first samples do not depend on it (an error where later ones do). Known after
-        the first batch."""
-        if self._methods is None:
+        losses of the samples so far do not depend on it. Known after the first batch, and others
+        where a later batch needs it."""
+        if self._checked.methods is None:
             raise ValueError("methods: expected a batch to have been sketched before")
-        return dict(self._methods)
+        return dict(self._checked.methods)
 
     def __call__(self, batch: Any, sample_ids: Any = None) -> torch.Tensor:
         """Sketch the gradients of a batch.
@@ -217,8 +228,8 @@ class GradientSketcher:
         ------
         TypeError, ValueError
             Labels that do not fit the model's output, missing sample_ids, a module in training
-            mode, NaN or Inf in the gradients; in the first batch, parameters whose per-sample
-            gradients cannot be had by `method`, or differ from the loop's.
+            mode, NaN or Inf in the gradients, parameters whose per-sample gradients cannot be had
+            by `method`, or differ from the loop's or from those of the whole batch.
 
         Examples
         --------
@@ -231,29 +242,15 @@ class GradientSketcher:
         self._check_eval_mode()
         samples = self._samples(batch)
         ids = ids_of(sample_ids, samples.size, needed=self.targets != "label")
-        methods, alone = self._methods, None
-        # A batch of one sample does not show which inputs are per sample, nor whether samples mix:
-        # the first batch of two or more is calibrated on again.
-        if methods is None or self._seen < min(samples.size, 2):
-            methods, alone, tolerance = calibrate(self._pass, samples, ids, self.method, self.check)
-        Z = self._pass.zeros(samples.size)
-        sums = SketchAccumulator(self.sketch, lambda slot: Z, self.n_threads)
-        step = self.micro_batch or self._default_micro_batch(samples)
-        for i in range(0, samples.size, step):
-            rows = slice(i, i + step)
-            self._pass.add(samples.rows(rows), ids[rows], methods, sums.for_samples(rows))
-            if alone is not None and i == 0:
-                require_independence(Z[rows], alone, tolerance)
+        Z = self._checked(samples, ids, self.micro_batch or self._default_micro_batch(samples))
         finite = Z.isfinite().all(1)
         if not finite.all():
             raise ValueError(
                 "batch: expected finite gradients, got NaN or Inf first in sample "
                 f"{int((~finite).nonzero()[0])}"
             )
-        self._methods = methods
         if samples.size > 1:
             self._layout = samples.layout
-        self._seen = max(self._seen, min(samples.size, 2))
         return Z
 
     def fingerprint(self) -> dict[str, Any]:
@@ -286,11 +283,18 @@ class GradientSketcher:
             "autocast": autocast_on(self.device),
             "method": self.method,
             "micro_batch": self.micro_batch,
-            "methods": self._methods and digest(self._methods),
+            "methods": self._checked.first_methods and digest(self._checked.first_methods),
             "advisory versions": f"skmm-fast {__version__}, torch {torch.__version__}",
             "advisory device": str(self.device),
             "advisory unseen": [*unseen, *unseen_of_loss],
         }
+
+    def _restart(self) -> None:
+        """Go back to the methods that the first batch settled, and prove the next batch.
+
+        A store does so where a shard begins: what a shard holds does not depend on those before.
+        """
+        self._checked.restart()
 
     def _samples(self, batch: Any) -> Batch:
         """The batch on the device of the parameters, with labels where the loss implies them."""

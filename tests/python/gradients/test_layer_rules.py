@@ -422,8 +422,16 @@ class Functional(nn.Module):
 def test_weights_used_outside_of_their_layer():
     torch.manual_seed(0)
     net, x, y = Functional().eval(), numbers(D), torch.arange(B) % 3
-    with pytest.raises(ValueError, match=r"check: .* 'hooks' .* got 'a.weight' off by .* sample 0"):
-        GradientSketcher(net, params="all", sketch_dim=8)((x, y))
+    with pytest.raises(ValueError, match=r"check: .* 'hooks' .* got 'a.weight' off by .* the loop"):
+        GradientSketcher(net, params="all", sketch_dim=8, method="hooks")((x, y))
+    with pytest.warns(UserWarning, match=r"check: .*formulas, got a.weight off .* through vmap"):
+        methods = assert_equals_the_loop(net, x, y, sketch_dim=8).methods
+    assert methods == {
+        "a.weight": "vmap",
+        "a.bias": "hooks",
+        "head.weight": "hooks",
+        "head.bias": "hooks",
+    }
     for method in ("vmap", "loop"):
         assert_equals_the_loop(net, x, y, method=method)
     assert_equals_the_loop(net, x, y, params=["a.bias", "head.*"], sketch_dim=8)
@@ -561,17 +569,28 @@ class Routed(nn.Module):
         return self.head(out)
 
 
+@pytest.mark.filterwarnings(r"ignore:vmap\(grad\) fails for this model")
+@pytest.mark.filterwarnings("ignore:check. expected gradients of layers by their formulas")
 def test_parameters_that_only_later_samples_use():
-    """Never silently zero."""
+    """Never silently zero: they go by a method of their own from there on."""
     torch.manual_seed(0)
     x, y = numbers(D), torch.arange(B) % 3
     x[:, 0] = torch.tensor([0, 0, 1, 2, 0])
     assert_equals_the_loop(Routed().eval(), x, y, method="loop")
-    sketcher = GradientSketcher(Routed().eval(), params="all", sketch_dim=8, micro_batch=2)
-    with pytest.raises(ValueError, match=r"params: expected 'experts.1.weight' unused.*'loop'"):
-        sketcher((x[[0, 1, 2, 2]], y[:4]))
-    sketcher = GradientSketcher(Routed().eval(), params="all", sketch_dim=8)
-    with pytest.raises(ValueError, match=r"model: Linear has an output of shape \(3, 4\).*'loop'"):
+    net = Routed().eval()
+    few = x[[0, 1, 2, 2]], y[:4]
+    sketcher = assert_equals_the_loop(net, *few, micro_batch=2)
+    assert sketcher.methods["experts.1.weight"] == "hooks"
+    assert sketcher.methods["experts.2.weight"] == "none"
+    message = (
+        r"check: .* got experts.0.weight, .* Linear, that has an output of shape \(3, 4\), with"
+    )
+    with pytest.warns(UserWarning, match=message):
+        methods = assert_equals_the_loop(net, x, y).methods
+    assert methods["experts.0.weight"] == "loop"
+    assert methods["head.weight"] == "hooks"
+    sketcher = GradientSketcher(net, params="all", sketch_dim=8, method="hooks")
+    with pytest.raises(ValueError, match=r"check: .* by 'hooks' .* got 'experts.0.weight'"):
         sketcher((x, y))
 
 
