@@ -98,8 +98,8 @@ def select(
         How many rows of each class: in proportion to the classes' sizes, to their square roots,
         equally many; in proportion to the sizes to a power in [0, 1]; or a mapping of classes to
         counts (0 where a class is absent). By default "auto" and "gradient-matching", without a
-        target, count in proportion, with at least one row of each class where n allows it; other
-        methods do not count.
+        target, count in proportion, with at least one row of each class where n is at least
+        twice their number; other methods do not count.
     include, exclude : row numbers, optional
         Rows that must and must not be chosen; with `per_class`, inside its counts. An excluded row
         with NaN or Inf (in X, probs or logits) or without a label is no part of the pool: the

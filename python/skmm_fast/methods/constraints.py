@@ -17,6 +17,10 @@ from .labels import Labels
 
 POWERS = {"proportional": 1.0, "sqrt": 0.5, "balanced": 0.0}  # of class sizes, in per_class
 
+# Each class has a row where n is at least so many times the number of classes: with fewer rows the
+# counts would be those of a balanced draw, which lose accuracy.
+ROWS_PER_CLASS = 2
+
 
 @dataclass(frozen=True)
 class FreeGroup:
@@ -81,13 +85,13 @@ class Constraints:
 
     def in_classes(self, labels: Labels, power: float) -> Constraints:
         """These constraints, with counts in proportion to the sizes of classes to this power: at
-        least one of each class where n allows it, and the rows of include."""
+        least one of each class where these are at most half of n, and the rows of include."""
         group = labels.number.copy()
         group[self.never()] = -1
         sizes = np.bincount(group[group >= 0], minlength=len(labels.values))
         least = np.bincount(group[self.include], minlength=len(labels.values))
         once = np.maximum(least, 1)
-        if np.minimum(once, sizes).sum() <= self.n:
+        if ROWS_PER_CLASS * np.minimum(once, sizes).sum() <= self.n:
             least = once
         return Constraints(
             self.n_rows, power_counts(sizes, self.n, power, least), group, self.include

@@ -145,7 +145,8 @@ class Problem:
 
     def with_class_counts(self, power: float) -> Problem:
         """This problem with counts in proportion to the classes' sizes to this power, at least one
-        where n allows it. The problem itself where its labels are no classes, or counts are given.
+        where these are at most half of n. The problem itself where its labels are no classes, or
+        counts are given.
         """
         if self.labels is None or self.per_class is not None or not self.labels.are_classes:
             return self

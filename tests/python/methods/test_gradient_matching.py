@@ -86,20 +86,22 @@ class TestClassCounts:
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.integers(1, 60), min_size=2, max_size=6), st.data())
     def test_are_in_proportion_by_default(self, sizes, data):
-        """n_k is s N_k, at least 1 and at most N_k, up to rounding."""
+        """n_k is s N_k and at most N_k, up to rounding, and at least 1 where n is twice K."""
         sizes = np.array(sizes)
         n = data.draw(st.integers(len(sizes), sizes.sum()))
         y = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
         found = skmm.select(rows_of(sizes.sum(), 3), n, y=y, diagnose="fast", sweeps=0)
         counts = np.bincount(y[found.indices], minlength=len(sizes))
 
+        least = int(n >= 2 * len(sizes))
+
         def real(scale):
-            return np.clip(scale * sizes, 1, sizes)
+            return np.clip(scale * sizes, least, sizes)
 
         scale = brentq(lambda s: real(s).sum() - n, 0, 2 * sizes.max(), xtol=1e-14)
         assert counts.sum() == n
         assert np.all(np.abs(counts - real(scale)) < 1 + 1e-6)
-        assert counts.min() >= 1
+        assert counts.min() >= least
         assert np.all(np.diff(counts[np.argsort(sizes, kind="stable")]) >= -1)
         assert found.diagnosis.class_counts.chosen.tolist() == counts.tolist()
 
