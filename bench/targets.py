@@ -33,9 +33,11 @@ from varied_tasks import HEADS, C
 
 FAST = {"diagnose": "fast"}
 NEEDS = ("target",)
+PAIRS = ("features and labels",)
 METHODS = {
     "uniform": Method("uniform", FAST, sees=(), draws=3),
     "auto": Method("auto", FAST, NEEDS, LABELS),
+    "auto, pilot": Method("auto", {"pilot": "linear", **FAST}, NEEDS, PAIRS, labelled=True),
     "v-optimal": Method("v-optimal", FAST, NEEDS, LABELS),
     "less": Method("less", FAST, NEEDS, LABELS),
     "glister": Method("glister", FAST, NEEDS, LABELS),
@@ -86,9 +88,16 @@ def task(name: str, seed: int) -> Task:
     return Task(
         f"target, {name}",
         REGRESSION if y.dtype.kind == "f" else CLASSIFICATION,
-        {"labels": gradients(pool), "features": F},
+        {"labels": gradients(pool), "features": F, PAIRS[0]: F},
         score,
-        {"target": {"labels": gradients(target), "features": X[target]}},
+        {
+            "targets": given,
+            "target": {
+                "labels": gradients(target),
+                "features": X[target],
+                PAIRS[0]: (X[target], y[target]),
+            },
+        },
         {"target rows": TARGET, "wanted": float(wanted.mean())},
     )
 
