@@ -280,7 +280,7 @@ class TestSelect:
             assert not set(constraints.get("exclude", ())) & set(found.indices)
             assert found.settings["pilot"] == "linear"
             # What is judged are the gradients at the pilot, and their mean was matched.
-            assert found.diagnosis.mean_error < 0.15 * found.diagnosis.random_mean_error
+            assert found.diagnosis.mean_error < 0.1 * found.diagnosis.random_mean_error
 
     def test_linear_is_judged_by_the_gradients_at_the_pilot(self):
         """The pilot is finetuned on a first choice, which has the mean of the constant head."""
@@ -341,7 +341,8 @@ class TestAFunction:
         assert found.picture["eigenvalues"].shape == (width,)
         judged = skmm.diagnose(other[2:], found.indices - 2)
         assert found.diagnosis.mean_error == pytest.approx(judged.mean_error, abs=1e-12)
-        assert found.diagnosis.mean_error < 0.15 * judged.random_mean_error
+        share = 0.1 if width < 40 else 0.11  # 40 rows have less to choose in 50 dimensions
+        assert found.diagnosis.mean_error < share * judged.random_mean_error
 
     def test_may_return_any_kind_of_rows(self, tmp_path):
         torch = pytest.importorskip("torch")
