@@ -63,10 +63,9 @@ void sum_segments(Rows<U> a, std::int64_t offset, Layout layout, bool accumulate
     constexpr i64 L = kTileRows<T>;
     const i64 row_size = layout.row_size;
     const i64 first = offset / kSegment, last = ceil_div(offset + a.cols, kSegment);
-    const auto [group, groups, wave] =
-        plan(a.rows, last - first, layout.tile, row_size * static_cast<i64>(sizeof(T)),
-             layout.entries, n_threads);
-    const i64 at_once = group * groups;
+    const Plan tasks = plan(a.rows, last - first, layout.tile,
+                            row_size * static_cast<i64>(sizeof(T)), layout.entries, n_threads);
+    const i64 group = tasks.group, wave = tasks.wave, at_once = group * tasks.groups;
     const Scratch<T> scratch(wave * at_once * row_size);
 
     for (i64 row = 0; row < a.rows; row += at_once) {
