@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install -q
 SOURCES := CMakeLists.txt README.md $(shell find cpp python -type f -not -name '*.pyc')
-CXX_FILES := $(shell find cpp tests/cpp -name '*.[ch]pp')
+CXX_FILES := $(shell find cpp tests/cpp tests/fuzz -name '*.[ch]pp')
 
 .PHONY: demo test lint format bench bench-quality sanitize clean
 

@@ -1,12 +1,17 @@
 // The arrays that the bindings accept, and the views that they make of them. The bindings check
 // everything on which memory safety depends: the exact dtype (by noconvert), dimensions, strides,
 // sizes that must agree, and indices. They do not check the meaning of values.
+//
+// An array may be changed during a call, by another thread or because an output shares its memory.
+// Other numbers give other results, but other indices would lead outside the arrays. So indices are
+// copied, and it is the copy that is checked and used.
 #pragma once
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -67,6 +72,25 @@ const T* vector_data(const Array<T>& a, std::int64_t size, const char* what) {
     return a.data();
 }
 
+// Returns a copy of a contiguous vector of `size` indices.
+template <class T>
+std::vector<T> indices(const Array<T>& a, std::int64_t size, const char* what) {
+    const T* const from = vector_data(a, size, what);
+    return std::vector<T>(from, from + size);
+}
+
+// Whether all indices are in [0, end).
+inline bool all_below(const std::vector<std::int64_t>& indices, std::int64_t end) {
+    return std::all_of(indices.begin(), indices.end(),
+                       [=](std::int64_t i) { return 0 <= i && i < end; });
+}
+
+// Whether `first` ascends from 0 to `total`.
+inline bool ascends(const std::vector<std::int64_t>& first, std::int64_t total) {
+    return first.front() == 0 && first.back() == total &&
+           std::is_sorted(first.begin(), first.end());
+}
+
 // Returns a view of a matrix. The elements of a row must be contiguous; the distance between rows
 // is free.
 template <class T>
@@ -85,6 +109,14 @@ MatrixView<T> contiguous_view(const Array<T>& a, const char* what) {
     const MatrixView<T> v = view(a, what);
     require(v.rows <= 1 || v.stride == v.cols, what);
     return {v.data, v.rows, v.cols, v.cols};
+}
+
+// Returns a view of such a matrix that has columns. Kernels divide by their number.
+template <class T>
+MatrixView<T> view_with_columns(const Array<T>& a, const char* what) {
+    const MatrixView<T> v = contiguous_view(a, what);
+    if (v.cols == 0) throw py::value_error(std::string(what) + " of at least one column");
+    return v;
 }
 
 // Returns a writable view of a contiguous matrix of the shape (rows, cols).

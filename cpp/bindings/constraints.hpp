@@ -3,7 +3,15 @@
 #pragma once
 
 #include "arrays.hpp"
+#include "initialised.hpp"
 #include "skmm/select/constraints.hpp"
+
+template <>
+struct pybind11::detail::type_caster<skmm::Constraints>
+    : skmm::bindings::InitialisedCaster<skmm::Constraints> {};
+template <>
+struct pybind11::detail::type_caster<skmm::FreeRows>
+    : skmm::bindings::InitialisedCaster<skmm::FreeRows> {};
 
 namespace skmm::bindings {
 

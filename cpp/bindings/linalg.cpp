@@ -1,7 +1,7 @@
 // Bindings of the products over rows and of the capped simplices.
-#include <algorithm>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "arrays.hpp"
 #include "skmm/linalg/products.hpp"
@@ -11,22 +11,31 @@
 namespace skmm::bindings {
 namespace {
 
-// Returns the `count` row numbers, all in [0, n_rows), or null if there are none given.
-const std::int64_t* row_numbers(const std::optional<Array<std::int64_t>>& rows, std::int64_t count,
-                                std::int64_t n_rows) {
-    if (!rows) return nullptr;
-    const std::int64_t* const which = vector_data(*rows, count, "rows: expected one per result");
-    for (std::int64_t t = 0; t < count; ++t)
-        require(0 <= which[t] && which[t] < n_rows, "rows: expected 0..N-1");
-    return which;
-}
+// The row numbers that an argument `rows` lists, or all rows in order if it is None.
+class RowNumbers {
+public:
+    RowNumbers(const std::optional<Array<std::int64_t>>& rows, std::int64_t n_rows)
+        : count_(rows ? rows->size() : n_rows) {
+        if (!rows) return;
+        listed_ = indices(*rows, count_, "rows: expected a contiguous vector");
+        require(all_below(listed_, n_rows), "rows: expected 0..N-1");
+    }
+    std::int64_t count() const { return count_; }
+    // Null for all rows.
+    const std::int64_t* data() const { return listed_.empty() ? nullptr : listed_.data(); }
+
+private:
+    std::int64_t count_;
+    std::vector<std::int64_t> listed_;
+};
 
 template <class T>
 void def_products(py::module_& m) {
     m.def(
         "second_moment",
         [](Array<T> z, std::optional<Array<double>> s, int n_threads, py::object progress) {
-            const auto rows = contiguous_view(z, "z: expected contiguous (N, k)");
+            const auto rows = view_with_columns(z, "z: expected contiguous (N, k)");
+            require(rows.rows > 0, "z: expected contiguous (N, k) of at least one row");
             const double* const weight =
                 s ? vector_data(*s, rows.rows, "s: expected (N,)") : nullptr;
             threads(n_threads);
@@ -43,17 +52,16 @@ void def_products(py::module_& m) {
         "row_norms",
         [](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows, int n_threads,
            py::object progress) {
-            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
-            const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
+            const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
+            const auto by = view_with_columns(d, "d: expected contiguous (k, d)");
             require(by.rows == all.cols, "d: expected as many rows as z has columns");
-            const std::int64_t count = rows ? rows->size() : all.rows;
-            const std::int64_t* const which = row_numbers(rows, count, all.rows);
+            const RowNumbers which(rows, all.rows);
             threads(n_threads);
-            py::array_t<double> out(count);
+            py::array_t<double> out(which.count());
             const Tick tick = make_tick(std::move(progress));
             double* const q = out.mutable_data();
             const py::gil_scoped_release release;
-            row_norms(all, which, count, by, n_threads, tick, q);
+            row_norms(all, which.data(), which.count(), by, n_threads, tick, q);
             return out;
         },
         "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert() = py::none(), "n_threads"_a = 1,
@@ -63,17 +71,16 @@ void def_products(py::module_& m) {
             name,
             [multiply](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows,
                        Array<T> out, int n_threads, py::object progress) {
-                const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
-                const auto by = contiguous_view(d, "d: expected contiguous (k, d)");
+                const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
+                const auto by = view_with_columns(d, "d: expected contiguous (k, d)");
                 require(by.rows == all.cols, "d: expected as many rows as z has columns");
-                const std::int64_t count = rows ? rows->size() : all.rows;
-                const std::int64_t* const which = row_numbers(rows, count, all.rows);
+                const RowNumbers which(rows, all.rows);
                 const auto to =
-                    mutable_view(out, count, by.cols, "out: expected contiguous (rows, d)");
+                    mutable_view(out, which.count(), by.cols, "out: expected contiguous (rows, d)");
                 threads(n_threads);
                 const Tick tick = make_tick(std::move(progress));
                 const py::gil_scoped_release release;
-                multiply(all, which, by, n_threads, tick, to);
+                multiply(all, which.data(), by, n_threads, tick, to);
             },
             "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert(), "out"_a.noconvert(),
             "n_threads"_a, "progress"_a = py::none());
@@ -84,7 +91,7 @@ void def_products(py::module_& m) {
         m.def(
             name,
             [each_row](Array<T> z, Array<double> u, int n_threads, py::object progress) {
-                const auto rows = contiguous_view(z, "z: expected contiguous (N, k)");
+                const auto rows = view_with_columns(z, "z: expected contiguous (N, k)");
                 const double* const by = vector_data(u, rows.cols, "u: expected (k,)");
                 threads(n_threads);
                 py::array_t<double> out(rows.rows);
@@ -102,20 +109,17 @@ void def_products(py::module_& m) {
         "sum_unit_rows",
         [](Array<T> z, Array<std::int64_t> cell, std::int64_t cells,
            std::optional<Array<std::int64_t>> rows, int n_threads, py::object progress) {
-            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
-            const std::int64_t count = rows ? rows->size() : all.rows;
-            const std::int64_t* const which = row_numbers(rows, count, all.rows);
-            const std::int64_t* const of =
-                vector_data(cell, count, "cell: expected one number per row");
-            require(1 <= cells && cells <= count, "cells: expected 1..rows");
-            require(std::all_of(of, of + count, [=](auto c) { return 0 <= c && c < cells; }),
-                    "cell: expected 0..cells-1");
+            const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
+            const RowNumbers which(rows, all.rows);
+            const auto of = indices(cell, which.count(), "cell: expected one number per row");
+            require(1 <= cells && cells <= which.count(), "cells: expected 1..rows");
+            require(all_below(of, cells), "cell: expected 0..cells-1");
             threads(n_threads);
             py::array_t<double> sums({cells, all.cols});
             const Tick tick = make_tick(std::move(progress));
             double* const out = sums.mutable_data();
             const py::gil_scoped_release release;
-            sum_unit_rows(all, which, count, of, cells, n_threads, tick, out);
+            sum_unit_rows(all, which.data(), which.count(), of.data(), cells, n_threads, tick, out);
             return sums;
         },
         "z"_a.noconvert(), "cell"_a.noconvert(), "cells"_a, "rows"_a.noconvert() = py::none(),
@@ -123,7 +127,7 @@ void def_products(py::module_& m) {
     m.def(
         "column_squares",
         [](Array<T> y, std::optional<Array<double>> s, int n_threads, py::object progress) {
-            const auto rows = contiguous_view(y, "y: expected contiguous (N, k)");
+            const auto rows = view_with_columns(y, "y: expected contiguous (N, k)");
             const double* const weight =
                 s ? vector_data(*s, rows.rows, "s: expected (N,)") : nullptr;
             threads(n_threads);

@@ -10,34 +10,34 @@
 namespace skmm::bindings {
 namespace {
 
-// Raises ValueError unless `first` ascends from 0 to `total`.
-void require_offsets(const std::int64_t* first, std::int64_t cells, std::int64_t total,
-                     const char* what) {
-    require(first[0] == 0 && first[cells] == total && std::is_sorted(first, first + cells + 1),
-            what);
-}
+// The cells of some rows and their slots, checked. It owns its arrays.
+struct CheckedCells {
+    std::vector<std::int64_t> first, first_slot, rows;
 
-// The cells of `rows` and their slots, checked.
-CellRows cell_rows(const Array<std::int64_t>& first, const Array<std::int64_t>& first_slot,
-                   const Array<std::int64_t>& rows, std::int64_t slots) {
-    const std::int64_t cells = first.size() - 1;
-    require(cells >= 0, "first: expected (cells + 1,)");
-    const CellRows out{cells, vector_data(first, cells + 1, "first: expected a vector"),
-                       vector_data(first_slot, cells + 1, "first_slot: expected (cells + 1,)"),
-                       vector_data(rows, rows.size(), "rows: expected a contiguous vector")};
-    require_offsets(out.first, cells, rows.size(), "first: expected to ascend from 0 to rows");
-    require_offsets(out.first_slot, cells, slots, "first_slot: expected to ascend from 0 to slots");
-    return out;
-}
+    CheckedCells(const Array<std::int64_t>& first_of, const Array<std::int64_t>& first_slot_of,
+                 const Array<std::int64_t>& rows_of, std::int64_t slots) {
+        first = indices(first_of, first_of.size(), "first: expected a vector");
+        require(!first.empty(), "first: expected (cells + 1,)");
+        first_slot = indices(first_slot_of, first_of.size(), "first_slot: expected (cells + 1,)");
+        rows = indices(rows_of, rows_of.size(), "rows: expected a contiguous vector");
+        require(ascends(first, rows_of.size()), "first: expected to ascend from 0 to rows");
+        require(ascends(first_slot, slots), "first_slot: expected to ascend from 0 to slots");
+    }
+    CellRows view() const {
+        return {static_cast<std::int64_t>(first.size()) - 1, first.data(), first_slot.data(),
+                rows.data()};
+    }
+};
 
 void def_draw(py::module_& m) {
     m.def(
         "draw_candidates",
         [](Array<std::int64_t> first, Array<std::int64_t> first_slot, Array<std::int64_t> rows,
            Array<std::int64_t> held, std::int64_t most, std::uint64_t seed, std::uint32_t which) {
-            const CellRows cells = cell_rows(first, first_slot, rows, held.size());
-            const std::int64_t* const h =
-                vector_data(held, held.size(), "held: expected a contiguous vector");
+            const CheckedCells checked(first, first_slot, rows, held.size());
+            const CellRows cells = checked.view();
+            const auto holds = indices(held, held.size(), "held: expected a contiguous vector");
+            const std::int64_t* const h = holds.data();
             require(1 <= most && most <= 1024, "most: expected 1..1024");
             for (std::int64_t c = 0; c < cells.cells; ++c) {
                 const auto from = cells.rows + cells.first[c], to = cells.rows + cells.first[c + 1];
@@ -64,22 +64,20 @@ void def_exchange(py::module_& m) {
         [](Array<T> b, Array<std::int64_t> first, Array<std::int64_t> first_slot,
            Array<std::int64_t> rows, Array<double> weight, Array<std::int64_t> slot,
            Array<double> residual) {
-            const auto all = contiguous_view(b, "b: expected contiguous (rows, k)");
+            const auto all = view_with_columns(b, "b: expected contiguous (rows, k)");
             const std::int64_t slots = slot.size();
-            const CellRows cells = cell_rows(first, first_slot, rows, slots);
-            require(std::all_of(cells.rows, cells.rows + rows.size(),
-                                [&](auto i) { return 0 <= i && i < all.rows; }),
-                    "rows: expected rows of b");
+            const CheckedCells checked(first, first_slot, rows, slots);
+            const CellRows cells = checked.view();
+            require(all_below(checked.rows, all.rows), "rows: expected rows of b");
             const double* const w = vector_data(weight, slots, "weight: expected (slots,)");
-            vector_data(slot, slots, "slot: expected a contiguous vector");
-            vector_data(residual, all.cols, "residual: expected (k,)");
-            std::vector<std::int64_t> held(slot.data(), slot.data() + slots);
-            std::vector<double> r(residual.data(), residual.data() + all.cols);
+            auto held = indices(slot, slots, "slot: expected a contiguous vector");
+            const double* const from = vector_data(residual, all.cols, "residual: expected (k,)");
+            std::vector<double> r(from, from + all.cols);
             for (std::int64_t c = 0; c < cells.cells; ++c) {
-                const auto from = held.begin() + cells.first_slot[c],
-                           to = held.begin() + cells.first_slot[c + 1];
                 const std::int64_t begin = cells.first[c], end = cells.first[c + 1];
-                require(std::all_of(from, to, [=](auto i) { return begin <= i && i < end; }),
+                require(std::all_of(held.begin() + cells.first_slot[c],
+                                    held.begin() + cells.first_slot[c + 1],
+                                    [=](auto i) { return begin <= i && i < end; }),
                         "slot: expected places of the cell");
             }
             std::int64_t exchanges;

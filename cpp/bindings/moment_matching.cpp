@@ -6,6 +6,10 @@
 #include "row_matrix.hpp"
 #include "tick.hpp"
 
+template <>
+struct pybind11::detail::type_caster<skmm::MomentFit>
+    : skmm::bindings::InitialisedCaster<skmm::MomentFit> {};
+
 namespace skmm::bindings {
 namespace {
 

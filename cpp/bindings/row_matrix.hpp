@@ -12,20 +12,24 @@ namespace skmm::bindings {
 // The RowMatrix of a contiguous array. It shares the memory of z.
 template <class T>
 RowMatrix<T> row_matrix_of(const Array<T>& z, int n_threads, const char* what) {
-    return row_matrix(contiguous_view(z, what), n_threads);
+    return row_matrix(view_with_columns(z, what), n_threads);
 }
 
 // The RowMatrix of a Python object. Its functions take the GIL and call z.array, z.row_norms,
-// z.column_squares, z.square_dots and z.dots. z must outlive the result.
+// z.column_squares, z.square_dots and z.dots. They give z copies, which it may keep, and check the
+// sizes of what it returns. z must outlive the result.
 inline RowMatrix<double> row_matrix_of(const py::object& z, int n_threads, const char* what) {
     if (!py::hasattr(z, "square_dots")) throw py::type_error(what);
     const auto [n, k] = z.attr("shape").cast<std::pair<std::int64_t, std::int64_t>>();
+    constexpr std::int64_t kMost = std::int64_t{1} << 62;
+    require(0 <= n && 0 < k && n <= kMost / k, "shape: expected rows and columns");
     const auto copy = [](const py::object& result, std::int64_t size, double* out) {
-        const py::array flat = result.cast<Array<double>>().reshape({size});
-        std::copy_n(static_cast<const double*>(flat.data()), size, out);
+        const auto flat = result.cast<py::array_t<double, py::array::c_style>>();
+        require(flat.size() == size, "z: expected results of the right sizes");
+        std::copy_n(flat.data(), size, out);
     };
-    const auto lend = [](const double* data, const auto&... shape) {
-        return py::array_t<double>({shape...}, data, py::none());
+    const auto give = [](const double* data, const auto&... shape) {
+        return py::array_t<double>({shape...}, data);
     };
     return {
         {nullptr, n, k, k},
@@ -33,25 +37,25 @@ inline RowMatrix<double> row_matrix_of(const py::object& z, int n_threads, const
             const py::gil_scoped_acquire gil;
             copy(z.attr("array")(to_array(rows)), static_cast<std::int64_t>(rows.size()) * k, out);
         },
-        [&z, n_threads, copy, lend, n = n](MatrixView<double> d, const Tick& tick, double* q) {
+        [&z, n_threads, copy, give, n = n](MatrixView<double> d, const Tick& tick, double* q) {
             tick(0);
             const py::gil_scoped_acquire gil;
-            copy(z.attr("row_norms")(lend(d.data, d.rows, d.cols), n_threads), n, q);
+            copy(z.attr("row_norms")(give(d.data, d.rows, d.cols), n_threads), n, q);
         },
-        [&z, n_threads, copy, lend, n = n, k = k](const double* s, const Tick& tick, double* p) {
+        [&z, n_threads, copy, give, n = n, k = k](const double* s, const Tick& tick, double* p) {
             tick(0);
             const py::gil_scoped_acquire gil;
-            copy(z.attr("column_squares")(lend(s, n), n_threads), k, p);
+            copy(z.attr("column_squares")(give(s, n), n_threads), k, p);
         },
-        [&z, n_threads, copy, lend, n = n, k = k](const double* u, const Tick& tick, double* g) {
+        [&z, n_threads, copy, give, n = n, k = k](const double* u, const Tick& tick, double* g) {
             tick(0);
             const py::gil_scoped_acquire gil;
-            copy(z.attr("square_dots")(lend(u, k), n_threads), n, g);
+            copy(z.attr("square_dots")(give(u, k), n_threads), n, g);
         },
-        [&z, n_threads, copy, lend, n = n, k = k](const double* u, const Tick& tick, double* t) {
+        [&z, n_threads, copy, give, n = n, k = k](const double* u, const Tick& tick, double* t) {
             tick(0);
             const py::gil_scoped_acquire gil;
-            copy(z.attr("dots")(lend(u, k), n_threads), n, t);
+            copy(z.attr("dots")(give(u, k), n_threads), n, t);
         }};
 }
 

@@ -1,8 +1,8 @@
 // Bindings of the random samples.
 #include "skmm/select/sampling.hpp"
 
-#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "arrays.hpp"
 
@@ -21,14 +21,13 @@ void def_draw(py::module_& m, const char* name, Method draw) {
             const std::int64_t rows = pi.size();
             const double* const p = vector_data(pi, rows, "pi: expected a contiguous vector");
             require(1 <= n && n <= rows, "n: expected 1..N");
-            const std::int64_t* const o =
-                order ? vector_data(*order, rows, "order: expected contiguous (N,)") : nullptr;
-            require(!o || std::all_of(o, o + rows, [=](auto i) { return 0 <= i && i < rows; }),
-                    "order: expected rows in 0..N-1");
+            std::vector<std::int64_t> in_order;
+            if (order) in_order = indices(*order, rows, "order: expected contiguous (N,)");
+            require(all_below(in_order, rows), "order: expected rows in 0..N-1");
             std::vector<std::int64_t> drawn;
             {
                 const py::gil_scoped_release release;
-                drawn = draw(p, rows, n, seed, o);
+                drawn = draw(p, rows, n, seed, order ? in_order.data() : nullptr);
             }
             return to_array(drawn);
         },

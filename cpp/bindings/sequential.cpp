@@ -62,7 +62,8 @@ void def_sequential(py::module_& m) {
             threads(n_threads);
             const RowMatrix<T> rows = row_matrix_of(z, n_threads, "z: expected contiguous (N, m)");
             const double* const own_of = vector_data(own, rows.view.rows, "own: expected (N,)");
-            require(turn == 0 || 2 * turn == rows.view.cols, "turn: expected 0 or m / 2");
+            const std::int64_t k = rows.view.cols;
+            require(turn == 0 || (k % 2 == 0 && turn == k / 2), "turn: expected 0 or m / 2");
             require_for(constraints, rows.view.rows);
             const Tick tick = make_tick(std::move(progress));
             return choose(

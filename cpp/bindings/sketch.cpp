@@ -1,7 +1,18 @@
 // Bindings of the sketches.
 #include "arrays.hpp"
+#include "initialised.hpp"
 #include "skmm/sketch/operators.hpp"
 #include "tick.hpp"
+
+template <>
+struct pybind11::detail::type_caster<skmm::SparseSign>
+    : skmm::bindings::InitialisedCaster<skmm::SparseSign> {};
+template <>
+struct pybind11::detail::type_caster<skmm::GroupedSign>
+    : skmm::bindings::InitialisedCaster<skmm::GroupedSign> {};
+template <>
+struct pybind11::detail::type_caster<skmm::Gaussian>
+    : skmm::bindings::InitialisedCaster<skmm::Gaussian> {};
 
 namespace skmm::bindings {
 namespace {
@@ -11,6 +22,11 @@ void require_shape(std::int64_t rows, std::int64_t cols, std::int64_t col_offset
     require(rows > 0 && cols > 0, "expected at least one row and one column");
     require(0 <= col_offset && cols <= in_dim - col_offset,
             "col_offset: expected columns inside the embedding");
+}
+
+// Raises ValueError unless Γ has 1..2^62 rows: sums of row numbers must not overflow.
+void require_rows(std::int64_t r) {
+    require(0 < r && r <= std::int64_t{1} << 62, "in_dim: expected 1..2^62");
 }
 
 template <class S, class U>
@@ -38,9 +54,12 @@ void def_outer(py::class_<S>& c) {
         "sketch_outer",
         [](const S& s, Array<T> left, Array<T> right, std::int64_t col_offset, bool accumulate,
            int n_threads, Array<T> out, py::object progress) {
-            const OuterView<T> rows{view(left, "left: expected rows of contiguous elements"),
-                                    view(right, "right: expected rows of contiguous elements")};
-            require(rows.right.rows == rows.rows, "right: expected as many rows as left");
+            const auto by_left = view(left, "left: expected rows of contiguous elements");
+            const auto by_right = view(right, "right: expected rows of contiguous elements");
+            require(by_right.rows == by_left.rows, "right: expected as many rows as left");
+            require(by_right.cols == 0 || by_left.cols <= s.in_dim / by_right.cols,
+                    "col_offset: expected columns inside the embedding");
+            const OuterView<T> rows{by_left, by_right};
             const auto z =
                 mutable_view(out, rows.rows, s.out_dim, "out: expected contiguous (N, m)");
             require_shape(rows.rows, rows.cols, col_offset, s.in_dim);
@@ -83,10 +102,12 @@ void def_csr(py::class_<S>& c) {
            std::int64_t col_offset, bool accumulate, int n_threads, Array<T> out,
            py::object progress) {
             const std::int64_t n = out.ndim() == 2 ? out.shape(0) : 0, nnz = values.size();
+            // `indices` are checked where they lie, since a copy would take as much memory as
+            // the matrix. The sketches stay inside their arrays whatever becomes of them later.
+            const auto ends = bindings::indices(indptr, n + 1, "indptr: expected N + 1 entries");
             const CsrView<T, I> a{vector_data(values, nnz, "values: expected a contiguous vector"),
                                   vector_data(indices, nnz, "indices: expected as many as values"),
-                                  vector_data(indptr, n + 1, "indptr: expected N + 1 entries"), n,
-                                  cols};
+                                  ends.data(), n, cols};
             const auto z = mutable_view(out, n, s.out_dim, "out: expected contiguous (N, m)");
             require_shape(n, cols, col_offset, s.in_dim);
             threads(n_threads);
@@ -133,7 +154,8 @@ void def_family(py::class_<S>& c) {
 void sketch(py::module_& m) {
     py::class_<SparseSign> sparse_sign(m, "SparseSign");
     sparse_sign.def(py::init([](std::int64_t r, std::int64_t k, int zeta, std::uint64_t seed) {
-                        require(0 < r && 1 <= zeta && zeta <= k && k < (1 << 24),
+                        require_rows(r);
+                        require(1 <= zeta && zeta <= k && k < (1 << 24),
                                 "expected 1 <= nnz_per_row <= out_dim < 2^24");
                         return SparseSign{r, k, zeta, seed};
                     }),
@@ -142,7 +164,8 @@ void sketch(py::module_& m) {
 
     py::class_<GroupedSign> grouped_sign(m, "GroupedSign");
     grouped_sign.def(py::init([](std::int64_t r, std::int64_t k, std::uint64_t seed) {
-                         require(0 < r && 8 <= k && k < (1 << 24), "expected 8 <= out_dim < 2^24");
+                         require_rows(r);
+                         require(8 <= k && k < (1 << 24), "expected 8 <= out_dim < 2^24");
                          return GroupedSign{r, k, seed};
                      }),
                      "in_dim"_a, "out_dim"_a, "seed"_a);
@@ -150,7 +173,8 @@ void sketch(py::module_& m) {
 
     py::class_<Gaussian> gaussian(m, "Gaussian");
     gaussian.def(py::init([](std::int64_t r, std::int64_t k, std::uint64_t seed) {
-                     require(0 < r && 0 < k && k < (1 << 24), "expected 1 <= out_dim < 2^24");
+                     require_rows(r);
+                     require(0 < k && k < (1 << 24), "expected 1 <= out_dim < 2^24");
                      return Gaussian{r, k, seed};
                  }),
                  "in_dim"_a, "out_dim"_a, "seed"_a);

@@ -1,8 +1,8 @@
 // Bindings of spherical k-means.
 #include "skmm/select/spherical_cells.hpp"
 
-#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "arrays.hpp"
 #include "tick.hpp"
@@ -10,25 +10,32 @@
 namespace skmm::bindings {
 namespace {
 
-// The sets of rows of a matrix of n_rows, checked: each with centres of its own has rows.
-RowSets row_sets(const Array<std::int64_t>& rows, const Array<std::int64_t>& first,
-                 const Array<std::int64_t>& first_centre, std::int64_t n_rows) {
-    const std::int64_t sets = first.size() - 1, count = rows.size();
-    require(sets >= 0, "first: expected (sets + 1,)");
-    const RowSets out{sets, vector_data(rows, count, "rows: expected a contiguous vector"),
-                      vector_data(first, sets + 1, "first: expected a vector"),
-                      vector_data(first_centre, sets + 1, "first_centre: expected (sets + 1,)")};
-    require(std::all_of(out.rows, out.rows + count, [=](auto i) { return 0 <= i && i < n_rows; }),
-            "rows: expected 0..N-1");
-    require(out.first[0] == 0 && out.first[sets] == count &&
-                std::is_sorted(out.first, out.first + sets + 1),
-            "first: expected to ascend from 0 to rows");
-    require(out.first_centre[0] == 0 && out.first_centre[sets] <= count, "first_centre: from 0");
-    for (std::int64_t g = 0; g < sets; ++g)
-        require(out.first_centre[g] < out.first_centre[g + 1] && out.first[g] < out.first[g + 1],
-                "sets: expected rows and centres");
-    return out;
-}
+// Sets of rows of a matrix of n_rows, checked: each with centres of its own has rows. It owns its
+// arrays.
+struct CheckedSets {
+    std::vector<std::int64_t> rows, first, first_centre;
+
+    CheckedSets(const Array<std::int64_t>& rows_of, const Array<std::int64_t>& first_of,
+                const Array<std::int64_t>& first_centre_of, std::int64_t n_rows) {
+        const std::int64_t count = rows_of.size();
+        first = indices(first_of, first_of.size(), "first: expected a vector");
+        require(!first.empty(), "first: expected (sets + 1,)");
+        rows = indices(rows_of, count, "rows: expected a contiguous vector");
+        first_centre =
+            indices(first_centre_of, first_of.size(), "first_centre: expected (sets + 1,)");
+        require(all_below(rows, n_rows), "rows: expected 0..N-1");
+        require(ascends(first, count), "first: expected to ascend from 0 to rows");
+        require(first_centre.front() == 0 && first_centre.back() <= count, "first_centre: from 0");
+        for (std::size_t g = 1; g < first.size(); ++g)
+            require(first_centre[g - 1] < first_centre[g] && first[g - 1] < first[g],
+                    "sets: expected rows and centres");
+    }
+    std::int64_t centres() const { return first_centre.back(); }
+    RowSets view() const {
+        return {static_cast<std::int64_t>(first.size()) - 1, rows.data(), first.data(),
+                first_centre.data()};
+    }
+};
 
 template <class T>
 void def_cells(py::module_& m) {
@@ -37,13 +44,14 @@ void def_cells(py::module_& m) {
         [](Array<T> z, Array<std::int64_t> rows, Array<std::int64_t> first,
            Array<std::int64_t> first_centre, Array<std::uint64_t> seeds, int sweeps, int n_threads,
            py::object progress) {
-            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
-            const RowSets sets = row_sets(rows, first, first_centre, all.rows);
+            const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
+            const CheckedSets checked(rows, first, first_centre, all.rows);
+            const RowSets sets = checked.view();
             const std::uint64_t* const keys =
                 vector_data(seeds, sets.sets, "seeds: expected (sets,)");
             require(0 <= sweeps, "sweeps: expected at least 0");
             threads(n_threads);
-            py::array_t<double> out({sets.first_centre[sets.sets], all.cols});
+            py::array_t<double> out({checked.centres(), all.cols});
             const Tick tick = make_tick(std::move(progress));
             double* const centres = out.mutable_data();
             const py::gil_scoped_release release;
@@ -58,10 +66,11 @@ void def_cells(py::module_& m) {
         [](Array<T> z, Array<std::int64_t> rows, Array<std::int64_t> first,
            Array<std::int64_t> first_centre, Array<double> centres, int n_threads,
            py::object progress) {
-            const auto all = contiguous_view(z, "z: expected contiguous (N, k)");
-            const RowSets sets = row_sets(rows, first, first_centre, all.rows);
+            const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
+            const CheckedSets checked(rows, first, first_centre, all.rows);
+            const RowSets sets = checked.view();
             const auto by = contiguous_view(centres, "centres: expected contiguous (centres, k)");
-            require(by.cols == all.cols && by.rows == sets.first_centre[sets.sets],
+            require(by.cols == all.cols && by.rows == checked.centres(),
                     "centres: expected those of all sets, as wide as z");
             threads(n_threads);
             py::array_t<std::int64_t> which(rows.size());

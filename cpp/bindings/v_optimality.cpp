@@ -11,6 +11,10 @@
 #include "row_matrix.hpp"
 #include "tick.hpp"
 
+template <>
+struct pybind11::detail::type_caster<skmm::Design>
+    : skmm::bindings::InitialisedCaster<skmm::Design> {};
+
 namespace skmm::bindings {
 namespace {
 
@@ -38,7 +42,7 @@ void def_v_optimal(py::module_& m) {
            std::uint64_t seed, const RowList& start, int n_threads, py::object progress) {
             threads(n_threads);
             const RowMatrix<T> rows = row_matrix_of(z, n_threads, "z: expected contiguous (N, m)");
-            const auto by = contiguous_view(b, "b: expected contiguous (m, k)");
+            const auto by = view_with_columns(b, "b: expected contiguous (m, k)");
             require(by.rows == rows.view.cols, "b: expected as many rows as z has columns");
             require(block >= 1, "block: expected at least 1");
             require_for(constraints, rows.view.rows);

@@ -18,8 +18,9 @@ constexpr i64 kOne = i64{1} << 61;
 // so far by speculation, since it cannot predict the random contests.
 constexpr i64 kAhead = 32;
 
-// Converts a probability to units of 2⁻⁶¹.
-i64 fixed(double p) { return static_cast<i64>(p * 0x1p61); }
+// Converts a probability to units of 2⁻⁶¹. A number outside [0, 1] counts as the nearer end, and
+// what is no number as 0, so that sums of two do not overflow.
+i64 fixed(double p) { return static_cast<i64>(std::min(std::max(0.0, p), 1.0) * 0x1p61); }
 
 // Returns the 64-bit key below which lies the fraction `of_one` of all keys.
 u64 share(double of_one) {
@@ -37,7 +38,8 @@ u64 random_key(i64 i, u64 seed, std::uint32_t which) {
 std::vector<i64> draw_systematic(const double* pi, i64 n_rows, i64 n, u64 seed, const i64* order) {
     u64 total = 0;  // Σ pi modulo 2⁶⁴, which is enough to find how far it is from n
     for (i64 i = 0; i < n_rows; ++i) total += static_cast<u64>(fixed(pi[i]));
-    const i64 excess = static_cast<i64>(total - static_cast<u64>(n) * static_cast<u64>(kOne));
+    const i64 excess = std::clamp(
+        static_cast<i64>(total - static_cast<u64>(n) * static_cast<u64>(kOne)), -kOne, kOne);
 
     // `way` is the distance covered since the last lattice point; the next one is at kOne. Rounding
     // makes Σ pi differ from n by `excess`. If the start were closer than that to a lattice point,
@@ -89,6 +91,7 @@ std::vector<i64> draw_pivotal(const double* pi, i64 n_rows, i64 n, u64 seed, con
 // with high probability, and are widened if they do not. Rows with a key below the lower bound are
 // in, rows above the upper bound are out, and only the few between them are compared.
 std::vector<i64> draw_subset(i64 n_rows, i64 n, u64 seed, std::uint32_t which) {
+    if (n == 0) return {};
     const double expected = static_cast<double>(n), all = static_cast<double>(n_rows);
     std::vector<i64> rows;
     rows.reserve(static_cast<std::size_t>(n));

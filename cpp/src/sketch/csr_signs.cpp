@@ -19,7 +19,8 @@ void add_row(CsrView<T, I> a, i64 i, const S& g, i64 offset, Targets at, T* acc)
     u64 j[kTargetBlock];
     for (i64 e = a.indptr[i]; e < a.indptr[i + 1]; e += kTargetBlock) {
         const int count = static_cast<int>(std::min<i64>(kTargetBlock, a.indptr[i + 1] - e));
-        for (int c = 0; c < count; ++c) j[c] = static_cast<u64>(offset + a.indices[e + c]);
+        for (int c = 0; c < count; ++c)  // any word has targets, whatever the index is by now
+            j[c] = static_cast<u64>(offset) + static_cast<u64>(a.indices[e + c]);
         targets(g, j, count, 1, at);
         kernels().of<T>().scatter_row(a.values + e, count, entries_of(g), at, acc);
     }

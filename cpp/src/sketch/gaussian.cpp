@@ -68,24 +68,28 @@ namespace {
 // Sketches the rows [first, first + rows) of a CSR matrix together, in ascending blocks of kDepth
 // columns. A row of Γ is generated once, when the first of these rows has an entry in its column.
 // Scratch memory: gamma holds kDepth rows of Γ; next (rows) is the next entry of each row.
+// Another thread may change the indices meanwhile, so that each is read once where it leads to
+// memory, and a round that finds no entry in its block ends the work.
 template <class T, class I>
 void sketch_rows(CsrView<T, I> a, i64 first, i64 rows, const Gaussian& g, i64 offset, float* gamma,
                  i64* next, MutableMatrixView<T> out) {
     const i64 width = strips_of(g) * kStrip;
     const I* end = a.indptr + first + 1;
     std::copy_n(a.indptr + first, rows, next);
-    for (;;) {
+    for (bool found = true; found;) {
         i64 c = a.cols;
         for (i64 i = 0; i < rows; ++i)
             if (next[i] < end[i]) c = std::min<i64>(c, a.indices[next[i]]);
-        if (c == a.cols) return;
         bool made[kDepth] = {};
+        found = false;
         for (i64 i = 0; i < rows; ++i) {
-            for (; next[i] < end[i] && a.indices[next[i]] < c + kDepth; ++next[i]) {
-                const i64 at = a.indices[next[i]] - c;
-                const u64 j = static_cast<u64>(offset + c + at);
+            for (; next[i] < end[i]; ++next[i]) {
+                const i64 column = __atomic_load_n(a.indices + next[i], __ATOMIC_RELAXED);
+                if (column < c || column >= std::min(c + kDepth, a.cols)) break;
+                const i64 at = column - c;
+                const u64 j = static_cast<u64>(offset + column);
                 if (!made[at]) make_strips(g, &j, 1, 1, gamma + at * width);
-                made[at] = true;
+                made[at] = found = true;
                 kernels().of<T>().axpy(a.values[next[i]], gamma + at * width, out.cols,
                                        out.row(first + i));
             }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <utility>
@@ -40,6 +41,19 @@ TEST(draws_bear_a_sum_that_is_off) {
             CHECK(draw_pivotal(pi, 6, 3, seed).size() == 3);
         }
     }
+}
+
+TEST(draws_bear_probabilities_that_are_none) {
+    const double inf = std::numeric_limits<double>::infinity(), nan = inf - inf;
+    const std::vector<double> odd{nan, 1e300, -5.0, inf, 0.5, 0.5}, near{0, 1, 0, 1, 0.5, 0.5};
+    for (u64 seed = 0; seed < 100; ++seed)
+        CHECK(draw_systematic(odd.data(), 6, 3, seed) == draw_systematic(near.data(), 6, 3, seed));
+    for (const double x : {nan, inf, -inf, 4.0, 1e300, -1.0}) {
+        const std::vector<double> pi(9, x);
+        for (const auto draw : {draw_systematic, draw_pivotal})
+            for (const i64 i : draw(pi.data(), 9, 2, 1, nullptr)) CHECK(0 <= i && i < 9);
+    }
+    CHECK(draw_subset(0, 0, 1).empty() && draw_subset(5, 0, 1).empty());
 }
 
 // Within four standard deviations.

@@ -51,3 +51,16 @@ TEST(gaussian_entries_have_the_moments_of_normals) {
         CHECK(std::abs(next) < 4 * std::sqrt(1.0 / r));
     }
 }
+
+// What another thread may have written since the indices were checked.
+TEST(gaussian_of_indices_that_changed_stays_inside_its_arrays) {
+    const Gaussian g{1000, 24, 6};
+    const std::vector<i64> wild = {5, -1, 0, 700, 6, INT64_MIN, 999, 1000, INT64_MAX, 3, 3, 261};
+    const std::vector<double> values(wild.size(), 1.0);
+    const std::vector<i64> indptr = {0, 3, 3, 12};
+    for (const int threads : {1, 2}) {
+        const CsrView<double, i64> a{values.data(), wild.data(), indptr.data(), 3, 1000};
+        const std::vector<double> z = sketched<double>(a, g, threads);
+        CHECK(std::all_of(z.begin() + 24, z.begin() + 48, [](double x) { return x == 0.0; }));
+    }
+}

@@ -19,6 +19,7 @@ GROUP = np.zeros(2, np.int32)
 TENS, TWOS, HALVES = np.ones(10), np.ones(2), np.full(2, 0.5)
 ROWS, CELL = np.ones((5, 10), np.float32), np.array([0, 1, 0, 1, 1])  # in two cells of 2 and 3
 FIVE, KEYS = np.arange(5), np.array([1, 2], np.uint64)
+NO_COLUMNS, TEN_OF_NONE, NO_ROWS = np.zeros((2, 0), "f"), np.zeros((10, 0)), np.zeros((0, 10))
 OFFSETS, SLOT_OFFSETS, SLOTS = np.array([0, 2, 5]), np.array([0, 1, 2]), np.array([1, 3])
 
 
@@ -144,6 +145,10 @@ REFUSED = [
     ("indices: expected as many as values", lambda: csr(indices=INDICES[:2])),
     (ROW, lambda: csr(VALUES[:0], INDICES[:0], INDPTR[:1], out=OUT[:0])),
     ("n_threads: expected 1..1024", lambda: csr(threads=0)),
+    (ROW, lambda: csr(VALUES[:0], INDICES[:0], INDPTR[:1], out=np.zeros((0, 4), np.float32))),
+    ("in_dim: expected 1..2.62", lambda: _core.SparseSign(2**62 + 1, 4, 2, 0)),
+    ("in_dim: expected 1..2.62", lambda: _core.GroupedSign(2**63 - 1, 8, 0)),
+    ("in_dim: expected 1..2.62", lambda: _core.Gaussian(0, 8, 0)),
     ("expected 8 <= out_dim", lambda: _core.GroupedSign(10, 7, 0)),
     ("expected 1 <= nnz_per_row <= out_dim", lambda: _core.SparseSign(10, 4, 5, 0)),
     ("out: expected contiguous", lambda: G8.sketch_dense(Z, 0, False, 1, OUT)),
@@ -191,6 +196,11 @@ REFUSED = [
     ("penalty: expected", lambda: pursuit(penalty=np.ones(1))),
     ("constraints: expected as many rows", lambda: pursuit(n_rows=3)),
     ("turn: expected 0 or m / 2", lambda: centers(turn=3)),
+    ("turn: expected 0 or m / 2", lambda: centers(turn=-(2**63) + 5)),  # twice it is 10, modulo 2⁶⁴
+    ("z: .* of at least one column", lambda: centers(NO_COLUMNS)),
+    ("z: .* of at least one column", lambda: v_optimal(NO_COLUMNS, b=NO_ROWS)),
+    ("b: .* of at least one column", lambda: v_optimal(b=TEN_OF_NONE)),
+    ("y: .* of at least one column", lambda: moments(NO_COLUMNS, target=TENS[:0])),
     ("own: expected", lambda: centers(own=np.ones(4)[::2])),
     ("z: expected contiguous", lambda: centers(Z[:, ::2])),
     (TYPE, lambda: centers(own=np.ones(2, np.float32))),
@@ -199,6 +209,20 @@ REFUSED = [
     ("constraints: expected as many rows", lambda: pivots(n_rows=3)),
     # Products
     ("s: expected .N,.", lambda: _core.second_moment(Z, np.ones(3))),
+    ("z: .* of at least one row", lambda: _core.second_moment(NO_ROWS)),
+    ("z: .* of at least one column", lambda: _core.second_moment(NO_COLUMNS)),
+    ("z: .* of at least one column", lambda: _core.row_norms(NO_COLUMNS, NO_ROWS)),
+    ("d: .* of at least one column", lambda: _core.row_norms(Z, TEN_OF_NONE)),
+    ("z: .* of at least one column", lambda: _core.multiply(NO_COLUMNS, NO_ROWS, None, Z, 1)),
+    ("d: .* of at least one column", lambda: _core.multiply(Z, TEN_OF_NONE, None, NO_COLUMNS, 1)),
+    ("y: .* of at least one column", lambda: _core.column_squares(NO_COLUMNS)),
+    ("z: .* of at least one column", lambda: _core.dots(NO_COLUMNS, TENS[:0])),
+    ("d: .* of at least one column", lambda: rounded(d=TEN_OF_NONE, out=np.zeros((5, 0), "f"))),
+    ("z: .* of at least one column", lambda: unit_sums(TEN_OF_NONE[:5])),
+    ("z: .* of at least one column", lambda: nearest(TEN_OF_NONE, centres=TEN_OF_NONE[:2])),
+    ("z: .* of at least one column", lambda: centres(TEN_OF_NONE)),
+    ("b: .* of at least one column", lambda: exchange(TEN_OF_NONE, residual=TENS[:0])),
+    ("array is not writeable", lambda: rounded(out=np.broadcast_to(ROWS, (5, 10)))),
     ("d: expected as many rows", lambda: _core.row_norms(Z, EYE9)),
     ("rows: expected 0..N-1", lambda: _core.row_norms(Z, EYE, ONE)),
     ("out: expected contiguous", lambda: _core.multiply(Z, EYE, None, OUT, 1)),
@@ -340,3 +364,75 @@ def test_cells_without_slots_and_slots_that_share_a_candidate():
     assert (empty[0].size, empty[2]) == (0, 0)
     held, _, _ = exchange(first_slot=np.array([0, 2, 2]), slot=np.array([1, 1]))
     assert np.all((held >= 0) & (held < 2))
+
+
+class NotInMemory:
+    """Two rows of ten columns whose passes give `result`."""
+
+    shape = (2, 10)
+
+    def __init__(self, result):
+        self.given, self.square_dots = [], None
+        self.dots = lambda u, n_threads: self.given.append(u) or result
+        self.array = lambda rows: np.ones((len(rows), 10))
+
+
+@pytest.mark.parametrize(
+    "result", [np.array([1.0, 5.0])[::-1], np.broadcast_to(1.0, 2), np.ones((2, 5))[:, 0]]
+)
+def test_what_rows_not_in_memory_return_may_have_any_layout(result):
+    c = limits(n_rows=2, counts=[1], include=[])
+    z = NotInMemory(result)
+    assert _core.herding_pursuit(z, c, TENS, TENS, None, TWOS, 1) == [int(np.argmax(result))]
+    z.given[0] += 1  # it owns its memory
+    assert np.array_equal(z.given[0], TENS + 1)
+
+
+def test_rows_not_in_memory_must_return_the_right_sizes():
+    for result in (np.ones(3), np.ones(1), np.ones((2, 2))):
+        with pytest.raises(ValueError, match="z: expected results of the right sizes"):
+            centers(NotInMemory(result))
+    for shape in ((-1, 10), (2, 0), (2**40, 2**40)):
+        z = NotInMemory(np.ones(2))
+        z.shape = shape
+        with pytest.raises(ValueError, match="shape: expected rows and columns"):
+            centers(z)
+
+
+def test_probabilities_out_of_range_count_as_the_nearest():
+    odd, near = [np.nan, 1e300, -5.0, np.inf, 0.5, 0.5], [0, 1.0, 0, 1.0, 0.5, 0.5]
+    for seed in range(20):
+        drawn = _core.draw_systematic(np.array(odd), 3, seed)
+        assert np.array_equal(drawn, _core.draw_systematic(np.array(near), 3, seed))
+    for draw in (_core.draw_systematic, _core.draw_pivotal):
+        for pi in (np.full(9, 4.0), np.full(9, -1e300), np.full(9, np.nan)):
+            rows = draw(pi, 2, 0)  # how many is open
+            assert np.all((rows >= 0) & (rows < 9))
+
+
+def test_a_row_number_near_the_end_of_the_integers():
+    a = np.ones((2, 10), np.float32)
+    for embedding in (_core.SparseSign(2**62, 4, 2, 0), _core.Gaussian(2**62, 4, 0)):
+        out, again = np.zeros((2, 4), np.float32), np.zeros((2, 4), np.float32)
+        embedding.sketch_dense(a, 2**62 - 10, False, 3, out)
+        gamma = np.zeros((10, 4), np.float32)
+        embedding.rows(2**62 - 10, gamma)
+        np.testing.assert_allclose(out, a @ gamma, rtol=1e-5)
+        nnz = np.arange(20, dtype=np.int64) % 10
+        embedding.sketch_csr(a.ravel(), nnz, np.array([0, 10, 20]), 10, 2**62 - 10, False, 3, again)
+        np.testing.assert_allclose(again, a @ gamma, rtol=1e-5)
+
+
+def use(instance, member):
+    """Read a property, or call a method."""
+    value = getattr(instance, member)
+    return value(0, OUT) if member == "rows" else value()
+
+
+@pytest.mark.parametrize("name", ["Constraints", "FreeRows", "Design", "MomentFit", "SparseSign"])
+def test_an_object_that_was_never_initialised_is_refused(name):
+    kind = getattr(_core, name)
+    empty = kind.__new__(kind)
+    for member in (m for m in dir(kind) if not m.startswith("_")):
+        with pytest.raises((TypeError, RuntimeError), match=r"(?i)incompatible|cast"):
+            use(empty, member)

@@ -6,7 +6,8 @@
 
 namespace skmm {
 
-inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+// ⌈a / b⌉ for a >= 0 and b > 0.
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
 
 // An array of n uninitialised numbers, aligned to 64 bytes, the size of a cache line and of the
 // widest SIMD vector.

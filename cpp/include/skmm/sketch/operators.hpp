@@ -2,7 +2,7 @@
 // stored.
 //
 // Γ is a matrix of float32 numbers, whatever the type of A. Row j of Γ depends only on the seed,
-// the kind of sketch, out_dim, zeta and j. Below, m is out_dim.
+// the kind of sketch, out_dim, zeta and j. Below, m is out_dim. Requires 1 <= in_dim <= 2^62.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +42,10 @@ struct Gaussian {
 // to out instead. The bits of a row of out depend only on that row of A (and of out), on Γ and on
 // col_offset. 16-bit elements are summed as float. The tick counts entries of A. Dense rows come as
 // a MatrixView or an OuterView; an OuterView gives the same bits as a MatrixView of its products.
+//
+// The indices of a CSR matrix may be changed by another thread during the call: the sums are then
+// of no use, but nothing outside the arrays is read or written. Sign sketches only hash an index;
+// the Gaussian sketch reads it once and leaves the entry for later if it does not fit.
 template <template <class> class Rows, class U>
 void sketch(Rows<U> a, const SparseSign&, std::int64_t col_offset, bool accumulate, int n_threads,
             const Tick& tick, MutableMatrixView<Sum<U>> out);
