@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 
 namespace skmm::bindings {
 namespace {
@@ -27,7 +28,7 @@ void def_draw(py::module_& m, const char* name, Method draw) {
                     "order: expected rows in 0..N-1");
             std::vector<std::int64_t> drawn;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 drawn = draw(p, rows, n, seed, o);
             }
             return to_array(drawn);
@@ -46,7 +47,7 @@ void sampling(py::module_& m) {
             require(0 <= n && n <= n_rows, "n: expected 0..N");
             std::vector<std::int64_t> drawn;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 drawn = draw_subset(n_rows, n, seed, which);
             }
             return to_array(drawn);
@@ -58,7 +59,7 @@ void sampling(py::module_& m) {
             require(0 <= n_rows, "n_rows: expected at least 0");
             std::vector<std::int64_t> order;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 order = random_order(n_rows, seed, which);
             }
             return to_array(order);
