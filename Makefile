@@ -1,12 +1,13 @@
 # make demo | test | lint | bench | bench-quality | sanitize. Each sets up .venv first, once per pyproject.toml.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+CLANG ?= clang++
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install -q
 SOURCES := CMakeLists.txt README.md $(shell find cpp python -type f -not -name '*.pyc')
 CXX_FILES := $(shell find cpp tests/cpp tests/fuzz -name '*.[ch]pp')
 
-.PHONY: demo test lint format bench bench-quality sanitize clean
+.PHONY: demo test lint format bench bench-quality sanitize sanitize-core sanitize-python sanitize-threads clean
 
 demo: .venv/.built
 	$(BIN)/skmm-fast demo --out demo_out
@@ -66,15 +67,42 @@ bench-quality: .venv/.built
 	$(BIN)/python bench/targets.py
 	$(BIN)/python bench/table.py
 
-# The core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer: baseline, AVX2, best.
-sanitize: .venv/.deps
-	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
-	    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSKMM_PYTHON=OFF -DSKMM_TESTS=ON -DSKMM_WERROR=ON \
-	    -DSKMM_SANITIZE=address,undefined
-	$(BIN)/cmake --build build/sanitize
+# The core's own tests and the Python suite under AddressSanitizer and UndefinedBehaviorSanitizer, and the core's own tests
+# under ThreadSanitizer: by clang, whose OpenMP runtime tells it what it waits for (libarcher.so of the package libomp). Each
+# must also find a fault on purpose.
+CMAKE_SANITIZED = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DSKMM_TESTS=ON -DSKMM_WERROR=ON \
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo
+FINDS = f() { if "$$@" > build/fault.log 2>&1 || ! grep -q "Sanitizer\|runtime error" build/fault.log; \
+    then echo "The sanitizer did not find a fault: $$*"; exit 1; fi; }; f
+
+sanitize: sanitize-core sanitize-python sanitize-threads
+
+build/address/core_tests: .venv/.deps $(SOURCES) $(CXX_FILES)
+	$(CMAKE_SANITIZED) -B build/address -DSKMM_SANITIZE=address,undefined \
+	    -DPython_EXECUTABLE=$(abspath $(BIN))/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+	$(BIN)/cmake --build build/address
+
+sanitize-core: build/address/core_tests
+	$(FINDS) build/address/control write
+	$(FINDS) build/address/control overflow
 	for isa in baseline $$(grep -o -w -m1 avx2 /proc/cpuinfo | head -1) ""; do \
-	    SKMM_ISA=$$isa timeout 300 build/sanitize/core_tests || exit 1; \
+	    SKMM_ISA=$$isa timeout 600 build/address/core_tests || exit 1; \
 	done
+
+SANITIZED_TESTS ?= tests/python
+WITH_ASAN = LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+    ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/address/python
+sanitize-python: build/address/core_tests
+	rm -rf build/address/python && cp -r python build/address/python
+	$(BIN)/cmake --install build/address --prefix build/address/python
+	$(FINDS) env $(WITH_ASAN) $(BIN)/python tests/python/system/control.py
+	$(WITH_ASAN) $(BIN)/python -m pytest -q --ignore=tests/python/system/test_house.py $(SANITIZED_TESTS)
+
+sanitize-threads: .venv/.deps
+	$(CMAKE_SANITIZED) -B build/thread -DSKMM_SANITIZE=thread -DSKMM_PYTHON=OFF -DCMAKE_CXX_COMPILER=$(CLANG)
+	$(BIN)/cmake --build build/thread
+	$(FINDS) build/thread/control race
+	TSAN_OPTIONS=ignore_noninstrumented_modules=1 timeout 1200 build/thread/core_tests
 
 .venv/.deps: pyproject.toml
 	$(PYTHON) -m venv --clear .venv

@@ -5,6 +5,7 @@
 
 #include "arrays.hpp"
 #include "constraints.hpp"
+#include "gil.hpp"
 
 namespace skmm::bindings {
 namespace {
@@ -65,7 +66,7 @@ void constraints(py::module_& m) {
         .def(py::init(&checked_constraints), "n_rows"_a, "group"_a.noconvert(), "counts"_a,
              "include"_a)
         .def("free_rows", [](const Constraints& c) {
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             return free_rows(c);
         });
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "skmm/linalg/products.hpp"
 #include "skmm/linalg/simplex.hpp"
 #include "tick.hpp"
@@ -42,7 +43,7 @@ void def_products(py::module_& m) {
             py::array_t<double> out({rows.cols, rows.cols});
             const Tick tick = make_tick(std::move(progress));
             double* const m = out.mutable_data();
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             second_moment(rows, weight, n_threads, tick, m);
             return out;
         },
@@ -60,7 +61,7 @@ void def_products(py::module_& m) {
             py::array_t<double> out(which.count());
             const Tick tick = make_tick(std::move(progress));
             double* const q = out.mutable_data();
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             row_norms(all, which.data(), which.count(), by, n_threads, tick, q);
             return out;
         },
@@ -79,7 +80,7 @@ void def_products(py::module_& m) {
                     mutable_view(out, which.count(), by.cols, "out: expected contiguous (rows, d)");
                 threads(n_threads);
                 const Tick tick = make_tick(std::move(progress));
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 multiply(all, which.data(), by, n_threads, tick, to);
             },
             "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert(), "out"_a.noconvert(),
@@ -97,7 +98,7 @@ void def_products(py::module_& m) {
                 py::array_t<double> out(rows.rows);
                 const Tick tick = make_tick(std::move(progress));
                 double* const x = out.mutable_data();
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 each_row(rows, by, n_threads, tick, x);
                 return out;
             },
@@ -118,7 +119,7 @@ void def_products(py::module_& m) {
             py::array_t<double> sums({cells, all.cols});
             const Tick tick = make_tick(std::move(progress));
             double* const out = sums.mutable_data();
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             sum_unit_rows(all, which.data(), which.count(), of.data(), cells, n_threads, tick, out);
             return sums;
         },
@@ -134,7 +135,7 @@ void def_products(py::module_& m) {
             py::array_t<double> out(rows.cols);
             const Tick tick = make_tick(std::move(progress));
             double* const p = out.mutable_data();
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             column_squares(rows, weight, n_threads, tick, p);
             return out;
         },
@@ -156,7 +157,7 @@ void linalg(py::module_& m) {
                     "total: expected 0 < total <= n cap");
             py::array_t<double> s(n);
             double* const out = s.mutable_data();
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             project_capped_simplex(in, n, cap, total, 0.0, n_threads, out);
             return s;
         },
@@ -168,7 +169,7 @@ void linalg(py::module_& m) {
             const double* const in = vector_data(g, n, "g: expected a contiguous vector");
             threads(n_threads);
             require(0 <= count && count <= n && n > 0, "count: expected 0..N");
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             return support(in, {{0, n, count}}, cap, slack, n_threads);
         },
         "g"_a.noconvert(), "cap"_a, "count"_a, "slack"_a, "n_threads"_a);

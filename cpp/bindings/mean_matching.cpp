@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 
 namespace skmm::bindings {
 namespace {
@@ -48,7 +49,7 @@ void def_draw(py::module_& m) {
             }
             Candidates drawn;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 drawn = draw_candidates(cells, h, most, seed, which);
             }
             return std::tuple(to_array(drawn.first), to_array(drawn.rows), to_array(drawn.slot));
@@ -82,7 +83,7 @@ void def_exchange(py::module_& m) {
             }
             std::int64_t exchanges;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 exchanges = exchange_in_cells(all, cells, w, held.data(), r.data());
             }
             return std::tuple(to_array(held), to_array(r), exchanges);

@@ -1,6 +1,9 @@
 // The compiled module _core. Each topic has a file and a function that adds its bindings.
 #include <pybind11/pybind11.h>
 
+#include <exception>
+#include <new>
+
 namespace skmm::bindings {
 void runtime(pybind11::module_&);
 void random(pybind11::module_&);
@@ -17,6 +20,15 @@ void spherical_cells(pybind11::module_&);
 
 PYBIND11_MODULE(_core, m) {
     using namespace skmm::bindings;
+    pybind11::register_local_exception_translator([](std::exception_ptr error) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::bad_alloc&) {
+            PyErr_SetString(PyExc_MemoryError,
+                            "the memory that this call needs is not to be had; fewer rows, fewer "
+                            "threads or a narrower sketch need less");
+        }
+    });
     runtime(m);
     random(m);
     linalg(m);

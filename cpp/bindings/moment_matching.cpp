@@ -3,6 +3,7 @@
 
 #include "arrays.hpp"
 #include "constraints.hpp"
+#include "gil.hpp"
 #include "row_matrix.hpp"
 #include "tick.hpp"
 
@@ -18,8 +19,8 @@ namespace {
 Watch make_watch(py::object callback) {
     if (callback.is_none()) return [](std::int64_t, double, double) { return true; };
     return [callback](std::int64_t iteration, double objective, double gap) {
-        const py::gil_scoped_acquire gil;
-        const py::object go_on = callback(iteration, objective, gap);
+        const HeldGil gil;
+        const py::object go_on = call(callback, py::make_tuple(iteration, objective, gap));
         return go_on.is_none() || go_on.cast<bool>();
     };
 }
@@ -44,7 +45,7 @@ void def_match(py::module_& m) {
             const double* const s = vector_data(start, n, "start: expected (N,)");
             const Tick tick = make_tick(std::move(progress));
             const Watch watch = make_watch(std::move(callback));
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             return match_moments(problem, {s, s + n}, tol, max_iter, n_threads, tick, watch);
         },
         "y"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "constraints"_a,

@@ -1,5 +1,6 @@
 // Bindings of the random number generator.
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "skmm/base/philox.hpp"
 
 namespace skmm::bindings {
@@ -21,7 +22,7 @@ void random(py::module_& m) {
             const std::int64_t n = ids.size();
             py::array_t<double> out({n, std::int64_t{entries}});
             double* u = out.mutable_data();
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             for (std::int64_t i = 0; i < n; ++i)
                 for (std::uint32_t j = 0; j < entries; ++j)
                     *u++ = uniform(seed, kRandomTargets, static_cast<std::uint64_t>(id[i]), j);

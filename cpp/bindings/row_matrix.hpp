@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "skmm/linalg/row_matrix.hpp"
 
 namespace skmm::bindings {
@@ -34,28 +35,30 @@ inline RowMatrix<double> row_matrix_of(const py::object& z, int n_threads, const
     return {
         {nullptr, n, k, k},
         [&z, copy, k = k](const std::vector<std::int64_t>& rows, double* out) {
-            const py::gil_scoped_acquire gil;
-            copy(z.attr("array")(to_array(rows)), static_cast<std::int64_t>(rows.size()) * k, out);
+            const HeldGil gil;
+            copy(call(z.attr("array"), py::make_tuple(to_array(rows))),
+                 static_cast<std::int64_t>(rows.size()) * k, out);
         },
         [&z, n_threads, copy, give, n = n](MatrixView<double> d, const Tick& tick, double* q) {
             tick(0);
-            const py::gil_scoped_acquire gil;
-            copy(z.attr("row_norms")(give(d.data, d.rows, d.cols), n_threads), n, q);
+            const HeldGil gil;
+            copy(call(z.attr("row_norms"), py::make_tuple(give(d.data, d.rows, d.cols), n_threads)),
+                 n, q);
         },
         [&z, n_threads, copy, give, n = n, k = k](const double* s, const Tick& tick, double* p) {
             tick(0);
-            const py::gil_scoped_acquire gil;
-            copy(z.attr("column_squares")(give(s, n), n_threads), k, p);
+            const HeldGil gil;
+            copy(call(z.attr("column_squares"), py::make_tuple(give(s, n), n_threads)), k, p);
         },
         [&z, n_threads, copy, give, n = n, k = k](const double* u, const Tick& tick, double* g) {
             tick(0);
-            const py::gil_scoped_acquire gil;
-            copy(z.attr("square_dots")(give(u, k), n_threads), n, g);
+            const HeldGil gil;
+            copy(call(z.attr("square_dots"), py::make_tuple(give(u, k), n_threads)), n, g);
         },
         [&z, n_threads, copy, give, n = n, k = k](const double* u, const Tick& tick, double* t) {
             tick(0);
-            const py::gil_scoped_acquire gil;
-            copy(z.attr("dots")(give(u, k), n_threads), n, t);
+            const HeldGil gil;
+            copy(call(z.attr("dots"), py::make_tuple(give(u, k), n_threads)), n, t);
         }};
 }
 

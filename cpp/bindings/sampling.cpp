@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 
 namespace skmm::bindings {
 namespace {
@@ -26,7 +27,7 @@ void def_draw(py::module_& m, const char* name, Method draw) {
             require(all_below(in_order, rows), "order: expected rows in 0..N-1");
             std::vector<std::int64_t> drawn;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 drawn = draw(p, rows, n, seed, order ? in_order.data() : nullptr);
             }
             return to_array(drawn);
@@ -45,7 +46,7 @@ void sampling(py::module_& m) {
             require(0 <= n && n <= n_rows, "n: expected 0..N");
             std::vector<std::int64_t> drawn;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 drawn = draw_subset(n_rows, n, seed, which);
             }
             return to_array(drawn);
@@ -57,7 +58,7 @@ void sampling(py::module_& m) {
             require(0 <= n_rows, "n_rows: expected at least 0");
             std::vector<std::int64_t> order;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 order = random_order(n_rows, seed, which);
             }
             return to_array(order);

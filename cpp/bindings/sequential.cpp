@@ -6,6 +6,7 @@
 
 #include "arrays.hpp"
 #include "constraints.hpp"
+#include "gil.hpp"
 #include "row_matrix.hpp"
 #include "tick.hpp"
 
@@ -22,7 +23,7 @@ template <class F>
 py::array_t<std::int64_t> choose(const F& rows) {
     RowList chosen;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil released;
         chosen = rows();
     }
     return to_array(chosen);

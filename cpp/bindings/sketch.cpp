@@ -1,5 +1,6 @@
 // Bindings of the sketches.
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "initialised.hpp"
 #include "skmm/sketch/operators.hpp"
 #include "tick.hpp"
@@ -41,7 +42,7 @@ void def_dense(py::class_<S>& c) {
             require_shape(rows.rows, rows.cols, col_offset, s.in_dim);
             threads(n_threads);
             const Tick tick = make_tick(std::move(progress));
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             sketch(rows, s, col_offset, accumulate, n_threads, tick, z);
         },
         "a"_a.noconvert(), "col_offset"_a, "accumulate"_a, "n_threads"_a, "out"_a.noconvert(),
@@ -65,7 +66,7 @@ void def_outer(py::class_<S>& c) {
             require_shape(rows.rows, rows.cols, col_offset, s.in_dim);
             threads(n_threads);
             const Tick tick = make_tick(std::move(progress));
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             sketch(rows, s, col_offset, accumulate, n_threads, tick, z);
         },
         "left"_a.noconvert(), "right"_a.noconvert(), "col_offset"_a, "accumulate"_a, "n_threads"_a,
@@ -112,12 +113,9 @@ void def_csr(py::class_<S>& c) {
             require_shape(n, cols, col_offset, s.in_dim);
             threads(n_threads);
             const Tick tick = make_tick(std::move(progress));
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             const char* const fault = fault_in(a, nnz);
-            if (fault != nullptr) {
-                const py::gil_scoped_acquire acquire;
-                throw py::value_error(fault);
-            }
+            if (fault != nullptr) throw py::value_error(fault);
             sketch(a, s, col_offset, accumulate, n_threads, tick, z);
         },
         "values"_a.noconvert(), "indices"_a.noconvert(), "indptr"_a.noconvert(), "cols"_a,
@@ -143,7 +141,7 @@ void def_family(py::class_<S>& c) {
                                         "out: expected contiguous (rows, m)");
             require(0 <= start && z.rows <= s.in_dim - start,
                     "start: expected rows of the embedding");
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             rows_of(s, start, z);
         },
         "start"_a, "out"_a.noconvert());

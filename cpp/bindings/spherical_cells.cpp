@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "tick.hpp"
 
 namespace skmm::bindings {
@@ -54,7 +55,7 @@ void def_cells(py::module_& m) {
             py::array_t<double> out({checked.centres(), all.cols});
             const Tick tick = make_tick(std::move(progress));
             double* const centres = out.mutable_data();
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             spherical_centres(all, sets, keys, sweeps, n_threads, tick, centres);
             return out;
         },
@@ -79,7 +80,7 @@ void def_cells(py::module_& m) {
             std::int64_t* const w = which.mutable_data();
             double* const p = product.mutable_data();
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil released;
                 nearest_centre(all, sets, by, n_threads, tick, w, p);
             }
             return std::pair(which, product);

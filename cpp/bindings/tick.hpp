@@ -5,6 +5,7 @@
 
 #include <chrono>
 
+#include "gil.hpp"
 #include "skmm/base/parallel.hpp"
 
 namespace skmm::bindings {
@@ -18,9 +19,9 @@ inline Tick make_tick(py::object progress) {
     return [progress, next = Clock::now()](std::int64_t done) mutable {
         if (Clock::now() < next) return;
         next = Clock::now() + std::chrono::milliseconds(100);
-        const py::gil_scoped_acquire gil;
+        const HeldGil gil;
         if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-        if (!progress.is_none()) progress(done);
+        if (!progress.is_none()) call(progress, py::make_tuple(done));
     };
 }
 

@@ -8,6 +8,7 @@
 
 #include "arrays.hpp"
 #include "constraints.hpp"
+#include "gil.hpp"
 #include "row_matrix.hpp"
 #include "tick.hpp"
 
@@ -49,7 +50,7 @@ void def_v_optimal(py::module_& m) {
             require_start(constraints, start);
             const DesignOptions options{block, sampler, temperature, ridge, refine, enough, seed};
             const Tick tick = make_tick(std::move(progress));
-            const py::gil_scoped_release release;
+            const ReleasedGil released;
             return v_optimal(Whitened<T>{rows, by}, options, constraints, start, n_threads, tick);
         },
         "z"_a.noconvert(), "b"_a.noconvert(), "constraints"_a, "block"_a, "sampler"_a,

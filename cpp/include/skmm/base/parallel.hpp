@@ -12,7 +12,8 @@ namespace skmm {
 // The number of threads to use if the caller gives none: OpenMP's default, or 1 without OpenMP.
 int default_threads();
 
-// The number of threads that a request for n_threads gets at present. It is 1 in a forked child.
+// The number of threads that a request for n_threads gets at present. It is 1 in a forked child,
+// and fewer than n_threads where the system cannot start as many.
 int team_size(int n_threads);
 
 // Makes everything run serially from now on. A child that is forked after this library was loaded
