@@ -76,7 +76,7 @@ class Whitened:
     @property
     def rank(self) -> int:
         """k, the columns of W."""
-        return self.B.shape[1]
+        return int(self.B.shape[1])
 
     def eigenvalues(self, S: Indices) -> Floats:
         """(k,) Those of W_SᵀW_S, ascending. Those of the matrix itself have an error in proportion
@@ -87,7 +87,7 @@ class Whitened:
         R: Floats = np.zeros((self.rank, self.rank))
         for first in range(0, len(S), ROWS_AT_ONCE):
             rows = np.concatenate([R, self.rows(S[first : first + ROWS_AT_ONCE])])
-            R = np.asarray(np.linalg.qr(rows, mode="r"))
+            R = np.asarray(np.linalg.qr(rows, mode="r"), np.float64)
         return np.asarray(np.square(np.linalg.svd(R, compute_uv=False)[::-1]))
 
     def singular(self, S: Indices) -> bool:
