@@ -87,7 +87,8 @@ class Whitened:
         R: Floats = np.zeros((self.rank, self.rank))
         for first in range(0, len(S), ROWS_AT_ONCE):
             rows = np.concatenate([R, self.rows(S[first : first + ROWS_AT_ONCE])])
-            R = np.asarray(np.linalg.qr(rows, mode="r"), np.float64)
+            factor: Any = np.linalg.qr(rows, mode="r")
+            R = factor
         return np.asarray(np.square(np.linalg.svd(R, compute_uv=False)[::-1]))
 
     def singular(self, S: Indices) -> bool:
