@@ -81,9 +81,9 @@ class Whitened:
     def eigenvalues(self, S: Indices) -> Floats:
         """(k,) Those of W_SᵀW_S, ascending. Those of the matrix itself have an error in proportion
         to the largest; where that is much, squared singular values of W_S take their place."""
-        found: Floats = np.linalg.eigvalsh(self.A.gram(self.B, S))
+        found: Any = np.linalg.eigvalsh(self.A.gram(self.B, S))
         if found[0] > WELL_SPREAD * found[-1]:
-            return found
+            return np.asarray(found)
         R: Floats = np.zeros((self.rank, self.rank))
         for first in range(0, len(S), ROWS_AT_ONCE):
             rows = np.concatenate([R, self.rows(S[first : first + ROWS_AT_ONCE])])
