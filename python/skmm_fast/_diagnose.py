@@ -289,7 +289,6 @@ def diagnose_rows(
     unit = np.sqrt(mom.eigenvalues[0])
     sigma_S = pool.Z.gram(mom.eigenvectors / unit, S) / n  # in the eigenbasis, in units of λ_1
     sigma = mom.eigenvalues / unit**2
-    spans = np.isfinite(c_s)
     means = diagnose_means(pool, metric, S, weights)
     return replace(
         means,
@@ -297,7 +296,7 @@ def diagnose_rows(
         lower_bound=lower_bound,
         random_v_optimality=random,
         c_s=c_s,
-        spectral=_spectral(sigma[: mom.rank], sigma_S[: mom.rank, : mom.rank]) if spans else np.inf,
+        spectral=pool.spectral(S),
         moment_error=float(np.linalg.norm(sigma_S - np.diag(sigma)) / np.linalg.norm(sigma)),
         warnings=(*_warnings(n, mom, v_optimality, random), *means.warnings),
     )
@@ -320,11 +319,6 @@ def _near_copies(pool: Pool, rows: Indices) -> float:
     near = block @ block.T > COPY
     np.fill_diagonal(near, False)
     return float(near.any(axis=1).mean())
-
-
-def _spectral(sigma: Floats, sigma_S: Floats) -> float:
-    """‖Σ̃ Σ̃_S⁻¹‖₂, where Σ̃ is diagonal."""
-    return float(np.linalg.norm(sigma[:, None] * np.linalg.inv(sigma_S), 2))
 
 
 def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list[str]:

@@ -32,8 +32,11 @@ void solve(const Vector& u, Vector& b) {
 
 bool factor(Vector& a) {
     const std::size_t k = order(a);
+    Vector least(k);
+    for (std::size_t j = 0; j < k; ++j)
+        least[j] = static_cast<double>(k) * kSumRounding * a[j * k + j];
     for (std::size_t j = 0; j < k; ++j) {
-        if (!(a[j * k + j] > 0.0)) return false;
+        if (!(a[j * k + j] > std::max(least[j], 0.0))) return false;
         const double pivot = std::sqrt(a[j * k + j]);
         for (std::size_t c = j; c < k; ++c) a[j * k + c] /= pivot;
         for (std::size_t i = j + 1; i < k; ++i) {

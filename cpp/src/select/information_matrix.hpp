@@ -94,16 +94,21 @@ public:
         });
     }
 
-    // Subtracts ridge I from M and returns true. If M would not be positive definite, or tr C would
-    // grow by more than `factor`, changes nothing and returns false.
+    // Subtracts ridge I from M and returns true. If M would be singular to rounding, or tr C would
+    // grow by more than `factor`, changes nothing and returns false. The error of M is at most
+    // kSumRounding tr M, and its least eigenvalue at least 1 / tr C.
     bool drop_ridge(double ridge, double factor) {
         Vector u = m_;
-        for (i64 d = 0; d < k(); ++d) u[at(d * k() + d)] -= ridge;
+        double error = 0.0;
+        for (i64 d = 0; d < k(); ++d) {
+            error += kSumRounding * u[at(d * k() + d)];
+            u[at(d * k() + d)] -= ridge;
+        }
         const Vector without = u;
         if (!skmm::factor(u)) return false;
         const Vector root = inverse_root(u);
-        if (!(std::inner_product(root.begin(), root.end(), root.begin(), 0.0) <= factor * trace()))
-            return false;
+        const double grown = std::inner_product(root.begin(), root.end(), root.begin(), 0.0);
+        if (!(grown <= factor * trace() && error * grown < 1.0)) return false;
         m_ = without;
         invert();
         return true;

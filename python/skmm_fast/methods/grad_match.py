@@ -10,6 +10,7 @@ import numpy as np
 from .._support import checks
 from .._support.progress import bar
 from .._support.types import Floats, Indices
+from ..pool.inverses import rounding_of_moments
 from . import sequential
 from .cost import Cost, Speed, Work
 from .groups import Picks, largest_scores
@@ -34,7 +35,9 @@ def grad_match(problem: Problem, ridge: float = 0.5) -> Chosen:
     pool, constraints, n = problem.pool, problem.constraints, problem.n
     goal = mean_gradient(problem.targets or (pool,))
     picks = Picks(constraints)
-    fit = _Fit(goal, ridge * float(pool.squared_norms.mean()), n)
+    # A ridge below the rounding of Σ z zᵀ over all rows would not keep the fit's systems regular.
+    least = rounding_of_moments(len(goal)) * len(pool.Z)
+    fit = _Fit(goal, max(ridge, least) * float(pool.squared_norms.mean()), n)
     fit.add(pool.Z.array(constraints.include))
     products = pool.Z.dots(fit.u, problem.n_threads)
     with bar("choose rows", n, problem.progress) as tick:

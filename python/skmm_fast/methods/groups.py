@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import _core
-from .._support.types import Array, Indices
+from .._support.types import Array, Floats, Indices
 from .constraints import Constraints
 from .problem import Problem
 
@@ -34,9 +34,28 @@ def draw_uniformly(rows: Indices, count: int, seed: int, g: int) -> Indices:
     return rows[_core.draw_subset(len(rows), count, seed, SUBSETS + g)]
 
 
-def largest_scores(problem: Problem, score: Array) -> Indices:
-    """The rows of largest score (N,) in each group; ties are drawn, since the lowest rows of data
-    that is sorted by class would be of one class."""
+def steady(score: Array, unit: float = 0.0) -> Floats:
+    """Scores as they are compared: float64 numbers of 30 significant bits, and multiples of
+    2⁻⁴⁰ unit, for those whose error is in proportion to `unit`.
+
+    The last bits of a score hang on the order of sums, which is another in each BLAS, on each
+    processor and device. So scores that are equal but for rounding, as those of copies, would be in
+    an order of chance. Rounded they tie, and the method says what becomes of ties. Two sums of one
+    score, ε apart, still differ where a boundary of rounding lies between: with probability 2³⁰ ε,
+    about 10⁻⁷ a row.
+    """
+    fraction, exponent = np.frexp(np.asarray(score, np.float64))
+    kept = np.ldexp(np.round(np.ldexp(fraction, 30)), exponent - 30)
+    if unit > 0:
+        grid = unit * 2.0**-40
+        kept = np.round(kept / grid) * grid
+    return np.asarray(kept)
+
+
+def largest_scores(problem: Problem, score: Array, unit: float = 0.0) -> Indices:
+    """The rows of largest score (N,) in each group, as `steady` rounds them; ties are drawn, since
+    the lowest rows of data that is sorted by class would be of one class."""
+    score = steady(score, unit)
 
     def choose(rows: Indices, count: int, g: int) -> Indices:
         x = score[rows]

@@ -15,6 +15,8 @@ from .._support import arrays
 from .._support.types import Array, Indices
 
 NAMED = 3  # rows without a label that an error names
+NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+LOOKED_AT = 1000  # strings that are looked at: are they numbers?
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,12 @@ class Labels:
 
 def labels_of(y: Any, n_rows: int, name: str = "y") -> Labels:
     """(N,) y as numbers. Raises TypeError or ValueError for labels that are missing, are not
-    N, or cannot be sorted."""
+    N, cannot be sorted, or are numbers written as strings, complex or structured."""
     array = vector(y, name)
     if len(array) != n_rows:
         raise ValueError(f"{name}: expected shape ({n_rows},), got {array.shape}")
     require_labels(array, without_label(y, array), name)
+    array = _of_one_kind(array, name)
     if array.dtype.kind in "iu":
         least = array.min()
         if int(array.max()) - int(least) < max(len(array), 1 << 16):  # counted, not sorted
@@ -68,6 +71,35 @@ def labels_of(y: Any, n_rows: int, name: str = "y") -> Labels:
         said = f"{name}: expected labels that can be sorted, got a mixture of types"
         raise TypeError(said) from None
     return Labels(values, number.astype(np.int32))
+
+
+def _of_one_kind(array: Array, name: str) -> Array:
+    """The labels, objects that are all numbers as numbers. Raises TypeError or ValueError for those
+    that would be taken for classes by mistake."""
+    if array.dtype == object and all(isinstance(label, NUMBERS) for label in array):
+        array = np.array(array.tolist())
+    if array.dtype.kind in "cV":
+        raise TypeError(f"{name}: expected classes or real numbers, got {array.dtype}")
+    strings = array.dtype.kind in "US" or (array.dtype == object and isinstance(array[0], str))
+    fraction = _fraction_among(array[:LOOKED_AT].tolist()) if strings else None
+    if fraction is not None:
+        raise ValueError(
+            f"{name}: expected classes or numbers, got strings of numbers, as {fraction!r}; "
+            f"np.asarray({name}, float) makes numbers of them, and names that are none make classes"
+        )
+    return array
+
+
+def _fraction_among(strings: list[Any]) -> Any:
+    """The first of these strings that is a number with a fraction, where all are numbers."""
+    try:
+        numbers = [float(string) for string in strings]
+    except (TypeError, ValueError):
+        return None
+    of_fractions = (
+        s for s, x in zip(strings, numbers, strict=True) if x % 1 != 0 and abs(x) < np.inf
+    )
+    return next(of_fractions, None)
 
 
 def vector(y: Any, name: str = "y") -> Array:

@@ -40,7 +40,7 @@ def less(
     influence = rate * _cosines(problem.pool, problem.targets)
     for rate, (make_pool, make_targets) in zip(rates, others, strict=True):
         influence += rate * _cosines(make_pool(), [make() for make in make_targets])
-    return Chosen(largest_scores(problem, influence.max(axis=0)))
+    return Chosen(largest_scores(problem, influence.max(axis=0), unit=1.0))
 
 
 def _cosines(pool: Pool, tasks: Sequence[Pool]) -> Floats:

@@ -7,6 +7,7 @@ import numpy as np
 from .. import _core
 from .._support import checks
 from .._support.types import Floats, Indices
+from ..pool.inverses import EPS
 from .groups import SUBSETS, each_group, group_seed
 from .problem import Chosen, Problem
 
@@ -57,8 +58,12 @@ def inclusion(score: Floats, n: int) -> Floats:
 
 def _by_leverage(problem: Problem, directions: Floats, weights: Floats) -> Chosen:
     """Draw by the scores Σ_j ⟨z_i, d_j⟩² / w_j, along a random order; d_j are the columns of
-    `directions`."""
-    score = problem.pool.Z.row_norms(directions / np.sqrt(weights), problem.n_threads)
+    `directions`. A score that may be all rounding is 0: which rows have one must not be luck, where
+    rows of score 0 share what others leave."""
+    pool, D = problem.pool, directions / np.sqrt(weights)
+    score = pool.Z.row_norms(D, problem.n_threads)
+    rounding = np.square(4 * EPS * len(D) * np.linalg.norm(D, 2)) * pool.squared_norms
+    score = np.where(score > rounding, score, 0.0)
 
     def choose(rows: Indices, count: int, g: int) -> Indices:
         order = _core.random_order(len(rows), problem.seed, SUBSETS + g)

@@ -18,11 +18,11 @@ IN_CACHE = 1 << 19  # bytes of outputs that are looked at together
 
 
 def predicted(
-    n_rows: int, method: str, probs: Any = None, logits: Any = None, dtype: Any = None
+    n_rows: int, method: str, probs: Any = None, logits: Any = None
 ) -> tuple[int, Iterator[tuple[slice, Array]]]:
     """The number of classes C, and an iterator over blocks of rows and their predicted
-    probabilities (B, C). Exactly one of probs and logits must be given. The probabilities have its
-    dtype, or `dtype`.
+    probabilities (B, C), float64: exponentials in float32 have errors that hang on the processor.
+    Exactly one of probs and logits must be given.
 
     Raises TypeError or ValueError naming the argument, before the first block.
     """
@@ -44,9 +44,8 @@ def predicted(
                     f"{rows.start + off[0]}"
                 )
     shares = _shares if logits is None else _softmax
-    exact = x.dtype if dtype is None else dtype
     blocks = arrays.row_blocks(x, IN_CACHE)
-    return x.shape[1], ((rows, shares(x[rows].astype(exact, copy=False))) for rows in blocks)
+    return x.shape[1], ((rows, shares(x[rows].astype(np.float64, copy=False))) for rows in blocks)
 
 
 def outputs(name: str, x: Any, n_rows: int, classes_ruled_out: bool = False) -> Array:

@@ -29,6 +29,9 @@ def pilot_of(problem: Problem, weights_of: Callable[[Indices], Floats]) -> AtPil
 def _linear(problem: Problem, weights_of: Callable[[Indices], Floats]) -> AtPilot:
     if problem.labels is None:
         raise ValueError("y: expected labels or numbers for pilot 'linear', got None")
+    if len(problem.labels.values) < 2:
+        only = problem.labels.values.tolist()[0]
+        raise ValueError(f"y: expected at least two labels for pilot 'linear', got only {only!r}")
     pilot, *of_tasks = (
         LinearPilot(pool.Z, labels, problem.make_sketch, problem.n_threads)
         for pool, labels in zip(

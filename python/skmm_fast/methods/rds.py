@@ -9,7 +9,7 @@ import numpy as np
 
 from .._support.types import Floats
 from ..pool.pool import Pool
-from .groups import Picks
+from .groups import Picks, steady
 from .problem import Chosen, Problem
 from .sampling import largest
 
@@ -69,7 +69,8 @@ def _nearest(problem: Problem, queries: Floats, picks: Picks, wanted: int) -> li
     for first in range(0, len(queries), step):
         by = queries[first : first + step].T / unit
         products = pool.Z.times(by, rows, problem.n_threads).array(slice(None))
-        for cosine in products.T / np.where(norms > 0, norms, 1.0):
+        for product in products.T:
+            cosine = steady(product * unit / np.where(norms > 0, norms, 1.0), unit=1.0)
             top = largest(cosine, length)
             near.append(rows[top[np.argsort(-cosine[top], kind="stable")]].tolist())
     return near

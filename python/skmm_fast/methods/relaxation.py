@@ -12,9 +12,10 @@ import numpy as np
 
 from .. import _core
 from .._support.types import Floats, Indices
+from ..pool.inverses import inverse_root, rounding_of_moments
 from ..pool.pool import Pool, Whitened
-from ..pool.spectrum import rounding_of_moments
 from .constraints import Constraints, FreeGroup
+from .spanning import none_spans
 
 TOL = 5e-3
 MAX_ROUNDS = 30  # evaluations over all rows
@@ -49,10 +50,13 @@ def lower_bound(pool: Pool, n: int) -> float:
 def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
     """Solve for s with f(s) - min f <= tol f(s), in MAX_ROUNDS rounds at most.
 
-    The bound: f is convex and f(a s) = f(s) / a, so f(s') >= f(s)² / ⟨-∇f(s), s'⟩ for all s', where
-    ∇f(s)_i = -‖Cw_i‖², C = (Wᵀ diag(s) W)⁻¹. A round evaluates it for all rows; then projected
-    gradient with Barzilai-Borwein steps (SPG: Birgin, Martínez and Raydan, 2000) runs on the rows
-    where s > 0 and those of largest ‖Cw_i‖². The first s is uniform.
+    The bound: f(s') >= (tr C)² / Σ_i s'_i ‖Cw_i‖² for all s' and any symmetric C, by the
+    inequality of Cauchy and Schwarz for M^(-1/2) and M^(1/2) C, M = Wᵀ diag(s') W. So it needs no
+    exact inverse; at the best s it is tight with C = (Wᵀ diag(s) W)⁻¹, for which
+    ∇f(s)_i = -‖Cw_i‖². A round evaluates it for all rows; then projected gradient with
+    Barzilai-Borwein steps (SPG: Birgin, Martínez and Raydan, 2000) runs on the rows where s > 0 and
+    those of largest ‖Cw_i‖². The first s is uniform. The bound is infinite where n rows cannot span
+    Z, or all rows that are allowed do not.
     """
     W, n, threads = pool.W, constraints.n, pool.n_threads
     include, free, groups = constraints.include, constraints.free, constraints.groups
@@ -66,19 +70,23 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
         whole[free] = s
         return whole
 
-    M = W.B.T @ W.A.second_moment(put(s), threads) @ W.B
-    C, best = _inverse(M), 0.0
-    if C is None:  # the rows allowed do not span Z
+    def most(x: Floats, slack: float) -> float:
+        """max Σ_i s_i x_i over the feasible s, exceeded by slack at most."""
+        return float(x[include].sum()) / n + _support(x[free], groups, n, slack, threads)
+
+    C, regular = _inverse(W, W.A.second_moment(put(s), threads))
+    if not regular and none_spans(W.plain or W, constraints):
         return Relaxation(whole, np.inf, np.inf, 0, tol)
-    n_rounds = 0
+    norms = W.A.square_dots(np.ones(W.A.shape[1]), threads)
+    norm = np.sqrt(most(norms, 0.01 * float(norms.max()) / n))
+    n_rounds, best = 0, 0.0
     while n_rounds < MAX_ROUNDS:
         n_rounds += 1
-        f, q_all = float(np.trace(C)), W.A.row_norms(W.B @ C, threads)
-        q = q_all[free]
-        slack = min(1e-4, tol / 10) * f
-        most = float(q_all[include].sum()) / n + _support(q, groups, n, slack, threads)
-        best = max(best, f * f / most)
-        if f - best <= tol * f or all(g.count in (0, g.size) for g in groups):
+        f, q = float(np.trace(C)), W.A.row_norms(W.B @ C, threads)
+        # √(Σ s_i ‖Cw_i‖²) is a norm, so that errors of the rows add to it at most.
+        length = np.sqrt(most(q, min(1e-4, tol / 10) * f)) + norm * W.error_of_products(C)
+        best, q = max(best, (f / float(length)) ** 2), q[free]
+        if f - best <= tol * f or all(g.count in (0, g.size) for g in groups) or not regular:
             break
         active = _active(s, q, groups)
         gap = max(tol / 4, (f - best) / f / 10)
@@ -94,16 +102,9 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
         s[:] = 0.0
         s[active] = s_active
         C = C_next
-    bound = best * (1 - _rounding(W, C))
+    # Sums of positive numbers are good to 1e-9, whatever their number.
+    bound = best * max(0.0, 1 - 1e-9 - W.error_of_moment) if n >= W.rank else np.inf
     return Relaxation(put(s).copy(), float(np.trace(C)), bound, n_rounds, tol)
-
-
-def _rounding(W: Whitened, C: Floats) -> float:
-    """The relative error of f and its gradient: that of the products, times the condition of C, and
-    that of W."""
-    eigenvalues = np.linalg.eigvalsh(C)
-    condition = float(eigenvalues[-1] / eigenvalues[0])
-    return 1e-9 + 16 * (len(C) * float(np.finfo(np.float64).eps) * condition + W.error)
 
 
 def _support(q: Floats, groups: list[FreeGroup], n: int, slack: float, threads: int) -> float:
@@ -140,16 +141,16 @@ def _among(g: FreeGroup, active: Indices) -> FreeGroup:
     return FreeGroup(slice(int(first), int(last)), int(last - first), g.count)
 
 
-def _inverse(M: Floats) -> Floats | None:
-    """M⁻¹, or None where M is singular to rounding. Whether a Cholesky factorisation of a
-    singular matrix raises is luck, so the condition number decides."""
-    try:
-        L = np.linalg.inv(np.linalg.cholesky(M))
-    except np.linalg.LinAlgError:
-        return None
-    C = L.T @ L
-    regular = np.linalg.norm(M) * np.linalg.norm(C) * rounding_of_moments(len(M)) < 1
-    return C if regular else None  # NaN is not regular
+def _inverse(W: Whitened, moment: Floats, fixed: Floats | None = None) -> tuple[Floats, bool]:
+    """(fixed + BᵀAB)⁻¹ for the moment A = Σ_i s_i a_i a_iᵀ, and whether it is known to be regular:
+    A has an error in proportion to its trace, which B enlarges."""
+    M = W.B.T @ moment @ W.B
+    if fixed is not None:
+        M += fixed
+    enlarged = float(np.trace(moment)) * W.norm_of_B**2
+    error = rounding_of_moments(1) * max(enlarged, float(np.trace(M)))
+    R, regular = inverse_root(M, error)
+    return R @ R.T, regular
 
 
 def _descend(
@@ -162,11 +163,11 @@ def _descend(
     threads: int,
 ) -> tuple[Floats, Floats | None]:
     """A point s with f(s) within gap·f(s) of its minimum over these rows, and C at s, which is None
-    where Wᵀ diag(s) W is singular."""
+    where Wᵀ diag(s) W is not known to be regular."""
 
     def evaluate(s: Floats) -> tuple[float, Floats, Floats | None]:
-        C = _inverse(M_fixed + W.B.T @ W.A.second_moment(s, threads) @ W.B)
-        if C is None:
+        C, regular = _inverse(W, W.A.second_moment(s, threads), M_fixed)
+        if not regular:
             return np.inf, s, None  # the line search turns back from here
         return float(np.trace(C)), -W.A.row_norms(W.B @ C, threads), C
 

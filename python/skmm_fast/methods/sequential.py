@@ -66,7 +66,7 @@ def contextual_diversity(
 ) -> Chosen:
     """k-center, where the squared distance of two rows is the symmetric Kullback-Leibler divergence
     Σ_c (p_c - q_c)(log p_c - log q_c) of their predicted probabilities (Agarwal et al. 2020)."""
-    C, blocks = predicted(problem.n_rows, "contextual-diversity", probs, logits, np.float64)
+    C, blocks = predicted(problem.n_rows, "contextual-diversity", probs, logits)
     both, own = np.empty((problem.n_rows, 2 * C)), np.empty(problem.n_rows)
     for rows, p in blocks:
         both[rows, :C], both[rows, C:] = p, log(p)

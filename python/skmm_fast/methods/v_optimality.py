@@ -13,10 +13,13 @@ from .. import _core
 from .._support import checks
 from .._support.progress import bar
 from .._support.types import DenseMatrix, Indices, PerClass, VectorLike
+from ..pool.inverses import rounding_of_moments
+from ..pool.pool import Pool
 from .cost import Cost, Speed, Work
 from .problem import Chosen, Problem
 from .relaxation import TOL, USUAL_ROUNDS, USUAL_STEPS, Relaxation, candidates, relax
 from .sampling import draw_along
+from .spanning import none_spans_by_counts
 
 Sampler = Literal["greedy", "linear", "exp"]
 Route = Literal["auto", "greedy", "relaxation"]
@@ -226,10 +229,13 @@ def solve(
         problem, start, o.sampler, block, float(o.temperature), o.refine, enough
     )
     objective, ridge = pool.trace_and_largest(rows)[0], 0.0
-    if not np.isfinite(objective):
-        ridge = RIDGE * pool.W.unit
-        objective = pool.trace_and_largest(rows, ridge)[0]
     least = relaxed.lower_bound if relaxed is not None else -np.inf
+    if not np.isfinite(objective):
+        ridge = _ridge(pool)
+        objective = pool.trace_and_largest(rows, ridge)[0]
+        plain = pool.W.plain or pool.W
+        if -np.inf < least < np.inf and none_spans_by_counts(plain, constraints, problem.seed):
+            least = np.inf
     return VOptimal(rows, objective, ridge, least, route, n_swaps), relaxed
 
 
@@ -258,10 +264,16 @@ def _choose(
     with bar("choose rows", problem.n, problem.progress) as tick:
         design = _core.v_optimal(
             W.A.core, W.B, problem.constraints.core, block, getattr(_core.Sampler, sampler),
-            temperature, RIDGE * W.unit, refine, enough / problem.n, problem.seed, start.tolist(),
-            problem.n_threads, tick,
+            temperature, _ridge(problem.pool), refine, enough / problem.n, problem.seed,
+            start.tolist(), problem.n_threads, tick,
         )  # fmt: skip
     return np.sort(design.rows), design.swaps
+
+
+def _ridge(pool: Pool) -> float:
+    """RIDGE in its unit, or what keeps W_SᵀW_S + ridge I regular for any rows S."""
+    W = pool.W
+    return RIDGE * max(W.unit, 4 * len(pool.Z) * W.largest * rounding_of_moments(W.rank))
 
 
 def best_route(

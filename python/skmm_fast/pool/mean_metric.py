@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._support.types import Floats, Indices
+from .inverses import inverse_root, rounding_of_moments
 from .row_matrix import RowMatrix
-from .spectrum import rounding_of_moments
 
 LEAST_RIDGE = 0.01  # from which on products with R in float32 have digits enough
 FAR = 1e4  # times their variance, the ‖z̄‖² up to which they have
@@ -61,8 +61,7 @@ def mean_metric(
     rounding = rounding_of_moments(m) * float(np.trace(second_moment))
     if level <= rounding:
         return MeanMetric(mean, np.zeros((m, m)), 0.0, count, mean)
-    L = np.linalg.cholesky(centred + max(ridge * level, rounding) * np.eye(m))
-    R = np.linalg.solve(L, np.eye(m)).T
+    R, _ = inverse_root(centred + max(ridge * level, rounding) * np.eye(m), rounding)
     # Otherwise the condition of R is at most √(m/LEAST_RIDGE), and rows are mostly spread.
     ill_conditioned = ridge < LEAST_RIDGE or float(mean @ mean) > FAR * m * level
     return MeanMetric(mean, R, float(np.vdot(R, centred @ R)), count, mean, ill_conditioned)

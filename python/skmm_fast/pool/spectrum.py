@@ -8,6 +8,7 @@ import numpy as np
 
 from .._support import arrays, checks
 from .._support.types import DenseMatrix, Floats
+from .inverses import rounding_of_moments
 from .row_matrix import RowMatrix, row_matrix
 
 
@@ -56,7 +57,7 @@ def moments(Z: DenseMatrix, *, n_threads: int | None = None) -> Moments:
     Returns
     -------
     Moments
-        An eigenvalue counts towards the rank above λ_1 max(10 m ε_64, (m ε_Z)²): below, it is
+        An eigenvalue counts towards the rank above λ_1 (16 m ε_64 + (m ε_Z)²): below, it is
         rounding of Σ̃ or of Z.
 
     Raises
@@ -101,12 +102,12 @@ def spectrum(Z: RowMatrix, sigma: Floats) -> Moments:
     n, m = Z.shape
     eigenvalues, eigenvectors = np.linalg.eigh(sigma)
     eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
-    eps = m * max(10 * np.finfo(np.float64).eps, m * float(np.finfo(Z.dtype).eps) ** 2)
+    rounding = rounding_of_moments(m, row_error=float(np.sqrt(m) * np.finfo(Z.dtype).eps))
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
     return Moments(
         eigenvalues=eigenvalues,
         eigenvectors=np.ascontiguousarray(eigenvectors[:, ::-1]),
-        rank=int((eigenvalues > eps * eigenvalues[0]).sum()),
+        rank=int((eigenvalues > rounding * eigenvalues[0]).sum()),
         intrinsic_dim=int((tail <= tail[0] / n).argmax()),
         n_samples=n,
     )
@@ -116,9 +117,3 @@ def require_finite(Z: RowMatrix, name: str) -> None:
     """Raises ValueError, calling Z by this name, if an entry is not finite."""
     parts = [arrays.finite_rows(Z.array(rows)) for rows in arrays.row_blocks(Z)]
     arrays.raise_not_finite(name, np.concatenate(parts))
-
-
-def rounding_of_moments(k: int) -> float:
-    """A bound on the error of a (k, k) second moment that was summed in float64, relative to its
-    largest eigenvalue. An eigenvalue below it may as well be zero."""
-    return 16 * k * float(np.finfo(np.float64).eps)

@@ -53,6 +53,18 @@ TEST(matrices_that_are_not_positive_definite_have_no_factor) {
     CHECK(!factor(no_number));
 }
 
+TEST(matrices_that_are_singular_to_rounding_have_no_factor) {
+    for (const double e : {0.0, 1e-16, 3e-16, -1e-16, 1e-15}) {  // rows (1, x), x = 3, twice
+        Vector a{2.0, 6.0, 6.0, 18.0 * (1.0 + e)};
+        CHECK(!factor(a));
+    }
+    for (const double unit : {1e-140, 1.0, 1e140}) {  // entries of any unit, and of uneven ones
+        Vector even{unit, 0.0, 0.0, unit}, uneven{unit * 1e-90, 0.0, 0.0, unit * 1e90};
+        CHECK(factor(even));
+        CHECK(factor(uneven));
+    }
+}
+
 TEST(inverse_roots_give_the_identity_and_the_inverse) {
     for (const i64 k : {1, 2, 9, 30}) {
         const Vector a = random_moment(k, 2);

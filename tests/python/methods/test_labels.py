@@ -186,3 +186,55 @@ def test_masked_row_numbers_are_refused(name):
     rows = np.ma.array([3, 5], mask=[False, True])
     with pytest.raises(ValueError, match=f"{name}: expected no masked entry, got 1"):
         skmm.select(X, n, **{name: rows})
+
+
+@pytest.mark.parametrize(
+    ("y", "error"),
+    [
+        ([f"{x:.3f}" for x in X[:, 0]], ValueError),
+        (np.array([f"{x:.3f}" for x in X[:, 0]]), ValueError),
+        (of_objects([f"{x:.3f}" for x in X[:, 0]]), ValueError),
+        (np.array([f"{x:.3f}" for x in X[:, 0]], "S"), ValueError),
+        (X[:, 0] + 0j, TypeError),
+        (np.zeros(N, [("a", int)]), TypeError),
+    ],
+)
+def test_labels_that_are_neither_classes_nor_numbers(y, error):
+    """Numbers that were read as strings are no classes of one row each."""
+    uses = (
+        {},
+        {"pilot": "linear"},
+        {"method": "class-balanced"},
+        {"method": "el2n", "probs": np.full((N, 3), 1 / 3)},
+    )
+    for options in uses:
+        with pytest.raises(error, match=r"^y: expected classes or"):
+            skmm.select(X, n, y=y, **options)
+    with pytest.raises(error, match=r"^target\[1\]: expected"):
+        skmm.select(X, n, y=TRUE, pilot="linear", target=(X, y))
+
+
+def test_objects_that_are_numbers_are_numbers():
+    numbers = X[:, 0].round(3)
+    for y in (numbers, TRUE, TRUE > 0):
+        found = labels_of(of_objects(y.tolist()), N)
+        expected = labels_of(y, N)
+        assert np.array_equal(found.values, expected.values)
+        assert np.array_equal(found.number, expected.number)
+        assert found.are_classes == expected.are_classes
+    given = of_objects(numbers.tolist())
+    chosen = [skmm.select(X, n, y=y, pilot="linear").indices for y in (given, numbers)]
+    assert np.array_equal(*chosen)
+
+
+def test_strings_of_whole_numbers_are_classes():
+    assert labels_of([str(c) for c in TRUE], N).are_classes
+    assert len(labels_of(["1.5"] * (N - 1) + ["a"], N).values) == 2
+
+
+def test_one_label_says_nothing_to_a_pilot():
+    for y in (["a"] * N, np.full(N, 0.5)):
+        with pytest.raises(
+            ValueError, match=r"^y: expected at least two labels for pilot 'linear'"
+        ):
+            skmm.select(X, n, y=y, pilot="linear")
