@@ -22,6 +22,10 @@ from skmm_fast.sketch.store import Manifest, create, writing
 torch = pytest.importorskip("torch")
 
 METHODS = [name for name, method in REGISTRY.items() if not method.needs]
+TYPES = {
+    32: ["float16", "float32", "strided32", "tensor16", "tensor32", "memmap32", "store32", "csr32"],
+    64: ["float64", "strided64", "tensor64", "memmap64", "store64", "csr64"],
+}
 KINDS = (None, "proportional", "balanced", "sqrt", 0.3, "counts")
 
 
@@ -84,17 +88,20 @@ class Select(RuleBasedStateMachine):
         }[kind]()
 
     @rule(
-        kind=st.sampled_from(
-            ["float16", "float32", "float64", "strided32", "strided64", "tensor16", "tensor32",
-             "tensor64", "memmap32", "memmap64", "store32", "store64", "csr32", "csr64"]
-        ),
+        width=st.sampled_from(sorted(TYPES)),
+        data=st.data(),
         method=st.sampled_from(METHODS),
-        seed=st.sampled_from([0, 1, 2**64 - 1]),
-        n_threads=st.sampled_from([1, 2, 3]),
-        labels=st.sampled_from([list, np.array, np.array]),
+        seed=st.sampled_from([0, 2**64 - 1]),
         narrow=st.booleans(),
-    )  # fmt: skip
-    def choose(self, kind, method, seed, n_threads, labels, narrow):
+    )
+    def choose(self, width, data, method, seed, narrow):
+        """The same choice from two types of rows, or with two numbers of threads."""
+        kinds = st.sampled_from([(kind, k) for kind in TYPES[width] for k in (1, 2, 3)])
+        for kind, n_threads in data.draw(st.lists(kinds, min_size=2, max_size=2)):
+            labels = data.draw(st.sampled_from([list, np.array]))
+            self.choose_from(kind, n_threads, labels, width, method, seed, narrow)
+
+    def choose_from(self, kind, n_threads, labels, width, method, seed, narrow):
         Z, y, n, per_class, include, exclude, _ = self.problem
         sketch_dim = max(1, Z.shape[1] - 1) if narrow else None
         with warnings.catch_warnings():
@@ -113,7 +120,6 @@ class Select(RuleBasedStateMachine):
             assert diagnosis.lower_bound <= diagnosis.v_optimality * (1 + 1e-9)
         self.last = selection
         if not kind.startswith("csr"):  # whose sums have another order
-            width = "64" if kind.endswith("64") else "32"
             first = self.answers.setdefault((width, method, seed, narrow), selection)
             assert np.array_equal(selection.indices, first.indices)
             assert np.array_equal(selection.weights, first.weights)

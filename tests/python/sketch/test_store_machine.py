@@ -74,8 +74,12 @@ class Store(RuleBasedStateMachine):
     """A folder, and what the test knows of it: the files of an unbroken run, and which of those in
     the folder were damaged."""
 
-    @initialize(shard_rows=st.sampled_from([4, 5, 8, 22, 30]), batch_size=st.integers(1, 6))
-    def begin(self, shard_rows, batch_size):
+    @initialize(
+        shard_rows=st.sampled_from([4, 5, 8, 22, 30]),
+        batch_size=st.integers(1, 6),
+        done=st.booleans(),
+    )
+    def begin(self, shard_rows, batch_size, done):
         self.root = Path(tempfile.mkdtemp())
         self.path = self.root / "store"
         self.sizes = {"batch_size": batch_size, "shard_rows": shard_rows}
@@ -84,6 +88,8 @@ class Store(RuleBasedStateMachine):
         self.files = {f.name: f.read_bytes() for f in unbroken.path.iterdir() if f.name != "lock"}
         self.shards = sorted(self.files.keys() - {MANIFEST})
         self.damaged = {}  # name -> whether rows, type or shape cannot be those that were written
+        if done:
+            self.finish()
 
     def teardown(self):
         shutil.rmtree(getattr(self, "root", "nothing"), ignore_errors=True)
@@ -180,8 +186,11 @@ class Store(RuleBasedStateMachine):
         if name in self.damaged:
             return
         file, content = self.path / name, self.files[name]
+        begin = content.index(b"\n") + 1  # of the rows
         if kind == "flip":
-            place = data.draw(st.integers(0, len(content) - 1))
+            of_header = data.draw(st.booleans())
+            first, last = (0, begin) if of_header else (begin, len(content))
+            place = data.draw(st.integers(first, last - 1))
             bit = 1 << data.draw(st.integers(0, 7))
             content = content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :]
         elif kind == "cut":
@@ -200,7 +209,6 @@ class Store(RuleBasedStateMachine):
             os.mkfifo(file)
         else:
             file.write_bytes(content)
-        begin = self.files[name].index(b"\n") + 1
         self.damaged[name] = kind != "flip" or place >= begin
 
     @precondition(lambda self: MANIFEST in self.there() and not self.damaged)
