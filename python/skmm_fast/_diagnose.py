@@ -134,8 +134,14 @@ class Diagnosis:
     def plain(self) -> dict[str, Any]:
         """The values as JSON can hold them: lists, and strings for infinite figures."""
         counts = self.class_counts
-        values: dict[str, Any] = plain({**asdict(self), "class_counts": None})
-        return {**values, "class_counts": None if counts is None else counts.plain()}
+        values: dict[str, Any] = plain(
+            {
+                **asdict(self),
+                "random_v_optimality": self.random_v_optimality.tolist(),
+                "class_counts": None if counts is None else counts.plain(),
+            }
+        )
+        return values
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Diagnosis:

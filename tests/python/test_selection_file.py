@@ -66,6 +66,22 @@ def test_what_is_saved_is_loaded(saved):
         assert np.array_equal(back.picture[name], x)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.arange(60) % 3 == 1, (np.arange(60) % 3).astype("M8[D]"), np.arange(60.0) % 3,
+        np.array([b"a", b"b", b"c"] * 20), np.arange(60, dtype=np.uint64) % 3 + 2**63,
+    ],
+    ids=["bools", "dates", "floats", "bytes", "64 bits"],
+)  # fmt: skip
+def test_classes_of_any_type_are_loaded_as_json_has_them(tmp_path, labels):
+    selection = skmm.select(X, 12, y=labels)
+    for name in ("chosen.npz", "chosen.json"):
+        back = skmm.Selection.load(selection.save(tmp_path / name))
+        assert back.diagnosis.plain() == selection.diagnosis.plain()
+        assert np.array_equal(back.indices, selection.indices)
+
+
 def indices(change):
     def of(values):
         values["arrays"]["indices"] = change(values["arrays"]["indices"].copy())

@@ -84,8 +84,11 @@ class SketchStore:
     ------
     FileNotFoundError
         There is no manifest.
+    OSError
+        A file cannot be opened; it is named.
     ValueError
-        A file is not what was written.
+        A file is not what was written, or no regular file. The message names it, says what was
+        expected, and what to do.
 
     Examples
     --------
