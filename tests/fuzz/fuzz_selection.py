@@ -13,10 +13,10 @@ import numpy as np
 from choices import Choices
 
 import skmm_fast as skmm
-from skmm_fast._diagnose import Diagnosis
+from skmm_fast._diagnose import COUNTS, FIGURES, Diagnosis
 from skmm_fast.methods.class_counts import ClassCounts
 
-FIGURES = [0.0, 1.5, -2.0, 1e300, float("inf"), float("-inf"), float("nan"), 3, 1e-320]
+VALUES = [0.0, 1.5, -2.0, 1e300, float("inf"), float("-inf"), float("nan"), 3, 1e-320]
 ODD_NAMES = [
     "../chosen.indices.npy", "", ".", "..", "/etc/hostname", "a/b", "\x00", "\ud800", "chosen.json",
 ]  # fmt: skip
@@ -73,11 +73,9 @@ def _selection(choices: Choices) -> Any:
         chosen = choices.below(n + 1)
         pool = np.array([max(1, chosen), max(1, n - chosen)])
         counts = ClassCounts(labels, pool, np.array([chosen, n - chosen]))
-    names = ("mean_error", "random_mean_error", "effective_size", "outliers", "pool_outliers")
-    more = ("near_copies", "v_optimality", "lower_bound", "c_s", "spectral", "moment_error")
     diagnosis = Diagnosis(
-        **{name: float(choices.of(FIGURES)) for name in (*names, *more)},
-        random_v_optimality=np.array([float(choices.of(FIGURES)) for _ in range(choices.below(4))]),
+        **{name: float(choices.of(VALUES)) for name in FIGURES},
+        random_v_optimality=np.array([float(choices.of(VALUES)) for _ in range(choices.below(4))]),
         rank=choices.below(9),
         intrinsic_dim=choices.below(9),
         n=n,
@@ -165,4 +163,12 @@ def _check(selection: Any) -> None:
     assert np.isfinite(weights).all()
     assert (weights >= 0).all()
     assert set(selection.picture) == set(PICTURE)
-    str(selection.diagnosis)
+    diagnosis = selection.diagnosis
+    for name in COUNTS:
+        assert type(getattr(diagnosis, name)) is int
+    for name in FIGURES:
+        assert type(getattr(diagnosis, name)) is float
+    assert diagnosis.random_v_optimality.dtype == np.float64
+    assert all(isinstance(said, str) for said in diagnosis.warnings)
+    assert 1 <= diagnosis.n_samples <= N
+    str(diagnosis)
