@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from . import _core
 from ._support import arrays, checks
+from ._support.json_text import figure, plain, require_names
 from ._support.types import DenseMatrix, Floats, Indices, VectorLike
 from .methods.class_counts import ClassCounts
 from .methods.labels import labels_of
@@ -26,6 +27,11 @@ DRAWS = 8  # uniform draws that a selection is compared with
 BETTER, WORSE = 0.5, 2.0  # Φ beside its expectation for uniform draws, where the verdict changes
 OUTLIER = 4.0  # ‖b_i‖² beside its mean, from which on a row is an outlier
 COPY = 0.999  # the cosine of two rows from which on one is a near copy of the other
+FIGURES = (
+    "mean_error", "random_mean_error", "effective_size", "outliers", "pool_outliers",
+    "near_copies", "v_optimality", "lower_bound", "c_s", "spectral", "moment_error",
+)  # fmt: skip
+COUNTS = {"rank": 0, "intrinsic_dim": 0, "n": 1, "n_samples": 1}  # and their least values
 LOOKED_AT = 4096  # rows that outliers and near copies are looked for among, at most
 
 
@@ -126,23 +132,42 @@ class Diagnosis:
         return f"As good as a uniform draw is likely: {matched}."
 
     def plain(self) -> dict[str, Any]:
-        """The values, with class counts of any length as lists."""
+        """The values as JSON can hold them: lists, and strings for infinite figures."""
         counts = self.class_counts
-        return {**asdict(self), "class_counts": None if counts is None else counts.plain()}
+        values: dict[str, Any] = plain(
+            {
+                **asdict(self),
+                "random_v_optimality": self.random_v_optimality.tolist(),
+                "class_counts": None if counts is None else counts.plain(),
+            }
+        )
+        return values
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Diagnosis:
-        """A diagnosis from the values that JSON gives back, where infinite figures are strings."""
-        counts = values.get("class_counts")  # not in the first files of this format
-        figures = ("v_optimality", "lower_bound", "c_s", "spectral", "moment_error", "mean_error")
+        """A diagnosis from the values that JSON gives back, where infinite figures are strings.
+
+        Raises ValueError or TypeError for other values.
+        """
+        if isinstance(values, dict):
+            values = {"class_counts": None, **values}  # not in the first files of this format
+        require_names(values, [field.name for field in fields(cls)])
+        figures: dict[str, Any] = {name: figure(name, values[name]) for name in FIGURES}
+        counts = {name: checks.integer(name, values[name], least) for name, least in COUNTS.items()}
+        draws, warnings = values["random_v_optimality"], values["warnings"]
+        if not isinstance(draws, list):
+            raise TypeError(f"random_v_optimality: expected a list, got {draws!r}")
+        if not isinstance(warnings, list) or not all(isinstance(x, str) for x in warnings):
+            raise TypeError(f"warnings: expected strings, got {warnings!r}")
+        given = values["class_counts"]
+        of_classes = None if given is None else ClassCounts.from_plain(given)
+        if of_classes is not None and of_classes.chosen.sum() != counts["n"]:
+            raise ValueError(f"class_counts: expected {counts['n']} rows, got {of_classes.chosen}")
         return cls(
-            **{
-                **values,
-                **{name: float(values[name]) for name in figures},
-                "random_v_optimality": np.array(values["random_v_optimality"], np.float64),
-                "warnings": tuple(values["warnings"]),
-                "class_counts": None if counts is None else ClassCounts.from_plain(counts),
-            }
+            **{**figures, **counts},
+            random_v_optimality=np.array([figure("random_v_optimality", x) for x in draws]),
+            warnings=tuple(warnings),
+            class_counts=of_classes,
         )
 
     def __str__(self) -> str:

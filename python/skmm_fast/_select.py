@@ -13,8 +13,9 @@ import numpy as np
 
 from ._diagnose import DRAWS, diagnose_means, diagnose_rows
 from ._plan import plan
-from ._selection import Selection, picture_of, plain
+from ._selection import Selection, picture_of
 from ._support import arrays, checks, tensors
+from ._support.json_text import plain
 from ._support.scratch import room
 from ._support.types import Indices, Matrix, PerClass, VectorLike
 from ._usable import Usable

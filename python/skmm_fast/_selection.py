@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
-from zipfile import BadZipFile
 
-import numpy as np
-
+from . import _selection_file
 from ._diagnose import Diagnosis
 from ._plot import plot_selection
-from ._support.files import write_whole
+from ._selection_file import Saved
 from ._support.optional import need
 from ._support.types import Array, Floats, Indices
 from .pool.pool import Pool
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch.utils.data import Subset
 
-FORMAT = 2
 PICTURE_ROWS = 5000  # rows of the pool that are kept for the picture, at most
 
 
@@ -168,22 +163,8 @@ class Selection:
         ('chosen.npz', True)
         """
         path = _with_suffix(path)
-        meta = plain(
-            {"format": FORMAT, "settings": self.settings, "diagnosis": self.diagnosis.plain()}
-        )
-        if path.suffix == ".json":
-            beside = path.with_suffix(".indices.npy")
-            write_whole(beside, lambda f: np.save(f, self.indices))
-            meta["indices"] = {"file": beside.name, "sha256": _digest(self.indices)}
-            meta["weights"] = self.weights.tolist()
-            meta["picture"] = {name: x.tolist() for name, x in self.picture.items()}
-            write_whole(path, lambda f: f.write(json.dumps(meta, indent=1).encode()))
-        else:
-            arrays: dict[str, Any] = {
-                "indices": self.indices, "weights": self.weights, **self.picture
-            }  # fmt: skip
-            text = np.array(json.dumps(meta))
-            write_whole(path, lambda f: np.savez(f, meta=text, **arrays))
+        arrays = {"indices": self.indices, "weights": self.weights, **self.picture}
+        _selection_file.write(path, Saved(self.settings, self.diagnosis, arrays))
         return path
 
     @classmethod
@@ -202,7 +183,10 @@ class Selection:
         Raises
         ------
         ValueError
-            Another file, or another format version.
+            Another file, one that is damaged, or another format version; the message names the
+            file, says what was expected, and what to do.
+        OSError
+            The file cannot be opened; it is named.
 
         Examples
         --------
@@ -214,32 +198,15 @@ class Selection:
         ...     len(skmm.Selection.load(folder + "/chosen.json").indices)
         3
         """
-        path = _with_suffix(path)
-        try:
-            if path.suffix == ".json":
-                meta = json.loads(path.read_bytes())
-                arrays = {name: np.array(x) for name, x in meta["picture"].items()}
-                arrays["weights"] = np.array(meta["weights"], np.float64)
-                arrays["indices"] = np.load(path.with_name(meta["indices"]["file"]))
-                if _digest(arrays["indices"]) != meta["indices"]["sha256"]:
-                    raise ValueError(f"{meta['indices']['file']} is of another selection")
-            else:
-                with np.load(path) as file:
-                    arrays = dict(file)
-                meta = json.loads(str(arrays.pop("meta")))
-            if meta["format"] != FORMAT:
-                raise ValueError(meta["format"])
-            return cls(
-                indices=arrays.pop("indices"),
-                weights=arrays.pop("weights"),
-                diagnosis=Diagnosis.from_plain(meta["diagnosis"]),
-                settings=meta["settings"],
-                picture=arrays,
-            )
-        except (ValueError, TypeError, KeyError, AttributeError, EOFError, BadZipFile) as error:
-            raise ValueError(
-                f"path: expected a selection of format {FORMAT}, got {path} ({error!r})"
-            ) from None
+        saved = _selection_file.read(_with_suffix(path))
+        arrays = saved.arrays
+        return cls(
+            indices=arrays.pop("indices"),
+            weights=arrays.pop("weights"),
+            diagnosis=saved.diagnosis,
+            settings=saved.settings,
+            picture=arrays,
+        )
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw pool and selection in two dimensions, and the spectrum with the intrinsic dimension.
@@ -284,22 +251,3 @@ def picture_of(pool: Pool, indices: Indices) -> dict[str, Array]:
         "selected": pool.Z.array(indices) @ plane,
         "eigenvalues": pool.moments.eigenvalues,
     }
-
-
-def _digest(indices: Indices) -> str:
-    return hashlib.sha256(indices.tobytes()).hexdigest()
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON gives it back; floats that JSON does not have as "inf", "-inf", "nan"."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist() if value.size < 1000 else repr(value)
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Mapping):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
-    return value if isinstance(value, (str, int, float, type(None))) else repr(value)

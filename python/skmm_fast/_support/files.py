@@ -1,16 +1,53 @@
-"""Files that are either complete or absent, and folders that have one writer at a time."""
+"""Files that are either complete or absent, folders that have one writer at a time, and reading of
+regular files alone."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+NOT_FILES = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
 _locks: set[int] = set()  # descriptors of the locks that this process holds
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read its bytes.
+
+    Anything but a regular file is a ValueError and is not opened: reading a FIFO waits for a
+    writer, and a device may never end. A file that cannot be opened is an OSError that names it.
+    """
+    _require_regular(path, os.stat(path))
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
+    try:
+        _require_regular(path, os.fstat(file.fileno()))  # what is there now, and stays open
+    except ValueError:
+        file.close()
+        raise
+    return file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting, should a FIFO have taken the place of a file that was there."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _require_regular(path: str | os.PathLike[str], found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        what = NOT_FILES.get(stat.S_IFMT(found.st_mode), "something else")
+        raise ValueError(f"{path}: expected a regular file, got {what}; put or name a file on disk")
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -43,11 +80,14 @@ def only_writer(lock: Path) -> Iterator[None]:
     """A context that holds a lock on the file `lock`, which is made and stays.
 
     The lock ends with the process, however that ends. If another process or thread holds it, this
-    raises BlockingIOError.
+    raises BlockingIOError. Something else than a regular file at `lock` is a ValueError.
     """
-    held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with suppress(FileNotFoundError):
+        _require_regular(lock, os.stat(lock))
+    held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     _locks.add(held)
     try:
+        _require_regular(lock, os.fstat(held))
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

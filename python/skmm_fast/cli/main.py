@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import os
 import sys
 import tempfile
 import traceback
@@ -15,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .._select import select
+from .._support import npy
+from .._support.files import open_regular
 from .._support.optional import need
 from .._version import __version__
 from ..methods.registry import REGISTRY
@@ -187,15 +188,21 @@ def _select(X: Path, n: int | float, out: Path, plot: Path | None = None, **opti
 
 def _rows(name: str, path: Path) -> Any:
     """The rows in a .npy file, as a memory map, or those of the sketch store in a folder."""
-    return _array(name, path, "r") if path.suffix == ".npy" else SketchStore(path)
+    return _array(name, path, as_map=True) if path.suffix == ".npy" else SketchStore(path)
 
 
-def _array(name: str, path: Path, mmap_mode: Any = None) -> Any:
+def _array(name: str, path: Path, as_map: bool = False) -> Any:
     """The array in a .npy file."""
-    try:
-        return np.load(path, mmap_mode=mmap_mode)
-    except (EOFError, ValueError):  # NumPy's own messages are about pickles
-        raise ValueError(f"{name}: expected a .npy of numbers or strings, got {path}") from None
+    with open_regular(path) as file:
+        try:
+            if not as_map:
+                return npy.read(file.read())
+            return npy.mapped(file, npy.header_of(file, os.fstat(file.fileno()).st_size))
+        except ValueError as error:
+            raise ValueError(
+                f"{name}: expected a .npy of numbers or strings, got {path} ({error!s:.300}); "
+                "np.save writes one"
+            ) from None
 
 
 def _built(target: str) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from .._support import arrays, checks
+from .._support.json_text import parsed
 from .._support.progress import bar
 from .._support.types import Array
 from ..sketch.base import Sketch
@@ -153,7 +154,7 @@ def sketch_dataset(
             dtype=str(Z.dtype),
             batch_size=sampler.batch_size,
             shard_rows=shard_rows,
-            fingerprint=json.loads(json.dumps(fields)),
+            fingerprint=_as_json(fields),
         )
         store = SketchStore(folder) if exists else create(folder, manifest)
         store._require(manifest, accepted)
@@ -208,6 +209,17 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range, name: str = "dataset") 
             f"to {rows[-1]}, got {tuple(Z.shape)}"
         )
     return arrays.dense("sketcher", Z.detach().cpu().contiguous())
+
+
+def _as_json(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a fingerprint as a manifest gives them back."""
+    try:
+        read: dict[str, Any] = parsed(json.dumps(fields))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(
+            f"sketcher: expected a fingerprint of values that JSON can hold, got {error}"
+        ) from None
+    return read
 
 
 def _names(name: str, given: Any) -> set[str]:

@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from .._support import checks
+from .._support.json_text import require_names
 from .._support.types import Array, Floats, Indices
 from .labels import Labels
+
+MOST_ROWS = 2**63 - 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,8 +56,18 @@ class ClassCounts:
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> ClassCounts:
-        """The counts that `plain` gave."""
-        return cls(**{name: np.array(x) for name, x in values.items()})
+        """The counts that `plain` gave. Raises ValueError or TypeError for other values."""
+        names = ("labels", "pool", "chosen")
+        require_names(values, names)
+        for name in names:
+            if not isinstance(values[name], list) or len(values[name]) != len(values["labels"]):
+                raise TypeError(f"class_counts: expected lists of one length, got {values}")
+        if any(isinstance(label, (list, dict)) for label in values["labels"]):
+            raise TypeError(f"class_counts: expected labels, got {values['labels']}")
+        for of_pool, of_chosen in zip(values["pool"], values["chosen"], strict=True):
+            checks.integer("class_counts", of_pool, 1, MOST_ROWS)
+            checks.integer("class_counts", of_chosen, 0, of_pool)
+        return cls(**{name: np.array(values[name]) for name in names})
 
     def __str__(self) -> str:
         """One line, however many classes there are."""

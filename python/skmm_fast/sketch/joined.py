@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.files import open_regular
 from .._support.types import Array
 
 Mapped = np.memmap[Any, np.dtype[Any]]
@@ -63,11 +64,8 @@ def _whole_pages(shard: Mapped, start: int) -> tuple[int, int]:
 
 
 def _pages_of(shard: Mapped, address: int, length: int, offset: int) -> None:
-    file = os.open(str(shard.filename), os.O_RDONLY)
-    try:
-        _map(address, length, mmap.PROT_READ, mmap.MAP_SHARED, file, offset)
-    finally:
-        os.close(file)
+    with open_regular(str(shard.filename)) as file:
+        _map(address, length, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), offset)
 
 
 def _copied(address: int, first: int, last: int, shards: Sequence[Mapped], starts: Array) -> None:

@@ -7,12 +7,15 @@ store, and its number), so that a file in the place of another is found too.
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from .._support import npy
+from .._support.files import open_regular
 from .._support.types import Array
 
 CHECKSUM = "crc32"  # what the manifest of a store says of its shards' checksums
@@ -47,27 +50,30 @@ def mapped(
     Raises ValueError if the file does not have exactly this shape, type and size, or a footer where
     it should have none.
     """
-    expected = f"{path}: expected {dtype} of shape {shape} in a whole .npy file, got"
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{expected} {path.stat().st_size} bytes ({error})") from None
-    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
-        raise ValueError(f"{expected} {array.dtype} of shape {array.shape}")
-    size = path.stat().st_size
-    surplus = size - array.offset - array.nbytes - footer * FOOTER
-    if surplus > 0:
-        raise ValueError(f"{expected} {surplus} bytes beyond its end")
-    if surplus < 0:
-        raise ValueError(f"{expected} {size} bytes (its checksum is missing)")
-    return array
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            header = npy.header_of(file, size)
+            if (header.shape, header.dtype, header.fortran_order) != (shape, dtype, False):
+                raise ValueError(f"{header.dtype} of shape {header.shape} in order {header.order}")
+            surplus = size - header.offset - header.nbytes - footer * FOOTER
+            if surplus > 0:
+                raise ValueError(f"{surplus} bytes beyond its end")
+            if surplus < 0:
+                raise ValueError(f"{size} bytes (its checksum is missing)")
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: expected {dtype} of shape {shape} in a whole .npy file, got {error}; "
+                "delete this file, and sketching again makes it anew"
+            ) from None
+        return npy.mapped(file, header)
 
 
 def is_as_written(rows: np.memmap[Any, np.dtype[Any]], identity: str) -> bool:
     """Whether the rows of a `mapped` file with a footer are those that were written there."""
-    with open(str(rows.filename), "rb") as file:
+    with open_regular(str(rows.filename)) as file:
         file.seek(rows.offset + rows.nbytes)
-        return file.read() == _footer(rows, identity)
+        return file.read(FOOTER + 1) == _footer(rows, identity)
 
 
 def _footer(Z: Array, identity: str) -> bytes:

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from .._support import checks
-from .._support.files import only_writer, write_whole
+from .._support.files import only_writer, open_regular, write_whole
+from .._support.json_text import parsed, require_names
+from .._support.npy import MOST_BYTES
 from .._support.types import Array
 from .joined import joined
 from .shard_file import CHECKSUM, is_as_written, mapped, write_shard
@@ -29,6 +31,8 @@ MANIFEST = "manifest.json"
 LOCK = "lock"
 ADVISORY = "advisory"  # a field of a fingerprint whose name begins with this may differ
 VERIFIED = 1 << 32  # bytes of a store up to which its checksums are verified when it is first read
+MOST_SHARDS = 1_000_000
+LONGEST = 1 << 28  # bytes of a manifest
 SHOWN = 40  # characters of a value that an error shows
 
 
@@ -46,8 +50,18 @@ class Manifest:
 
     def __post_init__(self) -> None:
         for name in ("n_samples", "sketch_dim", "batch_size", "shard_rows"):
-            checks.integer(name, getattr(self, name), 1)
-        checks.float_type("dtype", self.dtype)
+            checks.integer(name, getattr(self, name), 1, MOST_BYTES)
+        checks.choice("dtype", self.dtype, ("float32", "float64"))
+        if self.n_samples * self.sketch_dim * np.dtype(self.dtype).itemsize > MOST_BYTES:
+            raise ValueError(
+                f"n_samples: expected rows of {MOST_BYTES} bytes in all, got {self.n_samples} rows "
+                f"of {self.sketch_dim} numbers"
+            )
+        if self.n_samples > MOST_SHARDS * self.shard_rows:
+            raise ValueError(
+                f"shard_rows: expected at most {MOST_SHARDS} shards, got {self.n_samples} rows in "
+                f"shards of {self.shard_rows}; take more"
+            )
         if not isinstance(self.fingerprint, dict):
             raise TypeError(f"fingerprint: expected named fields, got {self.fingerprint!r}")
         if self.checksum not in (None, CHECKSUM):
@@ -70,8 +84,11 @@ class SketchStore:
     ------
     FileNotFoundError
         There is no manifest.
+    OSError
+        A file cannot be opened; it is named.
     ValueError
-        A file is not what was written.
+        A file is not what was written, or no regular file. The message names it, says what was
+        expected, and what to do.
 
     Examples
     --------
@@ -284,8 +301,8 @@ class SketchStore:
 
 def create(path: Path, manifest: Manifest) -> SketchStore:
     """A new store in the folder `path`, without any rows yet."""
-    values = {"format": FORMAT, **asdict(manifest)}
-    write_whole(path / MANIFEST, lambda f: f.write(json.dumps(values, indent=1).encode()))
+    content = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1).encode()
+    write_whole(path / MANIFEST, lambda f: f.write(content))
     return SketchStore(path)
 
 
@@ -309,22 +326,31 @@ def writing(path: Path) -> Iterator[bool]:
             )
     with only_writer(path / LOCK):
         for leftover in path.glob("*.tmp"):
-            leftover.unlink()
+            if leftover.is_file():
+                leftover.unlink()
         yield manifest.exists()
 
 
 def _read(path: Path) -> Manifest:
     """The manifest in a file. Raises ValueError if the file holds something else."""
+    with open_regular(path) as file:
+        content = file.read(LONGEST + 1)
     try:
-        values = json.loads(path.read_bytes())
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']!r}")
-        given = {"checksum": None, **values}
-        return Manifest(**{field.name: given[field.name] for field in fields(Manifest)})
-    except (ValueError, TypeError, KeyError) as error:
+        if len(content) > LONGEST:
+            raise ValueError(f"more than {LONGEST} bytes")
+        values = parsed(content)
+        if not isinstance(values, dict):
+            raise ValueError(f"a JSON {type(values).__name__}")
+        version = values.pop("format", None)
+        if type(version) is not int or version != FORMAT:
+            raise ValueError(f"format {version!r}")
+        values.setdefault("checksum", None)
+        require_names(values, {field.name for field in fields(Manifest)})
+        return Manifest(**values)
+    except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{path}: expected the manifest of a sketch store of format {FORMAT}, got another "
-            f"file ({error!r})"
+            f"{path}: expected the manifest of a sketch store of format {FORMAT}, got another file "
+            f"({error!s:.300}); bring back the one that was written, or sketch into an empty folder"
         ) from None
 
 

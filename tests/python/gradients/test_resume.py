@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from support.damage import NOT_FILES, at_most
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from skmm_fast.gradients import GradientSketcher, sketch_dataset
@@ -248,3 +249,34 @@ def test_rows_of_many_types(hugging_face):
     renamed = rows_of(hugging_face, **columns).rename_column("text", "words")
     assert table_of(renamed) != first
     assert table_of(TensorDataset(X)) is None
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "shard-00001.npy", "lock"])
+@pytest.mark.parametrize(("what", "make"), NOT_FILES.items(), ids=NOT_FILES)
+def test_a_run_does_not_wait_for_what_is_no_file(tmp_path, file, what, make):
+    path = stopped(tmp_path / "s").path
+    (path / file).unlink()
+    make(path / file)
+    said = f"/{file}: expected a regular file, got {what}"
+    with at_most(60), pytest.raises(ValueError, match=said):
+        sketched(path)
+    assert not (path / "shard-00004.npy").exists()
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), {"a": [float("inf")]}, {1, 2}, object(), b"bytes", [[[]]]]
+)
+def test_fingerprints_that_a_manifest_cannot_hold(tmp_path, value):
+    """They are refused before anything is written."""
+
+    class Odd(GradientSketcher):
+        def fingerprint(self):
+            nested = value
+            for _ in range(99 if value == [[[]]] else 0):
+                nested = [nested]
+            return {**super().fingerprint(), "odd": nested}
+
+    sketcher = Odd(NET, params="all", sketch_dim=6)
+    with pytest.raises(TypeError, match="sketcher: expected a fingerprint of values that JSON can"):
+        sketch_dataset(sketcher, DATA, tmp_path / "s", progress=False)
+    assert [f.name for f in (tmp_path / "s").iterdir()] == ["lock"]
