@@ -76,7 +76,10 @@ def mapped(file: BinaryIO, header: Header) -> np.memmap[Any, np.dtype[Any]]:
     """The array of a file on disk as a read-only memory map."""
     if not header.nbytes:
         raise ValueError("an array without entries")
-    return np.memmap(file, header.dtype, "r", header.offset, header.shape, header.order)
+    x: np.memmap[Any, np.dtype[Any]]
+    x = np.memmap(file, header.dtype, "r", header.offset, header.shape, header.order)
+    _require_values(x.reshape(-1, order=header.order))
+    return x
 
 
 def _require_values(x: Array) -> None:

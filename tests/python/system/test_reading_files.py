@@ -136,6 +136,15 @@ def test_headers_that_are_none(content):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("name", ["bools of 2", "no characters", "no characters, swapped"])
+@pytest.mark.parametrize("order", ["False", "True"])
+def test_maps_of_no_values(name, order, tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_bytes(HEADERS[name].replace(b"False", order.encode().ljust(5)))
+    with path.open("rb") as file, pytest.raises(ValueError, match=r"^bools|^strings"):
+        npy.mapped(file, npy.header_of(file, path.stat().st_size))
+
+
 @pytest.mark.parametrize("value", [None, [1, 2.5, "ü"], {"a": {"b": [True, -3]}}, 2**64, 1e-300])
 def test_json_is_read(value):
     assert parsed(json.dumps(value)) == value
