@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | bench-quality | sanitize. Each sets up .venv first, once per pyproject.toml.
+# make demo | test | lint | bench | bench-quality | sanitize | fuzz. Each sets up .venv first, once per pyproject.toml.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 CLANG ?= clang++
@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install -q
 SOURCES := CMakeLists.txt README.md $(shell find cpp python -type f -not -name '*.pyc')
 CXX_FILES := $(shell find cpp tests/cpp tests/fuzz -name '*.[ch]pp')
 
-.PHONY: demo test lint format bench bench-quality sanitize sanitize-core sanitize-python sanitize-threads clean
+.PHONY: demo test lint format bench bench-quality sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers clean
 
 demo: .venv/.built
 	$(BIN)/skmm-fast demo --out demo_out
@@ -70,15 +70,14 @@ bench-quality: .venv/.built
 # The core's own tests and the Python suite under AddressSanitizer and UndefinedBehaviorSanitizer, and the core's own tests
 # under ThreadSanitizer: by clang, whose OpenMP runtime tells it what it waits for (libarcher.so of the package libomp). Each
 # must also find a fault on purpose.
-CMAKE_SANITIZED = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DSKMM_TESTS=ON -DSKMM_WERROR=ON \
-    -DCMAKE_BUILD_TYPE=RelWithDebInfo
+CMAKE = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSKMM_WERROR=ON
 FINDS = f() { if "$$@" > build/fault.log 2>&1 || ! grep -q "Sanitizer\|runtime error" build/fault.log; \
     then echo "The sanitizer did not find a fault: $$*"; exit 1; fi; }; f
 
 sanitize: sanitize-core sanitize-python sanitize-threads
 
 build/address/core_tests: .venv/.deps $(SOURCES) $(CXX_FILES)
-	$(CMAKE_SANITIZED) -B build/address -DSKMM_SANITIZE=address,undefined \
+	$(CMAKE) -B build/address -DSKMM_TESTS=ON -DSKMM_SANITIZE=address,undefined \
 	    -DPython_EXECUTABLE=$(abspath $(BIN))/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 	$(BIN)/cmake --build build/address
 
@@ -91,7 +90,7 @@ sanitize-core: build/address/core_tests
 
 SANITIZED_TESTS ?= tests/python
 WITH_ASAN = LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
-    ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/address/python
+    ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(abspath build/address/python)
 sanitize-python: build/address/core_tests
 	rm -rf build/address/python && cp -r python build/address/python
 	$(BIN)/cmake --install build/address --prefix build/address/python
@@ -99,10 +98,28 @@ sanitize-python: build/address/core_tests
 	$(WITH_ASAN) $(BIN)/python -m pytest -q --ignore=tests/python/system/test_house.py $(SANITIZED_TESTS)
 
 sanitize-threads: .venv/.deps
-	$(CMAKE_SANITIZED) -B build/thread -DSKMM_SANITIZE=thread -DSKMM_PYTHON=OFF -DCMAKE_CXX_COMPILER=$(CLANG)
+	$(CMAKE) -B build/thread -DSKMM_TESTS=ON -DSKMM_SANITIZE=thread -DSKMM_PYTHON=OFF -DCMAKE_CXX_COMPILER=$(CLANG)
 	$(BIN)/cmake --build build/thread
 	$(FINDS) build/thread/control race
 	TSAN_OPTIONS=ignore_noninstrumented_modules=1 timeout 1200 build/thread/core_tests
+
+# Fuzzers of the core (libFuzzer, clang) and of what reads files (atheris): tests/fuzz/README.md.
+FUZZ_SECONDS ?= 60
+fuzz: fuzz-core fuzz-readers
+
+fuzz-core: .venv/.deps
+	$(CMAKE) -B build/fuzz -DSKMM_FUZZ=ON -DSKMM_PYTHON=OFF -DCMAKE_CXX_COMPILER=$(CLANG)
+	$(BIN)/cmake --build build/fuzz
+	for name in csr constraints select; do \
+	    mkdir -p build/fuzz/$$name && build/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -len_control=0 \
+	        -verbosity=0 -artifact_prefix=build/fuzz/ build/fuzz/$$name || exit 1; \
+	done
+
+fuzz-readers: .venv/.built
+	$(PIP) atheris
+	for name in manifest shard selection arrays; do \
+	    $(BIN)/python tests/fuzz/run.py $$name --seconds $(FUZZ_SECONDS) --out build || exit 1; \
+	done
 
 .venv/.deps: pyproject.toml
 	$(PYTHON) -m venv --clear .venv

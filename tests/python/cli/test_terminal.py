@@ -51,7 +51,7 @@ def ours(folder):
 )
 def test_terminals_of_other_encodings(folder, given):
     done = subprocess.run(
-        [*COMMAND, *SELECT], cwd=folder, env=environment(**given), capture_output=True, timeout=100
+        [*COMMAND, *SELECT], cwd=folder, env=environment(**given), capture_output=True, timeout=1800
     )
     assert done.returncode == 0, done.stderr
     encoding = given.get("PYTHONIOENCODING", "ascii").partition(":")[0]
@@ -73,7 +73,7 @@ def test_a_closed_pipe_is_no_error(folder, broken):
     files = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     files |= {name: writer for name in files if broken in (name, "both")}
     done = subprocess.run(
-        [*COMMAND, *SELECT], cwd=folder, env=environment(), timeout=100, check=False, **files
+        [*COMMAND, *SELECT], cwd=folder, env=environment(), timeout=1800, check=False, **files
     )
     os.close(writer)
     assert done.returncode == 0
@@ -88,7 +88,7 @@ def test_streams_that_do_not_exist(folder, closed):
         ["sh", "-c", script, "sh", *COMMAND, *SELECT],
         cwd=folder,
         env=environment(),
-        timeout=100,
+        timeout=1800,
         capture_output=True,
     )
     assert done.returncode == 0, done.stderr
@@ -104,7 +104,7 @@ def test_a_full_disk_behind_stdout_is_reported_and_loses_nothing(folder):
             env=environment(),
             stdout=full,
             stderr=subprocess.PIPE,
-            timeout=100,
+            timeout=1800,
         )
     assert done.returncode == 1
     assert b"skmm-fast: [Errno 28]" in done.stderr
@@ -118,7 +118,7 @@ def test_an_error_with_letters_that_the_terminal_lacks(folder):
         cwd=folder,
         env=environment(PYTHONIOENCODING="ascii"),
         capture_output=True,
-        timeout=100,
+        timeout=1800,
     )
     assert done.returncode == 1
     assert done.stderr.startswith(b"skmm-fast: [Errno 2] No such file or directory: '\\u0436.npy'")

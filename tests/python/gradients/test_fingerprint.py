@@ -68,7 +68,7 @@ def test_equal_models_in_two_processes():
         env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "12"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

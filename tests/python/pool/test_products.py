@@ -173,7 +173,7 @@ def test_same_bits_on_every_isa_level():
             env={**os.environ, "SKMM_ISA": level},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=1800,
         )
 
     refused = run("import skmm_fast", "none").stderr

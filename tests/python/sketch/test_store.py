@@ -228,7 +228,7 @@ def run(code, *arguments, prefix=()):
         [*prefix, sys.executable, "-c", code, here, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=1800,
     )
 
 

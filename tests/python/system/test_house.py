@@ -144,13 +144,13 @@ def core(request, tmp_path_factory):
     if request.param == "baseline without OpenMP":
         options += ["-DSKMM_OPENMP=OFF", "-DSKMM_LEVELS=baseline"]
     for command in ([cmake, "-S", ROOT, "-B", build, *options], [cmake, "--build", build, "-j2"]):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
         assert done.returncode == 0, done.stdout + done.stderr
     return build
 
 
 def test_core_tests_pass(core):
-    done = subprocess.run([core / "core_tests"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([core / "core_tests"], capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout
     assert " 0 failed checks" in done.stdout
 

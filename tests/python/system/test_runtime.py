@@ -11,7 +11,7 @@ import pytest
 from skmm_fast import _core
 
 
-def run(code, timeout=60, **environment):
+def run(code, timeout=1800, **environment):
     """stdout of a fresh interpreter."""
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -36,7 +36,7 @@ def levels():
         env={**os.environ, "SKMM_ISA": "none"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=1800,
     )
     assert done.returncode != 0
     return done.stderr.split("expected one of ")[1].split(" (")[0].split(", ")
@@ -197,7 +197,7 @@ def work():
 worker = multiprocessing.get_context("fork").Process(target=work)
 multiprocessing.set_start_method("fork", force=True)
 worker.start()
-worker.join(30)
+worker.join(1800)
 print(worker.exitcode)
 """
     assert run(code) == "0"
