@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import torch
 
 import skmm_fast as skmm
 
@@ -28,6 +27,11 @@ def csr(indices=(0, 3, 1), indptr=(0, 2, 3), data=(1.0, 2.0, 3.0), dtype=np.floa
     return A
 
 
+def bfloat16_ones(*shape):
+    torch = pytest.importorskip("torch")
+    return torch.ones(shape, dtype=torch.bfloat16)
+
+
 def frozen(a):
     a.flags.writeable = False
     return a
@@ -42,8 +46,8 @@ CASES = [
     ("ζ > m", lambda: skmm.SparseSign(50, 4, nnz_per_row=8), ValueError, r"nnz_per_row: .*\[1, 4\], got 8"),
     ("ζ = 0", lambda: skmm.SparseSign(50, 4, nnz_per_row=0), ValueError, "nnz_per_row: .* got 0"),
     ("m < 8, GroupedSign", lambda: skmm.GroupedSign(50, 7), ValueError, "out_dim: .* got 7"),
-    ("sparse bfloat16", lambda: S.apply(torch.ones(3, 20).to_sparse().bfloat16()), TypeError, "G: expected a dense tensor"),
-    ("bfloat16 rows", lambda: skmm.select(Z, 5, include=torch.ones(2).bfloat16()), TypeError, "include: expected a dense tensor of a NumPy type"),
+    ("sparse bfloat16", lambda: S.apply(bfloat16_ones(3, 20).to_sparse()), TypeError, "G: expected a dense tensor"),
+    ("bfloat16 rows", lambda: skmm.select(Z, 5, include=bfloat16_ones(2)), TypeError, "include: expected a dense tensor of a NumPy type"),
     ("sketch_dim < 8, grouped", lambda: skmm.select(np.ones((20, 50)), 5, sketch="grouped-sign", sketch_dim=7), ValueError, "sketch_dim: .* got 7"),
     ("float dimension", lambda: skmm.Gaussian(5.0, 2), TypeError, "in_dim: expected an int"),
     ("bool dimension", lambda: skmm.Gaussian(5, True), TypeError, "out_dim: .* got the bool True"),
