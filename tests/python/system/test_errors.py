@@ -30,7 +30,7 @@ def csr(indices=(0, 3, 1), indptr=(0, 2, 3), data=(1.0, 2.0, 3.0), dtype=np.floa
 def csr_vector():
     vector = sp.csr_array(np.ones(20))
     if vector.ndim == 2:
-        pytest.skip("SciPy before 1.15 has no CSR array of one dimension")
+        pytest.skip("this version of SciPy has no CSR arrays of one dimension")
     return vector
 
 
