@@ -111,4 +111,4 @@ coverage: .venv/.built
 	build/coverage/core_tests
 	-PYTHONPATH=$(abspath build/coverage/python) $(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage combine && $(BIN)/coverage report
-	$(BIN)/gcovr --root . --filter cpp/ build/coverage
+	$(BIN)/gcovr --root . --filter cpp/ --merge-lines build/coverage
