@@ -47,7 +47,7 @@ def test_layout_and_example(name):
     assert sum(len(e.examples) for e in examples) > 0
     said = []
     for example in examples:
-        doctest.DocTestRunner().run(example, out=said.append)
+        doctest.DocTestRunner(verbose=False).run(example, out=said.append)
     assert not said, "".join(said)
 
 
