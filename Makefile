@@ -1,4 +1,5 @@
-# make demo | test | lint | bench | bench-quality | sanitize | fuzz. Each sets up .venv first, once per pyproject.toml.
+# make demo | test | lint | bench | bench-quality | sanitize | fuzz | soak | coverage.
+# Each sets up .venv first, once per pyproject.toml.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 CLANG ?= clang++
@@ -7,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install -q
 SOURCES := CMakeLists.txt README.md $(shell find cpp python -type f -not -name '*.pyc')
 CXX_FILES := $(shell find cpp tests/cpp tests/fuzz -name '*.[ch]pp')
 
-.PHONY: demo test lint format bench bench-quality sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers clean
+.PHONY: demo test lint format bench bench-quality sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers soak coverage clean
 
 demo: .venv/.built
 	$(BIN)/skmm-fast demo --out demo_out
@@ -130,6 +131,30 @@ fuzz-readers: .venv/.built
 .venv/.built: .venv/.deps $(SOURCES)
 	$(PIP) --no-build-isolation --no-deps .
 	touch $@
+
+# Memory, threads, children, limits of the address space, data that change during a call. Half an hour.
+soak: .venv/.built
+	$(BIN)/python tests/soak/memory.py --calls 10000 --threads 1
+	$(BIN)/python tests/soak/memory.py --calls 10000 --threads 2
+	$(BIN)/python tests/soak/threads.py --threads 8 --seconds 60
+	$(BIN)/python tests/soak/children.py --rounds 20
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/soak/address_space.py --threads 1 2 64
+	$(BIN)/python tests/soak/moving_data.py --rounds 20
+
+# The whole suite with branches and, by a build of the core for it, lines of C++. An hour.
+coverage: .venv/.built
+	$(PIP) coverage gcovr
+	$(BIN)/cmake -S . -B build/coverage -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O1 --coverage -fprofile-update=atomic' \
+	    -DSKMM_TESTS=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+	$(BIN)/cmake --build build/coverage
+	mkdir -p build/coverage/python && cp -r python/skmm_fast build/coverage/python/
+	cp build/coverage/_core*.so build/coverage/python/skmm_fast/
+	build/coverage/core_tests
+	-PYTHONPATH=$(abspath build/coverage/python) $(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine && $(BIN)/coverage report
+	$(BIN)/gcovr --root . --filter cpp/ --merge-lines build/coverage
 
 clean:
 	rm -rf .venv build dist demo_out

@@ -497,3 +497,9 @@ def test_methods_before_a_batch():
 def test_arguments(options, error, message):
     with pytest.raises(error, match=message):
         sketch(net(), **options)
+
+
+def test_parameters_on_a_device_without_sketches():
+    model = torch.nn.Linear(3, 2, device="meta").eval()
+    with pytest.raises(ValueError, match=r"model: expected parameters on the CPU or a CUDA .*meta"):
+        GradientSketcher(model, params="all", sketch_dim=4)

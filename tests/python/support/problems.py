@@ -47,7 +47,8 @@ def slsqp(Z, allowed):
         },
         options={"maxiter": 500, "ftol": 1e-12},
     )  # fmt: skip
-    assert found.success, found.message
+    # 8: a line search finds no lower value, which at an optimum may be rounding (SciPy 1.10).
+    assert found.success or found.status == 8, found.message
     return found.fun
 
 

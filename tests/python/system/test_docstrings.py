@@ -5,25 +5,21 @@ import inspect
 import re
 
 import pytest
-
-import skmm_fast
-import skmm_fast.gradients
+from support.public import NAMES
 
 SECTIONS = ("Parameters", "Attributes", "Returns", "Raises", "Notes", "Examples")
 
 
 def public():
     """(name, object) of all public functions and classes, and of the methods of these."""
-    for module in (skmm_fast, skmm_fast.gradients):
-        for name in module.__all__:
-            item = getattr(module, name)
-            if not callable(item):
-                continue
-            yield name, item
-            for part, member in vars(item).items() if inspect.isclass(item) else ():
-                method = getattr(member, "__func__", member)
-                if inspect.isfunction(method) and (not part.startswith("_") or part == "__call__"):
-                    yield f"{name}.{part}", method
+    for name, item in NAMES.items():
+        if not callable(item):
+            continue
+        yield name, item
+        for part, member in vars(item).items() if inspect.isclass(item) else ():
+            method = getattr(member, "__func__", member)
+            if inspect.isfunction(method) and (not part.startswith("_") or part == "__call__"):
+                yield f"{name}.{part}", method
 
 
 PUBLIC = dict(public())
@@ -51,7 +47,7 @@ def test_layout_and_example(name):
     assert sum(len(e.examples) for e in examples) > 0
     said = []
     for example in examples:
-        doctest.DocTestRunner().run(example, out=said.append)
+        doctest.DocTestRunner(verbose=False).run(example, out=said.append)
     assert not said, "".join(said)
 
 

@@ -9,9 +9,9 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from support.public import NAMES
 
 import skmm_fast
-import skmm_fast.gradients
 from skmm_fast.methods.registry import markdown_table
 
 ROOT = Path(__file__).parents[3]
@@ -69,8 +69,7 @@ def test_modules_of_a_package_do_not_import_in_a_circle():
 
 
 def test_no_module_has_the_name_of_a_public_function():
-    public = {name for name in skmm_fast.__all__ if callable(getattr(skmm_fast, name))}
-    public |= set(skmm_fast.gradients.__all__)
+    public = {name for name, item in NAMES.items() if callable(item)}
     modules = {part for name in MODULES for part in name.split(".")}
     assert not modules & public
 

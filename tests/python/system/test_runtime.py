@@ -135,6 +135,10 @@ for method in ('v-optimal', 'moment-matching', 'uniform', 'herding', 'k-center',
 def test_n_threads_is_obeyed():
     assert _core.team_size(1) == 1
     assert _core.team_size(3) == 3
+
+
+def test_n_threads_is_obeyed_beside_torch():
+    pytest.importorskip("torch")
     code = (
         "import torch; from skmm_fast import _core; torch.set_num_threads({}); "
         "print(_core.team_size(2))"
