@@ -71,7 +71,8 @@ bench-quality: .venv/.built
 # The core's own tests and the Python suite under AddressSanitizer and UndefinedBehaviorSanitizer, and the core's own tests
 # under ThreadSanitizer: by clang, whose OpenMP runtime tells it what it waits for (libarcher.so of the package libomp). Each
 # must also find a fault on purpose.
-CMAKE = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSKMM_WERROR=ON
+CMAKE = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DSKMM_WERROR=ON \
+    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1"
 FINDS = f() { if "$$@" > build/fault.log 2>&1 || ! grep -q "Sanitizer\|runtime error" build/fault.log; \
     then echo "The sanitizer did not find a fault: $$*"; exit 1; fi; }; f
 
@@ -144,8 +145,7 @@ soak: .venv/.built
 # The whole suite with branches and, by a build of the core for it, lines of C++. An hour.
 coverage: .venv/.built
 	$(PIP) coverage gcovr
-	$(BIN)/cmake -S . -B build/coverage -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
-	    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O1 --coverage -fprofile-update=atomic' \
+	$(CMAKE) -B build/coverage -DCMAKE_CXX_FLAGS='--coverage -fprofile-update=atomic' \
 	    -DSKMM_TESTS=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
 	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 	$(BIN)/cmake --build build/coverage
