@@ -78,12 +78,12 @@ FINDS = f() { if "$$@" > build/fault.log 2>&1 || ! grep -q "Sanitizer\|runtime e
 
 sanitize: sanitize-core sanitize-python sanitize-threads
 
-build/address/core_tests: .venv/.deps $(SOURCES) $(CXX_FILES)
+build/address/build.ninja: .venv/.deps CMakeLists.txt
 	$(CMAKE) -B build/address -DSKMM_TESTS=ON -DSKMM_SANITIZE=address,undefined \
 	    -DPython_EXECUTABLE=$(abspath $(BIN))/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
-	$(BIN)/cmake --build build/address
 
-sanitize-core: build/address/core_tests
+sanitize-core: build/address/build.ninja
+	$(BIN)/cmake --build build/address --target core_tests control
 	$(FINDS) build/address/control write
 	$(FINDS) build/address/control overflow
 	for isa in baseline $$(grep -o -w -m1 avx2 /proc/cpuinfo | head -1) ""; do \
@@ -93,7 +93,8 @@ sanitize-core: build/address/core_tests
 SANITIZED_TESTS ?= tests/python
 WITH_ASAN = LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
     ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(abspath build/address/python)
-sanitize-python: build/address/core_tests
+sanitize-python: build/address/build.ninja
+	$(BIN)/cmake --build build/address --target _core
 	rm -rf build/address/python && cp -r python build/address/python
 	$(BIN)/cmake --install build/address --prefix build/address/python
 	$(FINDS) env $(WITH_ASAN) $(BIN)/python tests/python/system/control.py

@@ -87,8 +87,6 @@ def draw_along(problem: Problem, s: Floats, method: DrawMethod = "systematic") -
     """
     mom, threads = problem.pool.moments, problem.n_threads
     direction = mom.eigenvectors[:, 0] / np.sqrt(mom.eigenvalues[0])
-    largest_entry = direction[int((np.abs(direction) > 0.618 * np.abs(direction).max()).argmax())]
-    direction *= np.sign(largest_entry)  # which of the two signs LAPACK returns is no contract
     along = problem.pool.Z.dots(direction, threads).astype(np.float32)
     labels, n = problem.labels, problem.n
 

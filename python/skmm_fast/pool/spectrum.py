@@ -21,7 +21,7 @@ class Moments:
     eigenvalues : (m,) array
         λ_1 >= ... >= λ_m >= 0.
     eigenvectors : (m, m) array
-        The columns of V.
+        The columns of V. The first entry of a column above .618 of its largest is positive.
     rank : int
         The number of eigenvalues above rounding.
     intrinsic_dim : int
@@ -106,11 +106,19 @@ def spectrum(Z: RowMatrix, sigma: Floats) -> Moments:
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
     return Moments(
         eigenvalues=eigenvalues,
-        eigenvectors=np.ascontiguousarray(eigenvectors[:, ::-1]),
+        eigenvectors=_signed(np.ascontiguousarray(eigenvectors[:, ::-1])),
         rank=int((eigenvalues > rounding * eigenvalues[0]).sum()),
         intrinsic_dim=int((tail <= tail[0] / n).argmax()),
         n_samples=n,
     )
+
+
+def _signed(V: Floats) -> Floats:
+    """Eigenvectors with a sign of their own, since that which LAPACK returns differs between its
+    versions: the first entry above .618 of the largest size is positive."""
+    size = np.abs(V)
+    first = (size > 0.618 * size.max(axis=0)).argmax(axis=0)
+    return V * np.sign(V[first, np.arange(V.shape[1])])
 
 
 def require_finite(Z: RowMatrix, name: str) -> None:

@@ -29,3 +29,10 @@ def test_rank_and_scale(dtype, scale):
     unit = skmm.match_moments((low.astype(float) / scale).astype(dtype), 30, c_s=0.8, max_iter=300)
     assert np.isfinite(fit.objective)
     assert fit.objective / scale**4 == pytest.approx(unit.objective, rel=0.05, abs=1e-3)
+
+
+def test_signs_of_eigenvectors():
+    """They do not hang on those that LAPACK returns."""
+    V = skmm.moments(np.random.default_rng(3).standard_normal((50, 9))).eigenvectors
+    for v in V.T:
+        assert next(x for x in v if abs(x) > 0.618 * abs(v).max()) > 0
