@@ -118,7 +118,8 @@ def _signed(V: Floats) -> Floats:
     versions: the first entry above .618 of the largest size is positive."""
     size = np.abs(V)
     first = (size > 0.618 * size.max(axis=0)).argmax(axis=0)
-    return V * np.sign(V[first, np.arange(V.shape[1])])
+    signed: Floats = V * np.sign(V[first, np.arange(V.shape[1])])
+    return signed
 
 
 def require_finite(Z: RowMatrix, name: str) -> None:
