@@ -30,18 +30,18 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     writer, and a device may never end. A file that cannot be opened is an OSError that names it.
     """
     _require_regular(path, os.stat(path))
-    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
+    return open(path, "rb", opener=_regular_descriptor)
+
+
+def _regular_descriptor(path: str, flags: int) -> int:
+    """Open without waiting, and look again: a FIFO may have taken the place of the file."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
     try:
-        _require_regular(path, os.fstat(file.fileno()))  # what is there now, and stays open
+        _require_regular(path, os.fstat(descriptor))
     except ValueError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting, should a FIFO have taken the place of a file that was there."""
-    return os.open(path, flags | os.O_NONBLOCK)
+    return descriptor
 
 
 def _require_regular(path: str | os.PathLike[str], found: os.stat_result) -> None:

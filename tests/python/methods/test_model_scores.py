@@ -45,7 +45,7 @@ def test_scores_of_predictions(method, given_as, dtype):
 
 @pytest.mark.parametrize("method", ["entropy", "margin", "least-confidence", "el2n"])
 def test_certain_predictions(method):
-    """Zeros and ones; logits so far apart that their softmax is that in float32."""
+    """Zeros and ones; logits so far apart that their softmax is zeros and ones."""
     right = np.arange(N) % 3 > 0
     P = np.eye(C)[np.where(right, y, (y + 1) % C)]
     unsure = [4, 40]
