@@ -15,8 +15,8 @@ namespace {
 
 // The rows that are multiplied together. One panel of them takes 32 KB, part of the L1 cache.
 constexpr i64 kBlock = 128;
-// second_moment() cuts the rows into at most this many parts. The sums of the parts are added in
-// order, so that the bits do not depend on the number of threads.
+// second_moment() cuts the rows into at most this many parts, of k rows or more. The sums of the
+// parts are added in order, so that the bits do not depend on the number of threads.
 constexpr i64 kSums = 32;
 // The most numbers in the sums of all parts together. A large k leads to fewer parts, at least 4.
 constexpr i64 kRoom = 1 << 25;
@@ -73,7 +73,8 @@ template <class T>
 void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& tick, double* m) {
     const i64 k = z.cols, ld = panels(k) * kPanel;
     const i64 most = std::clamp<i64>(kRoom / (k * ld), 4, kSums);
-    const i64 parts = std::min(most, ceil_div(z.rows, kBlock)), part = ceil_div(z.rows, parts);
+    const i64 parts = std::min(most, ceil_div(z.rows, std::max(kBlock, k)));
+    const i64 part = ceil_div(z.rows, parts);
     const i64 step = std::max(kWork / (k * k) / kBlock, i64{1}) * kBlock;
     const Scratch<double> sums(parts * k * ld), rooms(n_threads * Panels::size(k));
     for (i64 from = 0; from < part; from += step) {

@@ -26,7 +26,8 @@ const Kernels& choose() {
         levels[n++] = &kernels_avx512;
 #endif
 #ifdef SKMM_HAVE_AVX2
-    if (__builtin_cpu_supports("avx2")) levels[n++] = &kernels_avx2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        levels[n++] = &kernels_avx2;
 #endif
     levels[n++] = &kernels_baseline;
 

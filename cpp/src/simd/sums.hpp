@@ -28,7 +28,7 @@ SKMM_INLINE double sum(f64x8 v) {
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
-// Writes out[i] = Σ_j term(x_ij, u_j) over j < k for R rows x_i, float or double. The term is given
+// Writes out[i] = Σ_j u_j term(x_ij) over j < k for R rows x_i, float or double. The term is given
 // eight numbers in double at a time. Several rows are summed together because a sum must wait for
 // each of its additions.
 template <int R, class T, class Term>
@@ -37,18 +37,18 @@ SKMM_INLINE void sum_rows(const T* x, i64 k, const double* u, double* out, const
     i64 j = 0;
     for (; j + 8 <= k; j += 8) {
         const f64x8 y = eight(u + j);
-        for (int i = 0; i < R; ++i) acc[i] += term(eight(x + i * k + j), y);
+        for (int i = 0; i < R; ++i) acc[i] = fused(term(eight(x + i * k + j)), y, acc[i]);
     }
     if (j < k) {
         const f64x8 y = eight(u + j, k - j);
-        for (int i = 0; i < R; ++i) acc[i] += term(eight(x + i * k + j, k - j), y);
+        for (int i = 0; i < R; ++i) acc[i] = fused(term(eight(x + i * k + j, k - j)), y, acc[i]);
     }
     for (int i = 0; i < R; ++i) out[i] = sum(acc[i]);
 }
 
 constexpr int kRowsTogether = 4;
 
-// Writes out[i] = Σ_j term(x_ij, u_j) over j < k for i < rows.
+// Writes out[i] = Σ_j u_j term(x_ij) over j < k for i < rows.
 template <class T, class Term>
 SKMM_INLINE void sum_each_row(const T* x, i64 rows, i64 k, const double* u, double* out,
                               const Term& term) {
@@ -74,12 +74,12 @@ static void weighted_squares(const T* y, i64 rows, i64 k, const double* s, doubl
 
 template <class T>
 static void square_dots(const T* y, i64 rows, i64 k, const double* u, double* g) {
-    sum_each_row(y, rows, k, u, g, [](f64x8 x, f64x8 u8) { return u8 * (x * x); });
+    sum_each_row(y, rows, k, u, g, [](f64x8 x) { return x * x; });
 }
 
 template <class T>
 static void dots(const T* z, i64 rows, i64 k, const double* u, double* t) {
-    sum_each_row(z, rows, k, u, t, [](f64x8 x, f64x8 u8) { return x * u8; });
+    sum_each_row(z, rows, k, u, t, [](f64x8 x) { return x; });
 }
 
 template <class T>
@@ -106,7 +106,7 @@ static void add_norms(const double* y, i64 rows, double* q) {
         f64x8 acc{};
         for (i64 k = 0; k < kPanel; k += 8) {
             const f64x8 x = load<f64x8>(y + i * kPanel + k);
-            acc += x * x;
+            acc = fused(x, x, acc);
         }
         q[i] += sum(acc);
     }

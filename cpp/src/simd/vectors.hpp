@@ -2,7 +2,7 @@
 // with the same operations on every ISA level, and a few intrinsics for what the extensions lack.
 //
 // Reductions always use eight lanes. Element-wise code uses the native vector width. So every
-// instruction set performs the same operations.
+// instruction set performs the same operations; fused() alone rounds otherwise on old processors.
 //
 // The kernels must not use the standard library: a template of it instantiated in an AVX-512 object
 // would become a shared weak symbol and could run on processors without AVX-512. For the same
@@ -12,6 +12,8 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 #include "skmm/base/types.hpp"
@@ -65,6 +67,37 @@ struct Register {
 template <class T, int Lanes = Register<T>::kSize>
 using Vector = typename Register<T, Lanes>::V;
 
+// Whether fused() rounds once. Only the baseline of x86 has no such instruction.
+#if defined(__FMA__) || (defined(__ARM_NEON) && defined(__ARM_FEATURE_FMA))
+constexpr bool kFuses = true;
+#else
+constexpr bool kFuses = false;
+#endif
+
+// Returns a b + c, rounded once if kFuses; else the product is rounded too.
+SKMM_INLINE Vector<double> fused(Vector<double> a, Vector<double> b, Vector<double> c) {
+#if defined(__AVX512F__)
+    return (Vector<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
+    return (Vector<double>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__ARM_NEON) && defined(__ARM_FEATURE_FMA)
+    return (Vector<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return a * b + c;
+#endif
+}
+SKMM_INLINE Vector<float> fused(Vector<float> a, Vector<float> b, Vector<float> c) {
+#if defined(__AVX512F__)
+    return (Vector<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (Vector<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__ARM_NEON) && defined(__ARM_FEATURE_FMA)
+    return (Vector<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
 // Eight doubles, for reductions, in as many registers as the level needs. A vector type of 64 bytes
 // would have the same operations, but compilers keep one in memory where registers are smaller.
 constexpr int kDoubles = Register<double>::kSize;
@@ -74,15 +107,16 @@ struct f64x8 {
     SKMM_INLINE_MEMBER double operator[](int lane) const {
         return part[lane / kDoubles][lane % kDoubles];
     }
-    SKMM_INLINE_MEMBER f64x8& operator+=(const f64x8& other) {
-        for (int i = 0; i < kParts; ++i) part[i] += other.part[i];
-        return *this;
-    }
 };
 SKMM_INLINE f64x8 operator*(const f64x8& a, const f64x8& b) {
     f64x8 product;
     for (int i = 0; i < f64x8::kParts; ++i) product.part[i] = a.part[i] * b.part[i];
     return product;
+}
+SKMM_INLINE f64x8 fused(const f64x8& a, const f64x8& b, const f64x8& c) {
+    f64x8 sum;
+    for (int i = 0; i < f64x8::kParts; ++i) sum.part[i] = fused(a.part[i], b.part[i], c.part[i]);
+    return sum;
 }
 
 using Words32 = Vector<u32>;

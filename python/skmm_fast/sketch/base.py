@@ -132,8 +132,8 @@ class Sketch(ABC):
         (N, out_dim) array or tensor
             `out` itself, or a new one of G's kind (NumPy or torch) and dtype; float32 where G has
             16 bits, which are summed as float32. The bits do not depend on n_threads, the
-            instruction set, or how rows are split into calls; on a CUDA device sums agree with
-            these to rounding.
+            processor, or how rows are split into calls. Sums agree to rounding on a CUDA device
+            and, for a Gaussian Γ, on x86 without AVX2.
 
         Raises
         ------

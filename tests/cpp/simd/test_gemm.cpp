@@ -4,6 +4,7 @@
 
 using namespace skmm;
 using check::computed;
+using check::fused;
 using check::normals;
 
 template <class T>
@@ -30,24 +31,31 @@ TEST(axpy_equals_a_loop) {
 TEST(panels_equal_loops) {
     const i64 apart = kPanel + 3;
     for (const i64 rows : {1, 2, 5, 6, 13}) {
-        for (const int depth : {1, 4, 37}) {
+        for (const int depth : {1, 4, 37, kSummed + 5}) {
             const std::vector<double> a = normals<double>(rows * depth),
                                       panel = normals<double>(depth * kPanel, 1),
                                       before = normals<double>(rows * apart, 2);
             for (const bool turned : {false, true}) {
                 const i64 a_row = turned ? 1 : depth, a_col = turned ? rows : 1;
-                const auto out = computed([&](const Kernels& level) {
-                    std::vector<double> y = before;
-                    level.any.gemm_panel(a.data(), a_row, a_col, rows, depth, panel.data(),
-                                         y.data(), apart);
-                    return y;
-                });
+                const auto out = computed(
+                    [&](const Kernels& level) {
+                        std::vector<double> y = before;
+                        level.any.gemm_panel(a.data(), a_row, a_col, rows, depth, panel.data(),
+                                             y.data(), apart);
+                        return y;
+                    },
+                    true);
                 for (i64 i = 0; i < rows; ++i) {
                     for (i64 k = 0; k < apart; ++k) {
-                        double sum = 0.0;
-                        for (int c = 0; c < depth && k < kPanel; ++c)
-                            sum += a[i * a_row + c * a_col] * panel[c * kPanel + k];
-                        CHECK(out[i * apart + k] == before[i * apart + k] + sum);
+                        double total = before[i * apart + k], sum = 0.0;
+                        for (int c = 0; c < depth && k < kPanel; ++c) {
+                            sum = fused(a[i * a_row + c * a_col], panel[c * kPanel + k], sum);
+                            if (c + 1 == depth || c + 1 == kSummed) {
+                                total += sum;
+                                sum = 0.0;
+                            }
+                        }
+                        CHECK(out[i * apart + k] == total);
                     }
                 }
             }
@@ -65,17 +73,20 @@ static void check_strips() {
             const std::vector<T> a = normals<T>(rows * a_stride),
                                  before = normals<T>(rows * apart, 2);
             const std::vector<float> strip = normals<float>(depth * kStrip, 1);
-            const auto out = computed([&](const Kernels& level) {
-                std::vector<T> y = before;
-                level.of<T>().gemm_strip(a.data(), a_stride, rows, depth, strip.data(), y.data(),
-                                         apart, width);
-                return y;
-            });
+            const auto out = computed(
+                [&](const Kernels& level) {
+                    std::vector<T> y = before;
+                    level.of<T>().gemm_strip(a.data(), a_stride, rows, depth, strip.data(),
+                                             y.data(), apart, width);
+                    return y;
+                },
+                true);
             for (i64 i = 0; i < rows; ++i) {
                 for (i64 k = 0; k < apart; ++k) {
                     T sum = 0;
                     for (int c = 0; c < depth && k < width; ++c)
-                        sum += a[i * a_stride + c] * static_cast<T>(strip[c * kStrip + k]);
+                        sum =
+                            fused(a[i * a_stride + c], static_cast<T>(strip[c * kStrip + k]), sum);
                     CHECK(out[i * apart + k] == before[i * apart + k] + sum);
                 }
             }

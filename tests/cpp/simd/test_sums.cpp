@@ -9,7 +9,16 @@
 using namespace skmm;
 using check::close;
 using check::computed;
+using check::fused;
 using check::normals;
+
+// Σ_j u_j x_j as eight fused sums, of every eighth term each, that are then added.
+static double in_lanes(const std::vector<double>& x, const double* u) {
+    double lane[8] = {};
+    for (std::size_t j = 0; j < x.size(); ++j) lane[j % 8] = fused(x[j], u[j], lane[j % 8]);
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
+           ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
 
 template <class T>
 static void check_sums_over_rows() {
@@ -18,25 +27,22 @@ static void check_sums_over_rows() {
         std::vector<T> y = normals<T>(rows * k);
         const std::vector<double> u = normals<double>(k, 1), s{0.5, 2.0, 0.0, 0.25, 3.0};
         const auto each_row = [&](auto TypedKernels<T>::* kernel) {
-            return computed([&](const Kernels& level) {
-                std::vector<double> out(rows);
-                (level.of<T>().*kernel)(y.data(), rows, k, u.data(), out.data());
-                return out;
-            });
+            return computed(
+                [&](const Kernels& level) {
+                    std::vector<double> out(rows);
+                    (level.of<T>().*kernel)(y.data(), rows, k, u.data(), out.data());
+                    return out;
+                },
+                true);
         };
         const auto dots = each_row(&TypedKernels<T>::dots);
         const auto square_dots = each_row(&TypedKernels<T>::square_dots);
         for (i64 i = 0; i < rows; ++i) {
-            double dot = 0, size = 0, square_dot = 0, square_size = 0;
-            for (i64 j = 0; j < k; ++j) {
-                const double x = y[i * k + j];
-                dot += u[j] * x;
-                size += std::abs(u[j] * x);
-                square_dot += u[j] * x * x;
-                square_size += std::abs(u[j]) * x * x;
-            }
-            CHECK(close(dots[i], dot, size));
-            CHECK(close(square_dots[i], square_dot, square_size));
+            const std::vector<double> x(&y[i * k], &y[i * k] + k);
+            std::vector<double> squares = x;
+            for (double& square : squares) square *= square;
+            CHECK(dots[i] == in_lanes(x, u.data()));
+            CHECK(square_dots[i] == in_lanes(squares, u.data()));
         }
 
         y[2 * k] = std::numeric_limits<T>::quiet_NaN();  // a row of weight zero is not read
@@ -108,13 +114,15 @@ static void check_rank_one() {
                 for (i64 b = 0; b < k; ++b) c[a * k + b] -= u[t][a] * u[t][b] / changes[t].delta;
         }
         seen(p_after, q_after);
-        const auto out = computed([&](const Kernels& level) {
-            std::vector<double> both = p;
-            both.insert(both.end(), q.begin(), q.end());
-            level.of<T>().rank_one(w.data(), rows, k, changes, kCount, both.data(),
-                                   both.data() + rows);
-            return both;
-        });
+        const auto out = computed(
+            [&](const Kernels& level) {
+                std::vector<double> both = p;
+                both.insert(both.end(), q.begin(), q.end());
+                level.of<T>().rank_one(w.data(), rows, k, changes, kCount, both.data(),
+                                       both.data() + rows);
+                return both;
+            },
+            true);
         for (i64 i = 0; i < rows; ++i) {
             CHECK(std::abs(out[i] - p_after[i]) <= 1e-12 * p[i]);
             CHECK(std::abs(out[rows + i] - q_after[i]) <= 1e-12 * q[i]);
@@ -130,15 +138,16 @@ TEST(rank_one_changes_equal_those_of_the_matrix) {
 TEST(norms_are_added) {
     const i64 rows = 5;
     const std::vector<double> y = normals<double>(rows * kPanel), before = normals<double>(rows, 1);
-    const auto q = computed([&](const Kernels& level) {
-        std::vector<double> out = before;
-        level.any.add_norms(y.data(), rows, out.data());
-        return out;
-    });
+    const auto q = computed(
+        [&](const Kernels& level) {
+            std::vector<double> out = before;
+            level.any.add_norms(y.data(), rows, out.data());
+            return out;
+        },
+        true);
     for (i64 i = 0; i < rows; ++i) {
-        double norm = 0.0;
-        for (i64 k = 0; k < kPanel; ++k) norm += y[i * kPanel + k] * y[i * kPanel + k];
-        CHECK(close(q[i], before[i] + norm, norm + 1.0));
+        const std::vector<double> row(&y[i * kPanel], &y[i * kPanel] + kPanel);
+        CHECK(q[i] == before[i] + in_lanes(row, row.data()));
     }
 }
 

@@ -1,8 +1,10 @@
-// The SIMD kernels: one table of function pointers per ISA level. All levels give the same bits.
+// The SIMD kernels: one table of function pointers per ISA level. All levels give the same bits,
+// with one exception: kernels marked "fused" round once for a multiplication and an addition on all
+// levels but the baseline of x86, which agrees with the others to rounding.
 //
 // Every level is compiled from the same source, simd/kernels.cpp. It uses only element-wise IEEE
-// operations, sums with a fixed number of lanes, and no contraction to fused multiply-add. So the
-// level changes the speed and nothing else.
+// operations, sums with a fixed number of lanes, and no contraction to fused multiply-add but where
+// the source asks for it. So the level changes the speed and nothing else.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +22,7 @@ constexpr int kPairWidth = 2048;   // two entries of a row of a sparse-sign Γ s
                                    // the mean width of its blocks, m / zeta, is at most this
 constexpr int kStrip = 64;         // columns of a strip, the unit in which a Gaussian Γ is made
 constexpr int kPanel = 32;         // columns of a panel, the unit of matrix products in double
+constexpr int kSummed = 256;       // products that a matrix product sums before it adds the sum
 
 // Grouped signs: a chunk is kChunk consecutive rows of Γ. It has kParts parts, each of kSteps
 // vectors of kLanes rows. A step of the computation takes one vector from each part. The kParts
@@ -124,12 +127,12 @@ struct TypeFreeKernels {
     void (*gaussian)(std::uint64_t key, const std::uint64_t* j, int count, std::int64_t m,
                      int strip, float* out);
 
-    // out[i][k] += Σ_c a[i a_row + c a_col] panel[c][k] for i < rows and k < kPanel. The sum over
-    // c < depth is taken in order; then it is added to out.
+    // out[i][k] += Σ_c a[i a_row + c a_col] panel[c][k] over c < depth, for i < rows and k <
+    // kPanel. Sums of kSummed products are taken in order, fused; then they are added to out.
     void (*gemm_panel)(const double* a, std::int64_t a_row, std::int64_t a_col, std::int64_t rows,
                        int depth, const double* panel, double* out, std::int64_t out_row);
 
-    // q[i] += Σ_k y[i][k]² for i < rows, over k < kPanel.
+    // q[i] += Σ_k y[i][k]² for i < rows, over k < kPanel. Fused.
     void (*add_norms)(const double* y, std::int64_t rows, double* q);
 
     // sum = Σ_i min(max(v_i - tau, 0), cap) over i < count, and inside = the number of terms that
@@ -168,8 +171,8 @@ struct TypedKernels {
                          std::uint64_t steps, T* acc, std::int64_t row_size);
     int grouped_rows_at_once;  // the number of rows for which grouped_rows() is fastest per row
 
-    // out[i][k] += Σ_c a[i][c] strip[c][k] for i < rows and k < width <= kStrip. The sum over
-    // c < depth is taken in order; then it is added to out.
+    // out[i][k] += Σ_c a[i][c] strip[c][k] over c < depth, for i < rows and k < width <= kStrip.
+    // Sums of kSummed products are taken in order, fused; then they are added to out.
     void (*gemm_strip)(const T* a, std::int64_t a_stride, std::int64_t rows, int depth,
                        const float* strip, T* out, std::int64_t out_stride, int width);
 
@@ -180,14 +183,14 @@ struct TypedKernels {
     void (*weighted_squares)(const T* y, std::int64_t rows, std::int64_t k, const double* s,
                              double* p);
 
-    // g[i] = Σ_j u_j y_ij² for i < rows, over j < k.
+    // g[i] = Σ_j u_j y_ij² for i < rows, over j < k. Fused.
     void (*square_dots)(const T* y, std::int64_t rows, std::int64_t k, const double* u, double* g);
 
-    // t[i] = Σ_j u_j z_ij for i < rows, over j < k.
+    // t[i] = Σ_j u_j z_ij for i < rows, over j < k. Fused.
     void (*dots)(const T* z, std::int64_t rows, std::int64_t k, const double* u, double* t);
 
     // Updates p_i = w_iᵀ C w_i and q_i = ‖C w_i‖² for i < rows, after C has gone through `count`
-    // rank-one changes in sequence.
+    // rank-one changes in sequence. Its dots are fused.
     void (*rank_one)(const T* w, std::int64_t rows, std::int64_t k, const RankOne* changes,
                      int count, double* p, double* q);
 };
@@ -195,6 +198,7 @@ struct TypedKernels {
 // The kernels of one ISA level.
 struct Kernels {
     const char* isa;  // "baseline", "avx2" or "avx512"
+    bool fuses;       // whether its fused kernels round once
     TypeFreeKernels any;
     TypedKernels<float> f32;
     TypedKernels<double> f64;
