@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <climits>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <numeric>
 #include <thread>
 #include <vector>
 
+#include "skmm/base/cpu_quota.hpp"
 #include "skmm/base/memory.hpp"
 
 #ifdef _OPENMP
@@ -62,11 +65,31 @@ int affordable(int n_threads) {
     return team;
 }
 
+using Clock = std::chrono::steady_clock;
+
+// Until when the calling thread works alone. Where others keep the processors busy, a thread of a
+// team waits for its turn, for milliseconds, and the team for it. A region that took longer than
+// its caller alone would have taken, by the blocks that it did, is followed by work without a team
+// for kPatience times the time lost. So no more than a part of 1 / kPatience is lost.
+thread_local Clock::time_point alone_until;
+constexpr int kPatience = 20;
+
+// Sees a region of n_blocks that took `wall`, of which the caller did `own` blocks in `worked`.
+void judge(std::int64_t n_blocks, std::int64_t own, Clock::duration worked, Clock::duration wall) {
+    if (own == 0) return;
+    const auto lost = wall - worked * n_blocks / own;
+    if (lost > std::chrono::microseconds(50)) alone_until = Clock::now() + kPatience * lost;
+}
+
 }  // namespace
 
 void run_serially() { serial = true; }
 
-int default_threads() { return serial ? 1 : omp_get_max_threads(); }
+int default_threads() {
+    if (serial) return 1;
+    static const int quota = std::getenv("OMP_NUM_THREADS") == nullptr ? cpu_quota() : INT_MAX;
+    return std::min(omp_get_max_threads(), quota);
+}
 
 int team_size(int n_threads) {
     if (serial) return 1;
@@ -79,21 +102,33 @@ int team_size(int n_threads) {
 
 void parallel_blocks(std::int64_t n_blocks, int n_threads,
                      const std::function<void(std::int64_t, int)>& f) {
-    if (serial || n_threads <= 1 || n_blocks <= 1) {
-        for (std::int64_t b = 0; b < n_blocks; ++b) f(b, 0);
-        return;
-    }
+    const bool alone = serial || n_threads <= 1 || n_blocks <= 1;
+    std::int64_t done = 0;
+    while (done < n_blocks && (alone || Clock::now() < alone_until)) f(done++, 0);
+    if (done == n_blocks) return;
+
     std::exception_ptr first;  // an exception that left a parallel region would end the process
-#pragma omp parallel for schedule(dynamic, 1) num_threads(affordable(n_threads))
-    for (std::int64_t b = 0; b < n_blocks; ++b) {
-        try {
-            f(b, omp_get_thread_num());
-        } catch (...) {
+    std::int64_t own = 0;      // blocks of the calling thread, which is thread 0 of its team
+    Clock::duration worked{};
+    const auto began = Clock::now();
+#pragma omp parallel num_threads(affordable(n_threads))
+    {
+        const int slot = omp_get_thread_num();
+        const auto started = Clock::now();
+#pragma omp for schedule(dynamic, 1) nowait
+        for (std::int64_t b = done; b < n_blocks; ++b) {
+            try {
+                if (slot == 0) ++own;
+                f(b, slot);
+            } catch (...) {
 #pragma omp critical(skmm_first_exception)
-            if (!first) first = std::current_exception();
+                if (!first) first = std::current_exception();
+            }
         }
+        if (slot == 0) worked = Clock::now() - started;
     }
     if (first) std::rethrow_exception(first);
+    judge(n_blocks - done, own, worked, Clock::now() - began);
 }
 
 #else
@@ -110,9 +145,16 @@ void parallel_blocks(std::int64_t n_blocks, int, const std::function<void(std::i
 
 #endif
 
+int worth(double work, int n_threads) {
+    constexpr double kShare = 1 << 18;  // some 50 microseconds: less is not worth a thread
+    return static_cast<int>(std::clamp(work / kShare, 1.0, static_cast<double>(n_threads)));
+}
+
 void for_blocks(std::int64_t n, int n_threads,
                 const std::function<void(std::int64_t, std::int64_t)>& f) {
-    parallel_blocks(ceil_div(n, kSumBlock), n_threads, [&](std::int64_t b, int) {
+    constexpr double kPerIndex = 4.0;  // multiply-adds that take about as long as an index
+    const int team = worth(kPerIndex * static_cast<double>(n), n_threads);
+    parallel_blocks(ceil_div(n, kSumBlock), team, [&](std::int64_t b, int) {
         f(b * kSumBlock, std::min(n, (b + 1) * kSumBlock));
     });
 }

@@ -9,7 +9,9 @@
 
 namespace skmm {
 
-// The number of threads to use if the caller gives none: OpenMP's default, or 1 without OpenMP.
+// The number of threads to use if the caller gives none: OpenMP's default, which is the number of
+// processors that the process may run on, or what OMP_NUM_THREADS or omp_set_num_threads() say; but
+// without OMP_NUM_THREADS no more than the quota of the container. It is 1 without OpenMP.
 int default_threads();
 
 // The number of threads that a request for n_threads gets at present. It is 1 in a forked child,
@@ -21,9 +23,15 @@ int team_size(int n_threads);
 // runtime for other work.
 void run_serially();
 
+// The number of threads, at most n_threads, that this many multiply-adds are worth: starting a team
+// takes as long as some thousands of them.
+int worth(double work, int n_threads);
+
 // Runs f(block, slot) for every block in [0, n_blocks), on at most n_threads threads. Concurrent
 // calls have different slots in [0, n_threads), which may index scratch memory. If f throws, one
 // of its exceptions is thrown again after the calls that have begun; other blocks may have run.
+// Where a team turned out slower than the calling thread alone, because other work keeps the
+// processors busy, the calling thread works alone for a while.
 void parallel_blocks(std::int64_t n_blocks, int n_threads,
                      const std::function<void(std::int64_t block, int slot)>& f);
 
