@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from support.sanitizers import limits_addresses
 
 from skmm_fast import _core
 
@@ -254,6 +255,7 @@ print(1 <= _core.team_size(1024) < 1024)
 """
 
 
+@limits_addresses
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("more", [1, 10, 30, 100, 300])
 def test_a_team_is_as_large_as_a_memory_limit_allows(more):

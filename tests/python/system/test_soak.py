@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.sanitizers import limits_addresses
 
 SOAK = Path(__file__).parents[2] / "soak"
 
@@ -16,7 +17,10 @@ SOAK = Path(__file__).parents[2] / "soak"
         "memory.py --calls 50 --threads 2",
         "threads.py --threads 4 --seconds 1",
         "children.py --rounds 1 --calls v-optimal",
-        "address_space.py --rows 2000 --threads 1 --sizes 1 --calls v-optimal herding",
+        pytest.param(
+            "address_space.py --rows 2000 --threads 1 --sizes 1 --calls v-optimal herding",
+            marks=limits_addresses,
+        ),
         "moving_data.py --rounds 1 --seconds 0.05",
     ],
     ids=lambda command: command.partition(".")[0],
