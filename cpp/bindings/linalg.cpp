@@ -86,7 +86,7 @@ void def_products(py::module_& m) {
             "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert(), "out"_a.noconvert(),
             "n_threads"_a, "progress"_a = py::none());
     };
-    def_multiply("multiply", &multiply<T>);
+    def_multiply("multiply", &multiply<T, T>);
     def_multiply("multiply_rounded", &multiply_rounded<T>);
     const auto def_each_row = [&m](const char* name, auto each_row) {
         m.def(

@@ -1,9 +1,12 @@
-// Cholesky factors and the bounded Newton step, in plain loops.
+// Cholesky factors and the bounded Newton step, mostly in plain loops.
 #include "skmm/linalg/dense.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+
+#include "skmm/linalg/products.hpp"
 
 namespace skmm {
 namespace {
@@ -61,10 +64,9 @@ Vector inverse_root(const Vector& u) {
 
 Vector gram(const Vector& r) {
     const std::size_t k = order(r);
+    const auto n = static_cast<std::int64_t>(k);
     Vector a(k * k);
-    for (std::size_t t = 0; t < k; ++t)
-        for (std::size_t i = 0; i < k; ++i)
-            for (std::size_t j = 0; j < k; ++j) a[i * k + j] += r[t * k + i] * r[t * k + j];
+    second_moment(MatrixView<double>{r.data(), n, n, n}, nullptr, 1, [](std::int64_t) {}, a.data());
     return a;
 }
 

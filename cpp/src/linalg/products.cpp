@@ -159,16 +159,16 @@ void row_norms(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d
     });
 }
 
-template <class T>
+template <class T, class Out>
 void multiply(MatrixView<T> z, const i64* rows, MatrixView<double> d, int n_threads,
-              const Tick& tick, MutableMatrixView<T> out) {
+              const Tick& tick, MutableMatrixView<Out> out) {
     for_products(z, rows, out.rows, d, n_threads, tick,
                  [&](i64 first, i64 n, i64 p, const double* y) {
                      const i64 used = std::min<i64>(kPanel, d.cols - p * kPanel);
                      for (i64 i = 0; i < n; ++i)
                          std::transform(y + i * kPanel, y + i * kPanel + used,
                                         out.row(first + i) + p * kPanel,
-                                        [](double v) { return static_cast<T>(v); });
+                                        [](double v) { return static_cast<Out>(v); });
                  });
 }
 
@@ -285,5 +285,7 @@ void dots(MatrixView<T> z, const double* u, int n_threads, const Tick& tick, dou
     template void dots(MatrixView<T>, const double*, int, const Tick&, double*);
 SKMM_PRODUCTS(float)
 SKMM_PRODUCTS(double)
+template void multiply(MatrixView<float>, const i64*, MatrixView<double>, int, const Tick&,
+                       MutableMatrixView<double>);
 
 }  // namespace skmm

@@ -78,20 +78,44 @@ public:
         apply(tick, done);
     }
 
-    // Computes the gains of all rows for S without row i. The state does not change.
-    void gains_without(i64 i, Vector& gains) const {
-        const Change c = changed(row(w_.z.view.row(i)), -1.0);
-        const RankOne one{c.uv.data(), c.uv.data() + m(), c.uu, c.delta};
-        gains.resize(p_.size());
-        parallel_blocks(ceil_div(n(), kRowsAtOnce), threads_, [&](i64 b, int) {
-            const i64 first = b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
-            double p[kRowsAtOnce], q[kRowsAtOnce];
-            std::copy_n(p_.begin() + first, rows, p);
-            std::copy_n(q_.begin() + first, rows, q);
-            kernels().of<T>().rank_one(w_.z.view.row(first), rows, m(), &one, 1, p, q);
-            for (i64 t = 0; t < rows; ++t)
-                gains[at(first + t)] = std::max(q[t], 0.0) / (1.0 + p[t]);
-        });
+    // Row t of `gains` (entering.size(), leaving.size()) has the gain of row entering[t] for S
+    // without row leaving[j] in column j. Z must be in memory and p and q up to date.
+    void gains_without(const RowList& leaving, const RowList& entering, const Tick& tick, i64 done,
+                       Vector& gains) const {
+        const i64 out = static_cast<i64>(leaving.size()), in = static_cast<i64>(entering.size());
+        const Tick quiet = [&](i64) { tick(done); };
+        const auto times = [&](auto rows, const i64* which, i64 count, MatrixView<double> d) {
+            Vector product(at(count * d.cols));
+            multiply(rows, which, d, threads_, quiet,
+                     MutableMatrixView<double>{product.data(), count, d.cols, d.cols});
+            return product;
+        };
+        const MatrixView<double> c{c_.data(), k(), k(), k()}, bt{bt_.data(), k(), m(), m()};
+        // wᵀC and wᵀC² of the rows that leave, times Bᵀ: the vectors whose products with rows z are
+        // d = wᵀC w_z and e = wᵀC² w_z.
+        const Vector w = times(w_.z.view, leaving.data(), out, w_.b);
+        const Vector u = times(MatrixView<double>{w.data(), out, k(), k()}, nullptr, out, c);
+        const Vector v = times(MatrixView<double>{u.data(), out, k(), k()}, nullptr, out, c);
+        Vector both(at(m() * 2 * out));
+        for (const Vector* x : {&u, &v}) {
+            const Vector xb = times(MatrixView<double>{x->data(), out, k(), k()}, nullptr, out, bt);
+            for (i64 t = 0; t < out; ++t)
+                for (i64 j = 0; j < m(); ++j)
+                    both[at((2 * j + (x == &v)) * out + t)] = xb[at(t * m() + j)];
+        }
+        const Vector de = times(w_.z.view, entering.data(), in,
+                                MatrixView<double>{both.data(), m(), 2 * out, 2 * out});
+        gains.resize(at(in * out));
+        for (i64 t = 0; t < in; ++t) {
+            const double p = p_[at(entering[at(t)])], q = q_[at(entering[at(t)])];
+            const double *const d = &de[at(2 * t * out)], *const e = d + out;
+            for (i64 j = 0; j < out; ++j) {  // C grows by u uᵀ / (1 - p_j), with u = C w_j
+                const i64 row = leaving[at(j)];
+                const double step = d[j] / (1.0 - p_[at(row)]);
+                const double after = q + step * (step * q_[at(row)] + 2.0 * e[j]);
+                gains[at(t * out + j)] = std::max(after, 0.0) / (1.0 + p + d[j] * step);
+            }
+        }
     }
 
     // Subtracts ridge I from M and returns true. If M would be singular to rounding, or tr C would
@@ -203,8 +227,8 @@ private:
         double uu, delta;  // uᵀu; delta
     };
     Change changed(const Vector& w, double sign) const {
-        Vector u = combine(w, c_.data(), k()), uv = combine(u, bt_.data(), m());
-        const Vector v = combine(combine(u, c_.data(), k()), bt_.data(), m());
+        Vector u = times(c_.data(), k(), w), uv = times(w_.b.data, m(), u);
+        const Vector v = times(w_.b.data, m(), times(c_.data(), k(), u));
         uv.insert(uv.end(), v.begin(), v.end());
         const double uu = inner(u, u), delta = sign * (1.0 + sign * inner(w, u));
         return {std::move(u), std::move(uv), uu, delta};
@@ -216,9 +240,10 @@ private:
         const Vector w = row(w_.z.view.row(i));
         const Change c = changed(w, sign);
         for (i64 a = 0; a < k(); ++a) {
+            const double wa = sign * w[at(a)], ua = c.u[at(a)] / c.delta;
             for (i64 b = 0; b < k(); ++b) {
-                m_[at(a * k() + b)] += sign * w[at(a)] * w[at(b)];
-                c_[at(a * k() + b)] -= c.u[at(a)] * c.u[at(b)] / c.delta;
+                m_[at(a * k() + b)] += wa * w[at(b)];
+                c_[at(a * k() + b)] -= ua * c.u[at(b)];
             }
         }
         changes_.push_back({nullptr, nullptr, c.uu, c.delta});
@@ -242,8 +267,10 @@ private:
         constexpr i64 kSlice = 256 * kRowsAtOnce;
         for (i64 from = 0; from < n(); from += kSlice) {
             tick(done);
-            const i64 blocks = ceil_div(std::min(kSlice, n() - from), kRowsAtOnce);
-            parallel_blocks(blocks, threads_, [&](i64 b, int) {
+            const i64 some = std::min(kSlice, n() - from);
+            const double work =
+                2.0 * static_cast<double>(some * m()) * static_cast<double>(changes_.size());
+            parallel_blocks(ceil_div(some, kRowsAtOnce), worth(work, threads_), [&](i64 b, int) {
                 const i64 first = from + b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
                 kernels().of<T>().rank_one(w_.z.view.row(first), rows, m(), changes_.data(),
                                            static_cast<int>(changes_.size()), &p_[at(first)],
@@ -281,13 +308,10 @@ private:
         w_.z.row_norms({d.data(), m(), k(), k()}, tick, x.data());
     }
 
-    // Returns Σ_a x_a rows_a, where rows_a is row a of the matrix `rows` (x.size(), cols).
-    static Vector combine(const Vector& x, const double* rows, i64 cols) {
-        Vector y(at(cols));
-        for (const double factor : x) {
-            for (i64 c = 0; c < cols; ++c) y[at(c)] += factor * rows[c];
-            rows += cols;
-        }
+    // Returns A x for A (rows, x.size()).
+    static Vector times(const double* a, i64 rows, const Vector& x) {
+        Vector y(at(rows));
+        kernels().f64.dots(a, rows, static_cast<i64>(x.size()), x.data(), y.data());
         return y;
     }
 

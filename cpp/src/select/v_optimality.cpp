@@ -76,7 +76,7 @@ RowList pick_at_random(const InformationMatrix<T>& info, i64 n_rows, i64 count, 
 
 // The amount by which a swap must reduce tr C to be made: a millionth of the loss, plus a margin
 // for the rounding of tr C.
-double worth(double loss, double trace) { return 1e-6 * loss + 1e-10 * trace; }
+double worth_swapping(double loss, double trace) { return 1e-6 * loss + 1e-10 * trace; }
 
 // Exchanges rows of the same group, among the listed rows: adds the row of largest gain, then
 // removes the row of least loss. Position i in `rows` is row i of info. A group is settled when the
@@ -97,7 +97,7 @@ i64 exchange_among(const RowList& rows, i64 groups, double enough, int n_threads
         if (best.empty()) return swaps;
         const i64 in = best.front(), group = set.group(rows[at(in)]);
         info.add(best, tick, set.size());
-        const double stays = info.loss(in) - worth(info.loss(in), info.trace());
+        const double stays = info.loss(in) - worth_swapping(info.loss(in), info.trace());
         const RowList least = top_rows(count, 1, n_threads, [&](i64 i) {
             const i64 row = rows[at(i)];
             return set.removable(row) && set.group(row) == group ? 1.0 / info.loss(i) : kNever;
@@ -120,33 +120,46 @@ i64 exchange_among(const RowList& rows, i64 groups, double enough, int n_threads
 // a larger gain once the row is removed, the two are swapped. Stops when no chosen row can be
 // replaced or tr C <= enough. Returns the number of swaps.
 template <class T>
-i64 sweep_among(const RowList& rows, double enough, int n_threads, const Tick& tick,
-                InformationMatrix<T>& info, CandidateSet& set) {
+i64 sweep_among(const RowList& rows, double enough, const Tick& tick, InformationMatrix<T>& info,
+                CandidateSet& set) {
+    // The rows tried together: few after a swap, which makes the gains of the others stale.
+    constexpr i64 kFew = 16, kMany = 128;
     const i64 count = static_cast<i64>(rows.size());
     const i64 movable =
         std::count_if(rows.begin(), rows.end(), [&](i64 row) { return set.removable(row); });
     i64 swaps = 0, since = 0;  // rows tried since the last swap
     Vector gains;
-    for (i64 i = 0; since < movable && info.trace() > enough; i = (i + 1) % count) {
-        const i64 row = rows[at(i)];
-        if (!set.removable(row)) continue;
-        tick(set.size());
-        ++since;
-        const double stays = info.loss(i);
-        if (std::isinf(stays)) continue;
-        info.gains_without(i, gains);
-        const RowList best = top_rows(count, 1, n_threads, [&](i64 j) {
-            const i64 other = rows[at(j)];
-            return !set.chosen(other) && set.group(other) == set.group(row) ? gains[at(j)] : kNever;
-        });
-        if (best.empty() || !(gains[at(best.front())] > stays + worth(stays, info.trace())))
-            continue;
-        info.add(best, tick, set.size());  // added first, so that M does not become nearly singular
-        info.remove(i, tick, set.size());
-        set.remove(row);
-        set.add(rows[at(best.front())]);
-        ++swaps;
-        since = 0;
+    for (i64 next = 0, batch = kFew; since < movable && info.trace() > enough;) {
+        RowList leaving, entering;
+        for (i64 i = next; static_cast<i64>(leaving.size()) < std::min(batch, movable - since);
+             i = (i + 1) % count)
+            if (set.removable(rows[at(i)])) leaving.push_back(i);
+        for (i64 i = 0; i < count; ++i)
+            if (!set.chosen(rows[at(i)])) entering.push_back(i);
+        info.gains_without(leaving, entering, tick, set.size(), gains);
+        const i64 tried = static_cast<i64>(leaving.size());
+        batch = std::min(2 * batch, kMany);
+        for (i64 t = 0; t < tried && batch != kFew; ++t) {
+            const i64 out = leaving[at(t)], row = rows[at(out)];
+            next = (out + 1) % count;
+            ++since;
+            const double stays = info.loss(out);
+            if (std::isinf(stays)) continue;
+            const auto gain = [&](i64 j) { return gains[at(j * tried + t)]; };
+            const RowList best = top_rows(static_cast<i64>(entering.size()), 1, 1, [&](i64 j) {
+                return set.group(rows[at(entering[at(j)])]) == set.group(row) ? gain(j) : kNever;
+            });
+            if (best.empty() || !(gain(best.front()) > stays + worth_swapping(stays, info.trace())))
+                continue;
+            const i64 in = entering[at(best.front())];
+            info.add({in}, tick, set.size());  // added first, so that M stays far from singular
+            info.remove(out, tick, set.size());
+            set.remove(row);
+            set.add(rows[at(in)]);
+            ++swaps;
+            since = 0;
+            batch = kFew;
+        }
     }
     return swaps;
 }
@@ -180,7 +193,7 @@ i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& t
         std::vector<T> storage;
         InformationMatrix<T> local = info.among(rows, storage);
         i64 swaps = exchange_among(rows, groups, enough, n_threads, tick, local, set);
-        if (set.size() <= kSwept) swaps += sweep_among(rows, enough, n_threads, tick, local, set);
+        if (set.size() <= kSwept) swaps += sweep_among(rows, enough, tick, local, set);
         if (swaps == 0) return all;
         all += swaps;
         info.adopt(local);

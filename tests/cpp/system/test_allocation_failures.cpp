@@ -94,7 +94,8 @@ TEST(products_survive_failing_allocations) {
     });
     check_failures([&](int threads) {
         std::vector<float> out(p.kRows * p.kCols);
-        multiply(p.view(), nullptr, d, threads, kQuiet, {out.data(), p.kRows, p.kCols, p.kCols});
+        multiply(p.view(), nullptr, d, threads, kQuiet,
+                 MutableMatrixView<float>{out.data(), p.kRows, p.kCols, p.kCols});
         return numbers(out);
     });
     check_failures([&](int threads) {

@@ -18,11 +18,11 @@ template <class T>
 void row_norms(MatrixView<T> z, const std::int64_t* rows, std::int64_t count, MatrixView<double> d,
                int n_threads, const Tick& tick, double* q);
 
-// Row t of out (count, d) is z_iᵀD rounded to T, with D (k, d) and i = rows[t]. If rows is null,
-// i = t. The count is out.rows.
-template <class T>
+// Row t of out (count, d) is z_iᵀD rounded to Out, with D (k, d) and i = rows[t]. If rows is null,
+// i = t. The count is out.rows. Out is T or double.
+template <class T, class Out>
 void multiply(MatrixView<T> z, const std::int64_t* rows, MatrixView<double> d, int n_threads,
-              const Tick& tick, MutableMatrixView<T> out);
+              const Tick& tick, MutableMatrixView<Out> out);
 
 // The same in the arithmetic of T, with D rounded to float, for choices that need no more digits.
 template <class T>

@@ -18,7 +18,7 @@ enum class Sampler { kGreedy, kLinear, kExp };
 template <class T>
 struct Whitened {
     RowMatrix<T> z;        // (N, m); uses row_norms and take
-    MatrixView<double> b;  // (m, k)
+    MatrixView<double> b;  // (m, k), stride k
 };
 
 struct DesignOptions {
