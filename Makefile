@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | bench-quality | sanitize | fuzz | soak | coverage.
+# make demo | test | lint | bench | bench-quick | bench-quality | sanitize | fuzz | soak | coverage.
 # Each sets up .venv first, once per pyproject.toml.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install -q
 SOURCES := CMakeLists.txt README.md $(shell find cpp python -type f -not -name '*.pyc')
 CXX_FILES := $(shell find cpp tests/cpp tests/fuzz -name '*.[ch]pp')
 
-.PHONY: demo test lint format bench bench-quality sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers soak coverage clean
+.PHONY: demo test lint format bench bench-quick bench-quality sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers soak coverage clean
 
 demo: .venv/.built
 	$(BIN)/skmm-fast demo --out demo_out
@@ -36,6 +36,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_shapes.py
 	$(BIN)/python bench/bench_cuda.py
 	$(BIN)/python bench/bench_disk.py
+	$(BIN)/python bench/bench_busy.py
 	$(BIN)/python bench/bench_quality.py
 	$(BIN)/python bench/bench_gradients.py
 	$(BIN)/python bench/bench_proofs.py
@@ -50,6 +51,10 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_baselines.py
 	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/table.py
+
+# Headline ratios beside their targets and beside the last run on this machine. Three minutes on an idle machine.
+bench-quick: .venv/.built
+	$(BIN)/python bench/quick.py
 
 # What selections are worth: the paper's synthetic table, real tasks, settings of V-optimal selection, the default and its
 # settings, finetunes of a transformer, targets.

@@ -93,12 +93,27 @@ def result_path(name: str, gpu: str | None = None) -> Path:
     return RESULTS / folder_name(gpu or processor()) / f"{name}.json"
 
 
+def blas() -> str:
+    """NumPy's and SciPy's BLAS, each with the kernel that it chose for this processor."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "kernel unknown (threadpoolctl is not there)"
+    found = [
+        f"{x['internal_api']} {x['version']}, kernel {x.get('architecture', 'unknown')}"
+        for x in threadpool_info()
+        if x["user_api"] == "blas"
+    ]
+    return "; ".join(dict.fromkeys(found)) or "kernel unknown"
+
+
 def machine(gpu: str | None = None) -> dict[str, Any]:
     return {
         **({"gpu": gpu} if gpu else {}),
         "cpu": processor(),
         "cores": os.cpu_count(),
         "isa": _core.isa,
+        "blas": blas(),
         "numpy": np.__version__,
         "skmm_fast": __version__,
         "date": time.strftime("%Y-%m-%d"),

@@ -12,11 +12,13 @@ from quality import report
 
 HERE = Path(__file__).parent
 TITLES = {
+    "quick": "Headline figures and their targets, at most (`make bench-quick`)",
     "sketch": "Stage 1: sketching (m = 512, float32 unless said; x: beside a read of G, sgemm)",
     "peers": "Stage 1: others (2 threads; Γ made beforehand where it says stored)",
     "levels": "Stage 1: instruction sets (the case; each set that the machine has)",
     "shapes": "Stage 1: ns per entry over shapes (2 threads, ζ = 8; x best N and r of the m)",
     "disk": "Stage 1: a memory map larger than memory (one pass each)",
+    "busy": "Threads while other processes keep every core busy",
     "cuda": "Stage 1: on a GPU (m = 512, ζ = 8)",
     "quality": "Stage 1: singular values of embedded subspaces (k = 64, 60 seeds)",
     "gradients": "Gradients of models, from inputs to their sketch (m = 512, 2 threads)",
