@@ -9,6 +9,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def blas() -> str:
 
 def machine(gpu: str | None = None) -> dict[str, Any]:
     return {
-        **({"gpu": gpu} if gpu else {}),
+        **({"gpu": gpu, "torch": version("torch")} if gpu else {}),
         "cpu": processor(),
         "cores": os.cpu_count(),
         "isa": _core.isa,

@@ -70,7 +70,7 @@ def of_each_machine(name: str) -> list[str]:
         m = result["machine"]
         about = f"{m['cpu']}, {m['cores']} cores, {m['isa']}, NumPy {m['numpy']}, {m['date']}."
         if "gpu" in m:
-            about = f"{m['gpu']}; {about}"
+            about = f"{m['gpu']}, torch {m['torch']}; {about}"
         if path.parent != RESULTS:
             about = f"**{path.parent.name}**: {about}"
         parts += [about, table(result["rows"])]
