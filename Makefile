@@ -74,7 +74,7 @@ bench-quality: .venv/.built
 	$(BIN)/python bench/table.py
 
 # On a machine with a GPU, which need not reach a network: builds with the packages of $(PYTHON), runs the tests marked cuda,
-# and measures for six minutes at most; bench/results/<gpu>/ has the figures. `make -k cuda` measures though a test fails.
+# and measures, which is meant to take six minutes; bench/results/<gpu>/ has the figures. `make -k cuda` measures though a test fails.
 # Warnings of versions of torch that were not seen yet are no errors.
 ON_CUDA = env -u TRITON_INTERPRET PYTHONPATH=$(abspath build/cuda) $(PYTHON)
 CUDA_TESTS = $(shell grep -rl --include='*.py' 'mark\.cuda' tests/python)
