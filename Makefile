@@ -1,5 +1,5 @@
-# make demo | test | lint | bench | bench-quality | sanitize | fuzz | soak | coverage.
-# Each sets up .venv first, once per pyproject.toml.
+# make demo | test | lint | bench | bench-quick | bench-quality | sanitize | fuzz | soak | coverage.
+# Each sets up .venv first, once per pyproject.toml. `make cuda` uses the Python that is there.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 CLANG ?= clang++
@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install -q
 SOURCES := CMakeLists.txt README.md $(shell find cpp python -type f -not -name '*.pyc')
 CXX_FILES := $(shell find cpp tests/cpp tests/fuzz -name '*.[ch]pp')
 
-.PHONY: demo test lint format bench bench-quality sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers soak coverage clean
+.PHONY: demo test lint format bench bench-quick bench-quality cuda cuda-build cuda-test cuda-bench sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers soak coverage clean
 
 demo: .venv/.built
 	$(BIN)/skmm-fast demo --out demo_out
@@ -36,6 +36,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_shapes.py
 	$(BIN)/python bench/bench_cuda.py
 	$(BIN)/python bench/bench_disk.py
+	$(BIN)/python bench/bench_busy.py
 	$(BIN)/python bench/bench_quality.py
 	$(BIN)/python bench/bench_gradients.py
 	$(BIN)/python bench/bench_proofs.py
@@ -50,6 +51,10 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_baselines.py
 	$(BIN)/python bench/bench_heads.py
 	$(BIN)/python bench/table.py
+
+# Headline ratios beside their targets and beside the last run on this machine. Three minutes on an idle machine.
+bench-quick: .venv/.built
+	$(BIN)/python bench/quick.py
 
 # What selections are worth: the paper's synthetic table, real tasks, settings of V-optimal selection, the default and its
 # settings, finetunes of a transformer, targets.
@@ -67,6 +72,29 @@ bench-quality: .venv/.built
 	$(BIN)/python bench/ablation.py
 	$(BIN)/python bench/targets.py
 	$(BIN)/python bench/table.py
+
+# On a machine with a GPU, which need not reach a network: builds with the packages of $(PYTHON), runs the tests marked cuda,
+# and measures, which is meant to take six minutes; bench/results/<gpu>/ has the figures. `make -k cuda` measures though a test fails.
+# Warnings of versions of torch that were not seen yet are no errors.
+ON_CUDA = env -u TRITON_INTERPRET PYTHONPATH=$(abspath build/cuda) $(PYTHON)
+CUDA_TESTS = $(shell grep -rl --include='*.py' 'mark\.cuda' tests/python)
+
+cuda: cuda-test cuda-bench
+
+cuda-build:
+	@$(PYTHON) -c 'import torch; raise SystemExit(not torch.cuda.is_available())' || \
+	    { echo "make cuda: $(PYTHON) sees no CUDA device"; exit 1; }
+	@$(PYTHON) -c 'import numpy, pybind11, pytest, scikit_build_core, scipy, triton'
+	rm -rf build/cuda
+	$(PYTHON) -m pip --disable-pip-version-check install -q --no-build-isolation --no-deps --no-index --target build/cuda \
+	    -C build-dir=build/cuda-core .
+
+cuda-test: cuda-build
+	$(ON_CUDA) -m pytest -q -m cuda -W default $(CUDA_TESTS)
+
+cuda-bench: cuda-build
+	$(ON_CUDA) bench/bench_cuda.py
+	$(ON_CUDA) bench/bench_cuda_select.py --seconds 120
 
 # The core's own tests and the Python suite under AddressSanitizer and UndefinedBehaviorSanitizer, and the core's own tests
 # under ThreadSanitizer: by clang, whose OpenMP runtime tells it what it waits for (libarcher.so of the package libomp). Each

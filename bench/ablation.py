@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 import quality
 import skmm_fast as skmm
-from common import RESULTS
+from common import result_path
 from compare import Method, Options, Task
 from default_report import BASE
 from seed_by_seed import run
@@ -127,7 +127,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1, "blas")
-    path = RESULTS / "ablation.json"
+    path = result_path("ablation")
     for name in args.tasks:
 
         def make(seed: int, name: str = name) -> Task:

@@ -17,7 +17,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import quality
-from common import RESULTS, write
+from common import result_path, write
 from compare import Method, compare
 from real_tasks import TASKS, Setting
 from variants import VARIANTS
@@ -45,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1, "blas")
-    path = RESULTS / "auto.json"
+    path = result_path("auto")
     methods = {name: AUTO[name] for name in args.methods}
     for setting, counts in chosen(args.data, args.variants):
         seeds = range(args.seeds)

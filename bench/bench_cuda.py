@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +18,12 @@ DIMS = (2_400_000, 11_700_000, 134_000_000)
 BATCH = 64  # rows at most; fewer where they would not fit
 
 
-def milliseconds(call: Callable[[], Any], repeats: int = 9) -> float:
-    """Median time of a call on the device, after two calls that are not counted."""
-    times = []
-    for _ in range(2 + repeats):
+def milliseconds(call: Callable[[], Any], repeats: int = 9, at_most: float = 5.0) -> float:
+    """Median time of a call on the device, after two calls that are not counted: of `repeats`
+    calls, or as many as begin within `at_most` seconds, but one at least."""
+    times: list[float] = []
+    started = time.perf_counter()
+    while len(times) < 3 or (len(times) < 2 + repeats and time.perf_counter() - started < at_most):
         began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         began.record()
         call()
@@ -46,7 +49,6 @@ def compare(r: int, dtype: torch.dtype) -> list[dict[str, Any]]:
     times = {who: milliseconds(call) for who, call in calls.items()}
     return [
         {
-            "device": torch.cuda.get_device_name(),
             "case": f"N = {batch}, r = {r}, {str(dtype).removeprefix('torch.')}",
             "who": who,
             "ms": t,
@@ -67,7 +69,7 @@ def main() -> None:
         for dtype in (torch.float32, torch.bfloat16):
             rows += compare(r, dtype)
             torch.cuda.empty_cache()
-    save("cuda", rows)
+    save("cuda", rows, gpu=torch.cuda.get_device_name())
 
 
 if __name__ == "__main__":

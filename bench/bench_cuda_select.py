@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from typing import Any
 
 import torch
 
 import skmm_fast as skmm
-from common import save
+from common import result_path, write
 
 CASES = [  # N, n, method
     (10**6, 1000, "v-optimal"),
-    (10**7, 250, "v-optimal"),  # greedy
     (10**7, 1000, "v-optimal"),
-    (10**7, 100_000, "v-optimal"),
     (10**7, 100_000, "moment-matching"),
+    (10**7, 100_000, "v-optimal"),
+    (10**7, 250, "v-optimal"),  # greedy
 ]
 M = 128
 
@@ -53,10 +53,22 @@ def run(n_rows: int, n: int, method: str) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, help="begin no case after so many")
+    limit = parser.parse_args().seconds
     if not torch.cuda.is_available():
         print("no CUDA device")
-        sys.exit()
-    rows = [run(*case) for case in CASES]
-    device = torch.cuda.get_device_name()
-    save("cuda_select", [{"device": device, **row} for row in rows])
+        return
+    gpu, rows, began = torch.cuda.get_device_name(), [], time.perf_counter()
+    for case in CASES:
+        if limit is not None and time.perf_counter() - began > limit:
+            print(f"left out after {limit:g} s: {case}")
+            continue
+        rows.append(run(*case))
+        write(result_path("cuda_select", gpu), rows, gpu)  # a run that is stopped keeps what it has
+        print(rows[-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()

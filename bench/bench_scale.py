@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import skmm_fast as skmm
-from common import RESULTS, save
+from common import result_path, save
 
 CASES = [  # N, m, n, method
     *((10**6, 128, n, "v-optimal") for n in (300, 1000, 3000, 10_000, 30_000, 100_000)),
@@ -107,7 +107,7 @@ def picture(rows: list[dict[str, Any]]) -> None:
     by_n.set_title("N = 10⁶, m = 128")
     by_N.set_title("n = N / 100, m = 128")
     by_n.legend()
-    figure.savefig(RESULTS / "scale.png", dpi=100)
+    figure.savefig(result_path("scale").with_suffix(".png"), dpi=100)
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ def pool(n_rows: int, m: int) -> np.ndarray:
     return Z.astype(np.float32)
 
 
-def iterations(n_rows: int = 10**6, n: int = 10_000) -> list[dict[str, Any]]:
+def iterations(n_rows: int = 10**6, n: int = 10_000, rounds: int = 9) -> list[dict[str, Any]]:
     """Seconds of two passes, with all that is done between them, beside two reads of Y."""
     torch.set_num_threads(2)
     Z, rows = pool(n_rows, M), []
@@ -39,7 +39,7 @@ def iterations(n_rows: int = 10**6, n: int = 10_000) -> list[dict[str, Any]]:
     for init in ("random", "uniform"):
         for weighting, c_s in (("paper", 0.9), ("relative", 0.3), ("relative", 0.02)):
             spent, ratios = [], []
-            for _ in range(9):
+            for _ in range(rounds):
                 before = seconds(tensor.sum, repeats=5, warm_up=0.1)
                 options = MatchOptions(c_s, weighting, init, tol=1e-9)
                 fit = moment_matching.solve(problem_of(made, n, n_threads=2), options)

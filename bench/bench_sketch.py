@@ -25,6 +25,7 @@ from common import in_turns, save
 
 N, R, M, ZETA = 128, 300_032, 512, 8
 HEADLINE = f"dense, N = {N}, r = {R}, m = {M}"
+GAUSSIAN_SHAPE = 1024, 100_000
 Row = dict[str, Any]
 
 
@@ -77,13 +78,18 @@ def applied(sketches: dict[str, skmm.Sketch], G: Any, n_threads: int) -> dict[st
     return {who: lambda S=S: S.apply(G, n_threads=n_threads) for who, S in sketches.items()}
 
 
-def headline(rng: np.random.Generator) -> list[Row]:
-    G = rng.standard_normal((N, R), dtype=np.float32)
-    Gamma = skmm.Gaussian(R, M).toarray()
+def beside_read(G: np.ndarray) -> list[Row]:
     rows = []
     for n_threads in (1, 2):
         calls = {"read of G": reader(G, n_threads), **applied(families(R), G, n_threads)}
         rows += compare(HEADLINE, calls, n_threads, G.size)
+    return rows
+
+
+def headline(rng: np.random.Generator) -> list[Row]:
+    G = rng.standard_normal((N, R), dtype=np.float32)
+    Gamma = skmm.Gaussian(R, M).toarray()
+    rows = beside_read(G)
     for n_threads in (1, 2):
         sketches = {
             f"SparseSign, ζ = {ZETA}": skmm.SparseSign(R, M),
@@ -113,6 +119,19 @@ def one_row(rng: np.random.Generator) -> list[Row]:
         for n_threads in (1, 2)
         for row in compare(f"one row, r = {r}", applied(families(r), G, n_threads), n_threads, r)
     ]
+
+
+def few_rows(rng: np.random.Generator) -> list[Row]:
+    """Making the rows of Γ is most of the work where few rows of G share them."""
+    r = 2_400_000
+    G = rng.standard_normal((16, r), dtype=np.float32)
+    S = skmm.SparseSign(r, M, nnz_per_row=ZETA)
+    rows = []
+    for count in (1, 2, 4, 8, 16):
+        for n_threads in (1, 2):
+            calls = applied({f"SparseSign, ζ = {ZETA}": S}, G[:count], n_threads)
+            rows += compare(f"N = {count}, r = {r}", calls, n_threads, count * r)
+    return rows
 
 
 def memory(rng: np.random.Generator) -> list[Row]:
@@ -224,7 +243,7 @@ PEERS: dict[str, Callable[[np.ndarray], Callable[[], Any]]] = {
 
 
 def gaussian(rng: np.random.Generator) -> list[Row]:
-    n, r = 1024, 100_000
+    n, r = GAUSSIAN_SHAPE
     G = rng.standard_normal((n, r), dtype=np.float32)
     S = skmm.Gaussian(r, M)
     Gamma = S.toarray()
@@ -235,8 +254,11 @@ def gaussian(rng: np.random.Generator) -> list[Row]:
             "sgemm, Γ stored": multiplier(G, Gamma, n_threads),
         }
         rows += compare(f"N = {n}, r = {r}, m = {M}", calls, n_threads, G.size)
+    return rows
 
-    # 4 MB of numbers, in and out of a cache: one core makes them, nothing multiplies them
+
+def normals(rng: np.random.Generator) -> list[Row]:
+    """4 MB of numbers, in and out of a cache: one core makes them, nothing multiplies them."""
     numbers = np.empty(2**20, np.float32)
     T = skmm.Gaussian(2048, M)
     times = in_turns(
@@ -245,16 +267,18 @@ def gaussian(rng: np.random.Generator) -> list[Row]:
             "NumPy": lambda: rng.standard_normal(out=numbers, dtype="f4"),
         }
     )
-    return rows + [
+    return [
         {"case": "2²⁰ normals", "who": who, "threads": 1, "ns per entry": t / 2**20 * 1e9}
         for who, t in times.items()
     ]
 
 
-def csr(rng: np.random.Generator) -> list[Row]:
+def csr(
+    rng: np.random.Generator, dims: tuple[int, ...] = (10**5, 10**6, 10**7, 10**8, 10**9)
+) -> list[Row]:
     n, per_row = 256, 1000
     matrices = {}
-    for r in (10**5, 10**6, 10**7, 10**8, 10**9):
+    for r in dims:
         stride = r // per_row
         columns = rng.integers(0, stride, (n, per_row)) + np.arange(per_row) * stride
         values = rng.standard_normal(columns.size, dtype=np.float32)
@@ -273,7 +297,8 @@ def csr(rng: np.random.Generator) -> list[Row]:
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    save("sketch", [*headline(rng), *one_row(rng), *gaussian(rng), *csr(rng), *memory(rng)])
+    dense = [*headline(rng), *one_row(rng), *few_rows(rng), *gaussian(rng), *normals(rng)]
+    save("sketch", [*dense, *csr(rng), *memory(rng)])
     save("levels", levels())
     save("peers", peers(rng))
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,15 @@ from skmm_fast import __version__, _core
 from skmm_fast._support.files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
+SAME_EVERYWHERE = {  # results that do not depend on the machine, but for the seconds in them
+    *("ablation", "auto", "default", "finetune", "gmm", "heads", "quality", "real", "targets"),
+    *("table1", "table1_claims", "table1_orders", "varied"),
+    *("utkface", *(f"stanford_cars_{finetuned}" for finetuned in ("lp", "ft"))),
+}
+CPU_KIND = {  # names of /proc/cpuinfo -> ours
+    **{"cpu family": "family", "model": "model"},
+    **{"CPU implementer": "implementer", "CPU part": "part"},
+}
 
 
 def seconds(
@@ -58,31 +69,68 @@ def peak_rss() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def machine() -> dict[str, Any]:
-    cpu = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Brand, family and model: a brand alone may be vague, like that of all "AMD EPYC"."""
+    found: dict[str, str] = {}
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            name, _, value = line.partition(":")
+            found.setdefault(name.strip(), value.strip())
+    brand = found.get("model name") or platform.processor() or platform.machine()
+    return ", ".join([brand, *(f"{ours} {found[x]}" for x, ours in CPU_KIND.items() if x in found)])
+
+
+def folder_name(model: str) -> str:
+    """The model of a processor or GPU in lower case, words joined by hyphens."""
+    plain = re.sub(r"\((r|tm)\)|\b(cpu|processor)\b|@ *[\d.]+ *ghz", " ", model.lower())
+    return "-".join(re.findall(r"[a-z0-9]+", plain))
+
+
+def result_path(name: str, gpu: str | None = None) -> Path:
+    """Where the results of this name are: results/<name>.json where they are the same everywhere,
+    else results/<machine>/<name>.json, of the GPU of this name or else of this processor."""
+    if name in SAME_EVERYWHERE:
+        return RESULTS / f"{name}.json"
+    return RESULTS / folder_name(gpu or processor()) / f"{name}.json"
+
+
+def blas() -> str:
+    """NumPy's and SciPy's BLAS, each with the kernel that it chose for this processor."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "kernel unknown (threadpoolctl is not there)"
+    found = [
+        f"{x['internal_api']} {x['version']}, kernel {x.get('architecture', 'unknown')}"
+        for x in threadpool_info()
+        if x["user_api"] == "blas"
+    ]
+    return "; ".join(dict.fromkeys(found)) or "kernel unknown"
+
+
+def machine(gpu: str | None = None) -> dict[str, Any]:
     return {
-        "cpu": cpu,
+        **({"gpu": gpu, "torch": version("torch")} if gpu else {}),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "isa": _core.isa,
+        "blas": blas(),
         "numpy": np.__version__,
         "skmm_fast": __version__,
         "date": time.strftime("%Y-%m-%d"),
     }
 
 
-def write(path: Path, rows: list[dict[str, Any]], **more: Any) -> None:
+def write(path: Path, rows: list[dict[str, Any]], gpu: str | None = None, **more: Any) -> None:
     """A JSON of the machine, `more` and these rows, a line each, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    head = json.dumps({"machine": machine(), **more}, indent=1).removesuffix("\n}")
+    head = json.dumps({"machine": machine(gpu), **more}, indent=1).removesuffix("\n}")
     lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
     text = f'{head},\n "rows": [\n{lines}\n ]\n}}\n'
     write_whole(path, lambda f: f.write(text.encode()))
 
 
-def save(name: str, rows: list[dict[str, Any]]) -> None:
-    write(RESULTS / f"{name}.json", rows)
+def save(name: str, rows: list[dict[str, Any]], gpu: str | None = None) -> None:
+    write(result_path(name, gpu), rows, gpu)
     for row in rows:
         print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{v}" for k, v in row.items()))

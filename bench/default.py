@@ -12,7 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import quality
-from common import RESULTS, write
+from common import result_path, write
 from compare import METHODS, Method, compare
 from real_tasks import TASKS
 
@@ -57,7 +57,7 @@ def main() -> None:
         except ModuleNotFoundError as error:
             print(f"{name}: skipped, {error}")
     print("\n\n".join(quality.tables(rows)))
-    write(RESULTS / "default.json", rows)
+    write(result_path("default"), rows)
 
 
 if __name__ == "__main__":

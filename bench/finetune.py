@@ -29,7 +29,7 @@ from transformers import AutoModel, AutoTokenizer
 import quality
 import real_data
 import tasks
-from common import RESULTS
+from common import result_path
 from compare import Method, Task
 from linear_head import CLASSIFICATION
 from seed_by_seed import run
@@ -218,7 +218,7 @@ def main() -> None:
         for way in args.ways:
             make, seeds = partial(task, data, way), range(args.first, args.seeds)
             try:
-                found = run(RESULTS / "finetune.json", make, METHODS, SHARES, seeds)
+                found = run(result_path("finetune"), make, METHODS, SHARES, seeds)
             except ModuleNotFoundError as error:
                 print(f"{data}: skipped, {error}")
                 continue

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 import quality
-from common import RESULTS, write
+from common import result_path, write
 from compare import METHODS, compare, own
 from real_tasks import TASKS, Setting
 from variants import VARIANTS
@@ -77,19 +77,19 @@ def main() -> None:
         if complete:
             kept = json.loads(path.read_text())["rows"] if path.exists() else []
             write(path, [row for row in kept if row["task"] != found[0]["task"]] + found)
-    real = RESULTS / "real.json"
+    real = result_path("real")
     if complete and set(args.tasks) & set(TASKS):
-        picture(json.loads(real.read_text())["rows"]).savefig(RESULTS / "real.png", dpi=80)
+        picture(json.loads(real.read_text())["rows"]).savefig(real.with_suffix(".png"), dpi=80)
 
 
 def chosen(names: Sequence[str], variants: Sequence[str]) -> Iterator[tuple[str, Setting, Path]]:
     """(task, its setting, where its results are saved)."""
     for name in names:
         if name in TASKS:
-            yield name, TASKS[name], RESULTS / "real.json"
+            yield name, TASKS[name], result_path("real")
         else:
             for variant in variants:
-                yield f"{name}/{variant}", VARIED[name][variant], RESULTS / "varied.json"
+                yield f"{name}/{variant}", VARIED[name][variant], result_path("varied")
 
 
 def picture(rows: list[dict[str, Any]]) -> Figure:

@@ -1,4 +1,4 @@
-"""Writes README.md beside it from results/*.json."""
+"""Writes README.md beside it from results/*.json and results/*/*.json."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+from common import RESULTS, result_path
 from default_report import of_ablation, of_auto, of_finetune, of_targets
 from quality import report
 
 HERE = Path(__file__).parent
 TITLES = {
+    "quick": "Headline figures and their targets, at most (`make bench-quick`)",
     "sketch": "Stage 1: sketching (m = 512, float32 unless said; x: beside a read of G, sgemm)",
     "peers": "Stage 1: others (2 threads; Γ made beforehand where it says stored)",
-    "levels": "Stage 1: instruction sets",
+    "levels": "Stage 1: instruction sets (the case; each set that the machine has)",
     "shapes": "Stage 1: ns per entry over shapes (2 threads, ζ = 8; x best N and r of the m)",
     "disk": "Stage 1: a memory map larger than memory (one pass each)",
+    "busy": "Threads while other processes keep every core busy",
     "cuda": "Stage 1: on a GPU (m = 512, ζ = 8)",
     "quality": "Stage 1: singular values of embedded subspaces (k = 64, 60 seeds)",
     "gradients": "Gradients of models, from inputs to their sketch (m = 512, 2 threads)",
@@ -36,6 +39,11 @@ TITLES = {
     "heads": "When gradients mislead: the demo's task, n = 100 of 997",
 }
 PICTURES = {"scale": "scale.png", "table1": "gmm.png"}
+HEAD = """# Benchmarks
+
+Made by `make bench` and `make bench-quality` from `results/`; medians, ratios within one run. Notes on limits and what was tried: [NOTES.md](NOTES.md).
+
+Results that depend on the machine are in `results/<machine>/`, of the processor's brand, family and model or of the GPU's name, and the tables below name it; those of `amd-epyc-avx512` come from a processor whose family was not noted. What does not depend on the machine, but for the seconds in it (what selections are worth, quality of sketches), is in `results/` itself. The instruction set of a run is that which its heading names; only where the table is of instruction sets does a row name its own."""  # noqa: E501
 
 
 def cell(value: Any) -> str:
@@ -50,8 +58,26 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def rows_of(name: str) -> list[dict[str, Any]] | None:
-    path = HERE / "results" / f"{name}.json"
+    path = result_path(name)
     return json.loads(path.read_text())["rows"] if path.exists() else None
+
+
+def of_each_machine(name: str) -> list[str]:
+    """What the results of this name say, one machine after another."""
+    parts = []
+    for path in sorted([*RESULTS.glob(f"{name}.json"), *RESULTS.glob(f"*/{name}.json")]):
+        result = json.loads(path.read_text())
+        m = result["machine"]
+        about = f"{m['cpu']}, {m['cores']} cores, {m['isa']}, NumPy {m['numpy']}, {m['date']}."
+        if "gpu" in m:
+            about = f"{m['gpu']}, torch {m['torch']}; {about}"
+        if path.parent != RESULTS:
+            about = f"**{path.parent.name}**: {about}"
+        parts += [about, table(result["rows"])]
+        if name in PICTURES:
+            picture = path.with_name(PICTURES[name]).relative_to(RESULTS)
+            parts.append(f"![{TITLES[name]}](results/{picture})")
+    return [f"## {TITLES[name]}", *parts] if parts else []
 
 
 def real_tasks() -> list[str]:
@@ -83,29 +109,14 @@ def for_targets() -> list[str]:
     return [title, *of_targets(rows)] if rows else []
 
 
-def main() -> None:
-    parts = [
-        "# Benchmarks",
-        "Made by `make bench` and `make bench-quality` from `results/*.json`; medians, ratios "
-        "within one run. Notes on limits and what was tried: [NOTES.md](NOTES.md).",
-    ]
-    for name, title in TITLES.items():
-        path = HERE / "results" / f"{name}.json"
-        if not path.exists():
-            continue  # of a device that was not there
-        result = json.loads(path.read_text())
-        m = result["machine"]
-        parts += [
-            f"## {title}",
-            f"{m['cpu']}, {m['cores']} cores, {m['isa']}, NumPy {m['numpy']}, {m['date']}.",
-            table(result["rows"]),
-        ]
-        if name in PICTURES:
-            parts.append(f"![{title}](results/{PICTURES[name]})")
+def page() -> str:
+    parts = [HEAD]
+    for name in TITLES:
+        parts += of_each_machine(name)
     parts += [*default_choice(), *of_transformers(), *of_settings()]
     parts += [*for_targets(), *real_tasks()]
-    (HERE / "README.md").write_text("\n\n".join(parts) + "\n")
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    (HERE / "README.md").write_text(page())

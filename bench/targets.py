@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import quality
-from common import RESULTS, write
+from common import result_path, write
 from compare import LABELS, Method, Task, compare
 from linear_head import (
     CLASSIFICATION,
@@ -109,7 +109,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1, "blas")
-    path = RESULTS / "targets.json"
+    path = result_path("targets")
     for name in args.data:
         seeds = range(args.seeds)
         try:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from common import RESULTS, write
+from common import result_path, write
 from compare import METHODS, Task, compare
 from table import table
 
@@ -45,7 +45,7 @@ def run(given: argparse.Namespace, name: str, make_task: Callable[[int], Task], 
     methods = {who: m._replace(sees=(sees,)) if m.sees else m for who, m in methods.items()}
     seeds = range(given.seeds)
     rows = compare(make_task, methods, given.counts, seeds, whole=True, progress=True)
-    path = given.out or RESULTS / f"{name}.json"
+    path = given.out or result_path(name)
     write(path, rows, settings={k: v for k, v in vars(given).items() if k not in WHERE})
     print(table(beside_uniform(rows)))
     picture(rows, path.with_suffix(".png"))

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from common import RESULTS, save, write
+from common import result_path, save, write
 
 Rows = list[dict[str, Any]]
 
@@ -162,8 +162,8 @@ def report(rows: Rows) -> None:
     for row in rows:
         uniform = over_seeds(rows, row["case"], "Uniform", EXACT).get(row["n"])
         row["risk: mean, x uniform"] = row["risk: mean"] / uniform if uniform else None
-    write(RESULTS / "gmm.json", rows)
-    picture(rows, RESULTS / "gmm.png")
+    write(result_path("gmm"), rows)
+    picture(rows, result_path("gmm").with_suffix(".png"))
     save("table1", beside_published(rows))
     save("table1_orders", orders(rows))
     save("table1_claims", claims(rows))

@@ -1,59 +1,13 @@
-"""The kernel for sparse signs, compiled on a CUDA device, else interpreted (TRITON_INTERPRET=1)."""
+"""The kernel for sparse signs at fixed shapes, run by `test_the_kernel` and by `make cuda`."""
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from support.kernel_sums import DEVICE, FAR, check, compiled_or_interpreted
 
 import skmm_fast as skmm
 from skmm_fast.device import gamma, kernel
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-FAR = 2**62
-
-
-def by_kernel(S, X, E, starts):
-    given = (None if t is None else t.to(DEVICE) for t in (X, E, starts))
-    return gamma._by_kernel(S, *given).cpu()
-
-
-def check(S, X, E, starts):
-    G = X.double()
-    if E is not None:
-        G = torch.einsum("nc,nd->ncd", E.double(), G).flatten(1)
-    run = G.shape[1] // len(starts)
-    Gamma = torch.cat([gamma.rows(S, int(j), int(j) + run, "cpu") for j in starts]).double()
-    Z = by_kernel(S, X, E, starts)
-    assert Z.dtype == torch.float32
-    size = G.abs() @ Gamma.abs()
-    assert ((Z - G @ Gamma).abs() <= 20 * torch.finfo(torch.float32).eps * (size + 1e-30)).all()
-    assert torch.equal(Z, by_kernel(S, X, E, starts))
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_equals_the_product_with_gamma(data):
-    m = data.draw(st.integers(1, 150))
-    S = skmm.SparseSign(
-        FAR,
-        m,
-        nnz_per_row=data.draw(st.integers(1, min(m, 20))),
-        seed=data.draw(st.integers(0, 2**64 - 1)),
-    )
-    n, d = data.draw(st.integers(1, 70)), data.draw(st.integers(1, 150))
-    dtypes = st.sampled_from([torch.float32, torch.float16, torch.bfloat16])
-    X, E = torch.randn(n, d + 5).to(data.draw(dtypes))[:, :d], None
-    if data.draw(st.booleans()):
-        X = X.T.contiguous().T
-    shape = data.draw(st.sampled_from(["dense", "outer", "runs"]))
-    runs = 1
-    if shape == "outer":
-        E = torch.randn(n, data.draw(st.integers(1, 5))).to(data.draw(dtypes))
-    elif shape == "runs":
-        runs = data.draw(st.sampled_from([k for k in range(1, d + 1) if d % k == 0]))
-    near, far = st.integers(0, 9999), st.integers(2**31 - 99, FAR - 9999)
-    starts = data.draw(st.lists(st.one_of(near, far), min_size=runs, max_size=runs))
-    check(S, X, E, torch.tensor(starts))
+pytestmark = [pytest.mark.cuda, compiled_or_interpreted]
 
 
 @pytest.mark.parametrize(
@@ -73,19 +27,6 @@ def test_tiles(m, zeta, n, cols):
         None,
         torch.tensor([2**32 - 5]),
     )
-
-
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # the interpreter's Inf - Inf
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.floats(width=32), min_size=1, max_size=16))
-def test_a_number_keeps_its_bits(numbers):
-    """One column: an entry of Z is an element of G, its sign, and nothing that was rounded."""
-    G = torch.tensor([x if abs(x) > 1e-30 else 0.0 for x in numbers])[:, None]
-    Z = by_kernel(skmm.SparseSign(9, 1, nnz_per_row=1), G, None, torch.tensor([5]))
-    sign = gamma.rows(skmm.SparseSign(9, 1, nnz_per_row=1), 5, 6, "cpu")[0, 0]
-    finite = G.isfinite()
-    assert torch.equal(Z[finite], (sign * G)[finite])
-    assert not Z[~finite].isfinite().any()
 
 
 def test_the_operator_is_a_good_one():
