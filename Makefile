@@ -120,7 +120,7 @@ sanitize-core: build/address/build.ninja
 
 SANITIZED_TESTS ?= tests/python
 WITH_ASAN = LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
-    ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(abspath build/address/python)
+    ASAN_OPTIONS=detect_leaks=0:handle_sigbus=0 PYTHONPATH=$(abspath build/address/python)
 sanitize-python: build/address/build.ninja
 	$(BIN)/cmake --build build/address --target _core
 	rm -rf build/address/python && cp -r python build/address/python

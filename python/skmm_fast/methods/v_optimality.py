@@ -213,7 +213,7 @@ def solve(
         )
     route: str = o.route
     if route == "auto":
-        route = best_route(n_rows, pool.Z.shape[1], rank, n, block, o.sampler, o.refine)
+        route = best_route(n_rows, pool.Z.shape[1], rank, n, block, o.sampler, o.refine, bound)
     relaxed: Relaxation | None = None
     if bound or route == "relaxation":
         with bar("relaxation", 1, problem.progress, "solved"):
@@ -277,12 +277,14 @@ def _ridge(pool: Pool) -> float:
 
 
 def best_route(
-    n_rows: int, m: int, rank: int, n: int, block: int, sampler: str, refine: bool
+    n_rows: int, m: int, rank: int, n: int, block: int, sampler: str, refine: bool, bound: bool
 ) -> str:
     """The route of fewer operations: a choice that no clock enters, so that it is the same
-    everywhere."""
+    everywhere. The bound is found by the relaxation, after which its route costs nothing more."""
     if sampler != "greedy" or n <= (2 if refine else 10) * rank:
         return "greedy"
+    if bound:
+        return "relaxation"
     return min(("greedy", "relaxation"), key=lambda route: operations(route, n_rows, m, n, block))
 
 
@@ -298,7 +300,7 @@ def operations(route: str, n_rows: int, m: int, n: int, block: int = 1) -> float
 def cost(work: Work, speed: Speed) -> Cost:
     """Greedy additions, exchanges, and what the default options do beside."""
     N, m, n = work.n_rows, work.dim, work.n
-    route, seconds = best_route(N, m, m, n, 1, "greedy", True), 0.0
+    route, seconds = best_route(N, m, m, n, 1, "greedy", True, True), 0.0
     if route == "greedy":
         seconds += n * max(work.copy / speed.bytes, 4 * N * m / (speed.flops / 4))
     if n < 20 * m:  # else a draw is as good as the bound asks
