@@ -208,12 +208,9 @@ private:
             const i64 here = std::min(kChunk, count - from);
             w.resize(at(here * k()));
             const std::vector<T> z = taken({rows.begin() + from, rows.begin() + from + here});
-            parallel_blocks(ceil_div(here, 64), threads_, [&](i64 b, int) {
-                for (i64 i = 64 * b; i < std::min(here, 64 * (b + 1)); ++i) {
-                    const Vector one = row(&z[at(i * m())]);
-                    std::copy(one.begin(), one.end(), w.begin() + i * k());
-                }
-            });
+            multiply(
+                MatrixView<T>{z.data(), here, m(), m()}, nullptr, w_.b, threads_,
+                [&](i64) { tick(done); }, MutableMatrixView<double>{w.data(), here, k(), k()});
             second_moment(MatrixView<double>{w.data(), here, k(), k()}, nullptr, threads_, tick,
                           part.data());
             std::transform(m_.begin(), m_.end(), part.begin(), m_.begin(), std::plus<>());
@@ -300,11 +297,11 @@ private:
 
     // Computes x_i = ‖A w_i‖² for all rows w_i, with A (k, k).
     void norms_of(const Vector& a, const Tick& tick, Vector& x) const {
-        Vector d(at(m() * k()));  // B Aᵀ
-        for (i64 j = 0; j < m(); ++j)
-            for (i64 e = 0; e < k(); ++e)
-                d[at(j * k() + e)] =
-                    std::inner_product(w_.b.row(j), w_.b.row(j) + k(), a.begin() + e * k(), 0.0);
+        Vector transposed(a.size()), d(at(m() * k()));  // d is B Aᵀ
+        for (i64 e = 0; e < k(); ++e)
+            for (i64 c = 0; c < k(); ++c) transposed[at(c * k() + e)] = a[at(e * k() + c)];
+        multiply(w_.b, nullptr, MatrixView<double>{transposed.data(), k(), k(), k()}, threads_,
+                 tick, MutableMatrixView<double>{d.data(), m(), k(), k()});
         w_.z.row_norms({d.data(), m(), k(), k()}, tick, x.data());
     }
 
