@@ -16,10 +16,9 @@ namespace skmm::bindings {
 
 namespace py = pybind11;
 
-// Returns f(). If the interpreter ends this thread meanwhile, the call never returns. The exception
-// of a forced unwind is no object, which the sanitizer of undefined behaviour would report.
+// Returns f(). If the interpreter ends this thread meanwhile, the call never returns.
 template <class F>
-[[gnu::no_sanitize("null")]] auto or_stay(const F& f) {
+auto or_stay(const F& f) {
 #ifdef __GLIBCXX__
     try {
         return f();

@@ -277,7 +277,7 @@ SKMM_INLINE void grouped_rows_of(const T* const* x, const T* const* next, const 
             const Arrangement<T> arrange{chunk.lane[s], step.column_signs[s]};
             for (int i = 0; i < R; ++i) {
                 for (int c = 0; c < kLanes; c += kTileRows<T>)
-                    __builtin_prefetch(next[i] + at + c, 0, 0);
+                    __builtin_prefetch(next[i] + at + c, 0, 2);
                 y[i][s] = load_lanes(x[i] + at);
                 arrange(y[i][s]);
             }
