@@ -31,8 +31,7 @@ public:
     InformationMatrix(Whitened<T> w, double ridge, int n_threads)
         : w_(w), threads_(n_threads), m_(at(k() * k())), p_(at(n())), q_(at(n())) {
         for (i64 d = 0; d < k(); ++d) m_[at(d * k() + d)] = ridge;
-        for (i64 d = 0; d < k(); ++d)
-            for (i64 j = 0; j < m(); ++j) bt_.push_back(w.b.row(j)[d]);
+        bt_ = transposed({w.b.data, w.b.data + m() * k()}, m(), k());
         invert();
     }
 
@@ -78,33 +77,32 @@ public:
         apply(tick, done);
     }
 
-    // Row t of `gains` (entering.size(), leaving.size()) has the gain of row entering[t] for S
-    // without row leaving[j] in column j. Z must be in memory and p and q up to date.
+    // gains[t * leaving.size() + j] is the gain of row entering[t] for S without row leaving[j]. Z
+    // must be in memory and p and q up to date.
     void gains_without(const RowList& leaving, const RowList& entering, const Tick& tick, i64 done,
                        Vector& gains) const {
         const i64 out = static_cast<i64>(leaving.size()), in = static_cast<i64>(entering.size());
         const Tick quiet = [&](i64) { tick(done); };
-        const auto times = [&](auto rows, const i64* which, i64 count, MatrixView<double> d) {
-            Vector product(at(count * d.cols));
-            multiply(rows, which, d, threads_, quiet,
-                     MutableMatrixView<double>{product.data(), count, d.cols, d.cols});
-            return product;
+        const auto product = [&](auto rows, const i64* which, i64 count, const double* d,
+                                 i64 cols) {
+            Vector result(at(count * cols));
+            multiply(rows, which, MatrixView<double>{d, rows.cols, cols, cols}, threads_, quiet,
+                     MutableMatrixView<double>{result.data(), count, cols, cols});
+            return result;
         };
-        const MatrixView<double> c{c_.data(), k(), k(), k()}, bt{bt_.data(), k(), m(), m()};
-        // wᵀC and wᵀC² of the rows that leave, times Bᵀ: the vectors whose products with rows z are
-        // d = wᵀC w_z and e = wᵀC² w_z.
-        const Vector w = times(w_.z.view, leaving.data(), out, w_.b);
-        const Vector u = times(MatrixView<double>{w.data(), out, k(), k()}, nullptr, out, c);
-        const Vector v = times(MatrixView<double>{u.data(), out, k(), k()}, nullptr, out, c);
-        Vector both(at(m() * 2 * out));
-        for (const Vector* x : {&u, &v}) {
-            const Vector xb = times(MatrixView<double>{x->data(), out, k(), k()}, nullptr, out, bt);
-            for (i64 t = 0; t < out; ++t)
-                for (i64 j = 0; j < m(); ++j)
-                    both[at((2 * j + (x == &v)) * out + t)] = xb[at(t * m() + j)];
-        }
-        const Vector de = times(w_.z.view, entering.data(), in,
-                                MatrixView<double>{both.data(), m(), 2 * out, 2 * out});
+        const auto all = [&](const Vector& rows, i64 count, const Vector& d, i64 cols) {
+            return product(MatrixView<double>{rows.data(), count, k(), k()}, nullptr, count,
+                           d.data(), cols);
+        };
+        // The rows wᵀC, then wᵀC², of those that leave; times Bᵀ they are the vectors whose
+        // products with a row z are d = wᵀC w_z and e = wᵀC² w_z.
+        const Vector w = product(w_.z.view, leaving.data(), out, w_.b.data, k());
+        Vector uv = all(w, out, c_, k());
+        const Vector v = all(uv, out, c_, k());
+        uv.insert(uv.end(), v.begin(), v.end());
+        const Vector by_rows = all(uv, 2 * out, bt_, m());
+        const Vector de = product(w_.z.view, entering.data(), in,
+                                  transposed(by_rows, 2 * out, m()).data(), 2 * out);
         gains.resize(at(in * out));
         for (i64 t = 0; t < in; ++t) {
             const double p = p_[at(entering[at(t)])], q = q_[at(entering[at(t)])];
@@ -297,12 +295,19 @@ private:
 
     // Computes x_i = ‖A w_i‖² for all rows w_i, with A (k, k).
     void norms_of(const Vector& a, const Tick& tick, Vector& x) const {
-        Vector transposed(a.size()), d(at(m() * k()));  // d is B Aᵀ
-        for (i64 e = 0; e < k(); ++e)
-            for (i64 c = 0; c < k(); ++c) transposed[at(c * k() + e)] = a[at(e * k() + c)];
-        multiply(w_.b, nullptr, MatrixView<double>{transposed.data(), k(), k(), k()}, threads_,
-                 tick, MutableMatrixView<double>{d.data(), m(), k(), k()});
+        const Vector turned = transposed(a, k(), k());
+        Vector d(at(m() * k()));  // B Aᵀ
+        multiply(w_.b, nullptr, MatrixView<double>{turned.data(), k(), k(), k()}, threads_, tick,
+                 MutableMatrixView<double>{d.data(), m(), k(), k()});
         w_.z.row_norms({d.data(), m(), k(), k()}, tick, x.data());
+    }
+
+    // Returns Aᵀ for A (rows, cols).
+    static Vector transposed(const Vector& a, i64 rows, i64 cols) {
+        Vector turned(a.size());
+        for (i64 i = 0; i < rows; ++i)
+            for (i64 j = 0; j < cols; ++j) turned[at(j * rows + i)] = a[at(i * cols + j)];
+        return turned;
     }
 
     // Returns A x for A (rows, x.size()).

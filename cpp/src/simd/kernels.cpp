@@ -1,9 +1,9 @@
 // The SIMD kernels. This file is compiled once for each ISA level, with SKMM_LEVEL set to the
 // level's name, and defines the table of kernels of that level.
 //
-// Every level gives the same bits, but for kernels that fuse() where it has such an instruction.
-// For that the kernels use element-wise operations, are compiled without contraction to fused
-// multiply-add, and take every sum in an order that the source states.
+// Every level gives the same bits, but for what fused() rounds (vectors.hpp). For that the kernels
+// use element-wise operations, are compiled without contraction to fused multiply-add, and take
+// every sum in an order that the source states.
 #include "skmm/simd/kernels.hpp"
 
 #include "gemm.hpp"

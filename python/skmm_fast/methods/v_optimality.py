@@ -138,8 +138,9 @@ def v_optimal(
     tol : float, default 0.005
         The relative gap at which the relaxation ends; exchanges end within it of the bound.
     route : {"auto", "greedy", "relaxation"}
-        "auto" takes the route of fewer operations. It takes the relaxation only for n > 2 rank(Z),
-        or n > 10 rank(Z) without `refine`, since few rows drawn lose much.
+        "auto" takes the route of fewer operations, and with `bound`, which needs the relaxation,
+        its route where greedy additions take more than 10⁹. It takes the relaxation only for
+        n > 2 rank(Z), or n > 10 rank(Z) without `refine`, since few rows drawn lose much.
     bound : bool, default True
         Compute the lower bound where the route does not give it.
     y : (N,) labels, optional
@@ -281,7 +282,8 @@ def best_route(
     n_rows: int, m: int, rank: int, n: int, block: int, sampler: str, refine: bool, bound: bool
 ) -> str:
     """The route of fewer operations: a choice that no clock enters, so that it is the same
-    everywhere. The bound is found by the relaxation, whose route then costs nothing more."""
+    everywhere. With the bound, the relaxation is solved anyway and its route costs nothing more;
+    greedy additions are then taken only up to FEW operations."""
     if sampler != "greedy" or n <= (2 if refine else 10) * rank:
         return "greedy"
     most = operations("relaxation", n_rows, m, n)

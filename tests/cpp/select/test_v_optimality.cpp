@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "../support/check.hpp"
@@ -100,6 +101,29 @@ TEST(after_exchanges_no_swap_helps) {
             CHECK(trace_inverse(w, k, other, 0.0) > trace * (1.0 - 1e-5));
         }
     }
+}
+
+// More rows leave than are tried together.
+TEST(after_exchanges_of_many_rows_no_swap_helps) {
+    const i64 n_rows = 400, k = 3, n = 170;
+    const std::vector<double> w = normals<double>(n_rows * k, 6);
+    const Identity identity(k);
+    const Design design =
+        v_optimal(identity.of(w), greedy(n, true), {n_rows, {}, {n}, {}}, {}, 2, kQuiet);
+    std::set<i64> rows(design.rows.begin(), design.rows.end());
+    CHECK(static_cast<i64>(rows.size()) == n);
+    const double trace = trace_inverse(w, k, rows, 0.0);
+    double least = trace;
+    for (const i64 out : design.rows) {
+        rows.erase(out);
+        for (i64 in = 0; in < n_rows; ++in) {
+            if (!rows.insert(in).second) continue;
+            least = std::min(least, trace_inverse(w, k, rows, 0.0));
+            rows.erase(in);
+        }
+        rows.insert(out);
+    }
+    CHECK(least > trace * (1.0 - 1e-5));
 }
 
 TEST(v_optimal_needs_nothing_but_passes) {

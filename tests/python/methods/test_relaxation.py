@@ -12,6 +12,7 @@ from support.reference import gmm, v_optimality, whitened
 import skmm_fast as skmm
 from skmm_fast.methods import relaxation
 from skmm_fast.methods.relaxation import TOL, relax
+from skmm_fast.methods.v_optimality import best_route
 from skmm_fast.pool.pool import Pool
 
 
@@ -189,6 +190,17 @@ def test_the_route_is_a_function_of_the_shapes():
     again = skmm.v_optimal(1e3 * Z, 2000, n_threads=2, **options)
     assert again.route == "relaxation"
     assert skmm.v_optimal(Z, 2000, sampler="exp", block=50, **options).route == "greedy"
+
+
+def test_the_bound_pays_for_the_route_of_the_relaxation():
+    def route(n, bound=True, sampler="greedy"):
+        return best_route(20_000, 512, 512, n, 1, sampler, True, bound)
+
+    assert route(2000) == "relaxation"
+    assert route(2000, bound=False) == "greedy"
+    assert route(1024) == "greedy"  # twice the rank
+    assert route(2000, sampler="exp") == "greedy"
+    assert best_route(400, 8, 8, 40, 1, "greedy", True, True) == "greedy"  # little to save
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
