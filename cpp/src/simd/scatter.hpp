@@ -7,25 +7,38 @@
 
 namespace skmm::SKMM_LEVEL {
 
-// A square block of kTileRows rows and columns, held by columns. x[c] is column c (64 bytes), in
-// kRegisters registers.
-template <class T>
+// Columns of a tile of W rows, as many as fill 64 bytes of a row. A register holds a part of one
+// column, or kFold whole columns if W rows are less than a register.
+template <class T, int W>
 struct Columns {
+    static constexpr int kLanes = Register<T>::kSize;
     static constexpr int kCount = kTileRows<T>;
-    static constexpr int kRegisters = 64 / kVectorBytes;
-    Vector<T> x[kCount][kRegisters];
+    static constexpr int kFold = W < kLanes ? kLanes / W : 1;
+    static constexpr int kRegisters = W < kLanes ? 1 : W / kLanes;
+    static constexpr int kPiece = 16 / static_cast<int>(sizeof(T));  // columns that 16 bytes hold
+    Vector<T> x[kCount / kFold][kRegisters];
+
+    // The W entries of column c.
+    SKMM_INLINE_MEMBER const T* column(int c) const {
+        const int piece = c / kPiece;
+        const auto* first = x[piece / kFold * kPiece + c % kPiece];
+        return reinterpret_cast<const T*>(first) + piece % kFold * W;
+    }
 };
 
-// transpose() reads the 64 bytes at column c of each row and returns their columns. It reads whole
-// cache lines at once, because rows whose distance is a multiple of 4 KB share a set of the cache
-// and evict each other.
-SKMM_INLINE void transpose(const float* const* rows, i64 c, Columns<float>& out) {
-    for (int p = 0; p < Columns<float>::kRegisters; ++p) {
-        Words32 r[4][4];
+// transpose() reads the 64 bytes at column c of each of W rows and returns their columns. It reads
+// whole cache lines at once, because rows whose distance is a multiple of 4 KB share a set of the
+// cache and evict each other.
+template <int W>
+SKMM_INLINE void transpose(const float* const* rows, i64 c, Columns<float, W>& out) {
+    using Block = Columns<float, W>;
+    for (int p = 0; p < Block::kRegisters; ++p) {
+        Words32 r[4][4 / Block::kFold];
         for (int i = 0; i < 4; ++i)
-            for (int q = 0; q < 4; ++q)
-                r[i][q] = (Words32)join(rows + p * Register<float>::kSize + i, 4, c + 4 * q);
-        for (int q = 0; q < 4; ++q) {
+            for (int q = 0; q < 4 / Block::kFold; ++q)
+                r[i][q] = (Words32)join<Block::kFold>(rows + p * Block::kLanes + i, 4,
+                                                      c + 4 * Block::kFold * q);
+        for (int q = 0; q < 4 / Block::kFold; ++q) {
             const Words64 a = (Words64)SKMM_SHUFFLE(r[0][q], r[1][q], Words32, SKMM_LOWER32);
             const Words64 b = (Words64)SKMM_SHUFFLE(r[2][q], r[3][q], Words32, SKMM_LOWER32);
             const Words64 d = (Words64)SKMM_SHUFFLE(r[0][q], r[1][q], Words32, SKMM_UPPER32);
@@ -38,13 +51,16 @@ SKMM_INLINE void transpose(const float* const* rows, i64 c, Columns<float>& out)
     }
 }
 
-SKMM_INLINE void transpose(const double* const* rows, i64 c, Columns<double>& out) {
-    for (int p = 0; p < Columns<double>::kRegisters; ++p) {
-        Words64 r[2][4];
+template <int W>
+SKMM_INLINE void transpose(const double* const* rows, i64 c, Columns<double, W>& out) {
+    using Block = Columns<double, W>;
+    for (int p = 0; p < Block::kRegisters; ++p) {
+        Words64 r[2][4 / Block::kFold];
         for (int i = 0; i < 2; ++i)
-            for (int q = 0; q < 4; ++q)
-                r[i][q] = (Words64)join(rows + p * Register<double>::kSize + i, 2, c + 2 * q);
-        for (int q = 0; q < 4; ++q) {
+            for (int q = 0; q < 4 / Block::kFold; ++q)
+                r[i][q] = (Words64)join<Block::kFold>(rows + p * Block::kLanes + i, 2,
+                                                      c + 2 * Block::kFold * q);
+        for (int q = 0; q < 4 / Block::kFold; ++q) {
             out.x[2 * q][p] = (Vector<double>)SKMM_SHUFFLE(r[0][q], r[1][q], Words64, SKMM_LOWER64);
             out.x[2 * q + 1][p] =
                 (Vector<double>)SKMM_SHUFFLE(r[0][q], r[1][q], Words64, SKMM_UPPER64);
@@ -54,34 +70,37 @@ SKMM_INLINE void transpose(const double* const* rows, i64 c, Columns<double>& ou
 
 // Adds the first `count` columns to the sums of their targets. If Z > 0 then Z = zeta, known at
 // compile time.
-template <int Z, class T>
-SKMM_INLINE void scatter_columns(const Columns<T>& columns, int count, int zeta, Targets at,
+template <int Z, class T, int W>
+SKMM_INLINE void scatter_columns(const Columns<T, W>& columns, int count, int zeta, Targets at,
                                  T* acc) {
+    constexpr int kLanes = W / Columns<T, W>::kRegisters;
     for (int c = 0; c < count; ++c) {
         for (int b = 0; b < (Z > 0 ? Z : zeta); ++b) {
             T* a = acc + at.target[i64{b} * kTargetBlock + c];
             const u32 sign = at.sign[i64{b} * kTargetBlock + c];
-            for (int p = 0; p < Columns<T>::kRegisters; ++p, a += Register<T>::kSize)
-                store(a, load<Vector<T>>(a) + flip_lanes<T>(columns.x[c][p], sign));
+            for (int p = 0; p < W; p += kLanes) {
+                const auto x = load<Vector<T, kLanes>>(columns.column(c) + p);
+                store(a + p, load<Vector<T, kLanes>>(a + p) + flip_lanes<T>(x, sign));
+            }
         }
     }
 }
 
-template <int Z, class T>
+template <int Z, int W, class T>
 SKMM_INLINE void scatter_tile_z(const T* const* rows, const T* const* next, int count, int zeta,
                                 Targets at, T* acc) {
-    constexpr int C = Columns<T>::kCount;
-    Columns<T> columns;
+    constexpr int C = Columns<T, W>::kCount;
+    Columns<T, W> columns;
     int c = 0;
     for (; c + C <= count; c += C) {
-        for (int i = 0; i < C; ++i) __builtin_prefetch(next[i] + c, 0, 2);
+        for (int i = 0; i < W; ++i) __builtin_prefetch(next[i] + c, 0, 2);
         transpose(rows, c, columns);
         scatter_columns<Z>(columns, C, zeta, {at.target + c, at.sign + c}, acc);
     }
     if (c == count) return;
-    T tail[C][C] = {};
-    const T* tails[C];
-    for (int i = 0; i < C; ++i) {
+    T tail[W][C] = {};
+    const T* tails[W];
+    for (int i = 0; i < W; ++i) {
         tails[i] = tail[i];
         for (int t = c; t < count; ++t) tail[i][t - c] = rows[i][t];
     }
@@ -89,16 +108,25 @@ SKMM_INLINE void scatter_tile_z(const T* const* rows, const T* const* next, int 
     scatter_columns<Z>(columns, count - c, zeta, {at.target + c, at.sign + c}, acc);
 }
 
-template <class T>
-static void scatter_tile(const T* const* rows, const T* const* next, int count, int zeta,
-                         Targets at, T* acc) {
+template <int W, class T>
+SKMM_INLINE void scatter_tile_of(const T* const* rows, const T* const* next, int count, int zeta,
+                                 Targets at, T* acc) {
     switch (zeta) {
-        case 1: return scatter_tile_z<1>(rows, next, count, zeta, at, acc);
-        case 2: return scatter_tile_z<2>(rows, next, count, zeta, at, acc);
-        case 4: return scatter_tile_z<4>(rows, next, count, zeta, at, acc);
-        case 8: return scatter_tile_z<8>(rows, next, count, zeta, at, acc);
-        default: return scatter_tile_z<0>(rows, next, count, zeta, at, acc);
+        case 1: return scatter_tile_z<1, W>(rows, next, count, zeta, at, acc);
+        case 2: return scatter_tile_z<2, W>(rows, next, count, zeta, at, acc);
+        case 4: return scatter_tile_z<4, W>(rows, next, count, zeta, at, acc);
+        case 8: return scatter_tile_z<8, W>(rows, next, count, zeta, at, acc);
+        default: return scatter_tile_z<0, W>(rows, next, count, zeta, at, acc);
     }
+}
+
+template <class T>
+static void scatter_tile(const T* const* rows, const T* const* next, int width, int count, int zeta,
+                         Targets at, T* acc) {
+    constexpr int L = kTileRows<T>;
+    if (width == L) return scatter_tile_of<L>(rows, next, count, zeta, at, acc);
+    if (width == L / 2) return scatter_tile_of<L / 2>(rows, next, count, zeta, at, acc);
+    return scatter_tile_of<L / 4>(rows, next, count, zeta, at, acc);
 }
 
 // Negates lane l of x if sign[l] is 1 << 31, and keeps it if sign[l] is 0.
@@ -139,7 +167,7 @@ static void scatter_row(const T* values, int count, int zeta, Targets at, T* acc
 template <class T>
 static void add_tile(const T* acc, i64 m, T scale, int rows, T* out, i64 stride) {
     constexpr int L = kTileRows<T>;
-    Columns<T> places;
+    Columns<T, L> places;
     i64 k = 0;
     for (; k + L <= m; k += L) {
         const T* block[L];
@@ -147,7 +175,7 @@ static void add_tile(const T* acc, i64 m, T scale, int rows, T* out, i64 stride)
         transpose(block, 0, places);
         for (int i = 0; i < rows; ++i) {
             T* o = out + i * stride + k;
-            for (int p = 0; p < Columns<T>::kRegisters; ++p, o += Register<T>::kSize)
+            for (int p = 0; p < places.kRegisters; ++p, o += Register<T>::kSize)
                 store(o, load<Vector<T>>(o) + scale * places.x[i][p]);
         }
     }

@@ -162,11 +162,15 @@ SKMM_INLINE Words32 odd(Words64 a, Words64 b) {
     return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, SKMM_ODD);
 }
 
-// Returns a register whose 16-byte parts come from rows[0], rows[step], rows[2 step], ... Each part
-// begins at element `at` of its row.
-template <class T>
+// Returns a register of `Fold` pieces of equal length. Each has 16 bytes from each of the rows
+// rows[0], rows[step], rows[2 step], ...; the first begins at element `at` of the rows, and the
+// others follow.
+template <int Fold, class T>
 SKMM_INLINE Vector<T> join(const T* const* rows, int step, i64 at) {
-    const auto piece = [&](int i) { return reinterpret_cast<const float*>(rows[i * step] + at); };
+    constexpr int kRows = kVectorBytes / 16 / Fold;
+    const auto piece = [&](int i) {
+        return reinterpret_cast<const float*>(rows[i % kRows * step] + at) + 4 * (i / kRows);
+    };
 #if defined(__AVX512F__)
     __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(piece(0)));
     v = _mm512_insertf32x4(v, _mm_loadu_ps(piece(1)), 1);
@@ -203,9 +207,10 @@ SKMM_INLINE T flip(T x, u32 sign) {
 }
 
 // Returns x if sign is 0, and -x in all lanes if it is 1 << 31.
-template <class T>
-SKMM_INLINE Vector<T> flip_lanes(Vector<T> x, u32 sign) {
-    return (Vector<T>)((Vector<Bits<T>>)x ^ (Bits<T>{sign} << (8 * sizeof(T) - 32)));
+template <class T, class V>
+SKMM_INLINE V flip_lanes(V x, u32 sign) {
+    using Words = Vector<Bits<T>, sizeof(V) / sizeof(T)>;
+    return (V)((Words)x ^ (Bits<T>{sign} << (8 * sizeof(T) - 32)));
 }
 
 }  // namespace skmm::SKMM_LEVEL

@@ -12,20 +12,22 @@
 namespace skmm {
 namespace {
 
-// Up to this many rows are sketched one by one, since a tile of 16 rows costs about as much as
-// three single rows.
-constexpr i64 kFewRows = 2;
+// The lanes of the tile that takes n rows: one, a quarter of kTileRows, a half, or all.
+template <class T>
+i64 lanes_for(i64 n) {
+    constexpr i64 L = kTileRows<T>;
+    return n == 1 ? 1 : n <= L / 4 ? L / 4 : n <= L / 2 ? L / 2 : L;
+}
 
 }  // namespace
 
-// Sums are stored in tiles (m, tile). A tile has kTileRows rows, or one row if A has so few rows
-// that all are sketched one by one.
+// Sums are stored in tiles (m, tile), which are as narrow as the rows of A allow.
 template <template <class> class Rows, class U>
 void sketch(Rows<U> a, const SparseSign& g, i64 offset, bool accumulate, int n_threads,
             const Tick& tick, MutableMatrixView<Sum<U>> out) {
     using T = Sum<U>;
     constexpr i64 L = kTileRows<T>;
-    const i64 m = g.out_dim, tile = a.rows > kFewRows ? L : 1;
+    const i64 m = g.out_dim, tile = lanes_for<T>(a.rows);
     const T scale = entry_of(g);
     const TargetTables tables(g.zeta, n_threads);
     const Scratch<T> rooms(n_threads * L * kTargetBlock);
@@ -38,33 +40,31 @@ void sketch(Rows<U> a, const SparseSign& g, i64 offset, bool accumulate, int n_t
             const int count = static_cast<int>(std::min<i64>(kTargetBlock, rows.cols - c));
             std::iota(j, j + count, static_cast<std::uint64_t>(c0 + c));
             targets(g, j, count, static_cast<std::uint32_t>(tile), at);
-            for (i64 i = 0; i < rows.rows; i += L) {
-                const i64 n = std::min(L, rows.rows - i);
+            for (i64 i = 0; i < rows.rows; i += tile) {
+                const i64 n = std::min(tile, rows.rows - i), lanes = lanes_for<T>(n);
                 // Lanes past the last row repeat the first row of the tile. Their sums are not
                 // used.
                 const T *x[L], *next[L];
-                for (i64 l = 0; l < L; ++l) {
+                for (i64 l = 0; l < lanes; ++l) {
                     T* const place = room + l * kTargetBlock;
                     x[l] = l < n ? piece(rows, i + l, c, count, place) : x[0];
-                    next[l] = ahead(rows, i + L + l, c, count, x[l]);
+                    next[l] = ahead(rows, i + tile + l, c, count, x[l]);
                 }
-                if (n > kFewRows) {
-                    kernels().of<T>().scatter_tile(x, next, count, g.zeta, at, sums + i * m);
-                } else {
-                    for (i64 l = 0; l < n; ++l)
-                        kernels().of<T>().scatter_row(x[l], count, g.zeta, at,
-                                                      sums + (i + l) / tile * tile * m + l % tile);
-                }
+                if (lanes == 1)
+                    kernels().of<T>().scatter_row(x[0], count, g.zeta, at, sums + i * m);
+                else
+                    kernels().of<T>().scatter_tile(x, next, static_cast<int>(lanes), count, g.zeta,
+                                                   at, sums + i * m);
             }
         }
     };
     const auto fold = [&](const T* sums, MutableMatrixView<T> rows) {
-        if (tile > 1)
+        if (tile == L)
             kernels().of<T>().add_tile(sums, m, scale, static_cast<int>(rows.rows), rows.data,
                                        rows.stride);
         else
             for (i64 i = 0; i < rows.rows; ++i)
-                for (i64 k = 0; k < m; ++k) rows.row(i)[k] += scale * sums[i * m + k];
+                for (i64 k = 0; k < m; ++k) rows.row(i)[k] += scale * sums[k * tile + i];
     };
     sum_segments(a, offset, {tile, m, g.zeta}, accumulate, n_threads, tick, out, add, fold);
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._support import arrays, checks
+from .._support.cached import cached_property
 from .._support.types import Array, Floats, Indices
 from .labels import Labels
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from .._support import checks
+from .._support.cached import cached_property
 from .._support.types import Floats, Indices, PerClass
 from ..pool.pool import Pool
 from ..pool.row_matrix import row_matrix

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .._support.cached import cached_property
 from .._support.types import Floats, Indices
 from .inverses import EPS, inverse_root, rounding_of_moments
 from .row_matrix import RowMatrix, row_matrix

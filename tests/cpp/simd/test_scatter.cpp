@@ -28,8 +28,7 @@ struct RandomTargets {
 };
 
 template <class T>
-static void check_scatter() {
-    constexpr int L = kTileRows<T>;
+static void check_scatter(int L) {
     for (const int zeta : {1, 2, 3, 4, 8}) {
         for (const int count : {1, 3, 8, 15, 16, 100, kTargetBlock}) {
             RandomTargets row_targets(zeta, 1), tile_targets(zeta, L);
@@ -44,9 +43,9 @@ static void check_scatter() {
             const auto tile = computed([&](const Kernels& level) {
                 const Scratch<T> acc(m * L);
                 std::copy(before.begin(), before.end(), acc.data());
-                const T* rows[L];
+                const T* rows[kTileRows<T>];
                 for (int i = 0; i < L; ++i) rows[i] = x.data() + i * stride;
-                level.of<T>().scatter_tile(rows, rows, count, zeta, tile_targets.view(),
+                level.of<T>().scatter_tile(rows, rows, L, count, zeta, tile_targets.view(),
                                            acc.data());
                 return std::vector<T>(acc.data(), acc.data() + m * L);
             });
@@ -68,8 +67,10 @@ static void check_scatter() {
 }
 
 TEST(scattered_rows_and_tiles_equal_loops) {
-    check_scatter<float>();
-    check_scatter<double>();
+    for (const int share : {1, 2, 4}) {
+        check_scatter<float>(kTileRows<float> / share);
+        check_scatter<double>(kTileRows<double> / share);
+    }
 }
 
 template <class T>

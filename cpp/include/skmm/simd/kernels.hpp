@@ -151,11 +151,11 @@ struct TypedKernels {
     // out[k] = left[(c + k) / d] * right[(c + k) % d] for k < count: entries of an outer product.
     void (*outer)(const T* left, const T* right, std::int64_t d, std::int64_t c, int count, T* out);
 
-    // acc[target][lane] += ± rows[lane][c] for every lane < kTileRows<T>, every c < count and every
-    // target of row c of Γ. acc (m, kTileRows<T>) is aligned to 64 bytes. The targets carry the
-    // stride kTileRows<T>. Prefetches `count` columns of the rows `next`.
-    void (*scatter_tile)(const T* const* rows, const T* const* next, int count, int zeta, Targets,
-                         T* acc);
+    // acc[target + lane] += ± rows[lane][c] for every lane < width, every c < count and every
+    // target of row c of Γ. The width is kTileRows<T>, a half or a quarter of it. Prefetches
+    // `count` columns of the rows `next`.
+    void (*scatter_tile)(const T* const* rows, const T* const* next, int width, int count, int zeta,
+                         Targets, T* acc);
 
     // out[i][k] += scale * acc[k][i] for i < rows <= kTileRows<T> and k < m. This transposes a tile
     // of sums back to rows.
