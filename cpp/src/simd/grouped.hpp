@@ -92,10 +92,10 @@ SKMM_INLINE void grouped_entries(u64 key, Words64 row, i64 m, Entries& out) {
 }
 
 static void grouped_sign(u64 key, const u64* j, int count, i64 m, u32 stride, Targets out) {
-    for_rows(j, count, [&](int c, Words64 rows, Words64 more_rows) {
+    for_rows(j, count, [&](int c, TwoWords64 rows) {
         Entries a, b;
-        grouped_entries(key, rows, m, a);
-        grouped_entries(key, more_rows, m, b);
+        grouped_entries(key, rows.a, m, a);
+        grouped_entries(key, rows.b, m, b);
         for (int k = 0; k < kParts; ++k) {
             store(out.target + k * kTargetBlock + c, even(a.target[k], b.target[k]) * stride);
             store(out.sign + k * kTargetBlock + c, even(a.sign[k], b.sign[k]) << 31);
@@ -130,10 +130,10 @@ static void grouped_chunk(u64 key, u64 chunk, i64 m, GroupedChunk* out) {
     constexpr int L = 2 * kWordLanes;
     const u64 last = embedding(kGroupedSign, m);
     const auto words = [&](u64 j, u32(&w)[4][L]) {
-        const Words64 lanes = load<Words64>(kIota) + j;
+        const TwoWords64 lanes = load_two(kIota);
         Words64 a[4], b[4];
-        philox_lanes(key, Words64{} + chunk, lanes, last, a);
-        philox_lanes(key, Words64{} + chunk, lanes + u64{kWordLanes}, last, b);
+        philox_lanes(key, Words64{} + chunk, lanes.a + j, last, a);
+        philox_lanes(key, Words64{} + chunk, lanes.b + j, last, b);
         for (int t = 0; t < 4; ++t) store(w[t], even(a[t], b[t]));
     };
     u32 w[4][L], bits[16] = {};

@@ -29,7 +29,7 @@ SKMM_INLINE Words64 mul_low(Words64 a, u64 b) {
 // m < 2^24. So a sketch of a sketch is still random if both use one seed.
 SKMM_INLINE u64 embedding(Stream kind, i64 m) { return static_cast<u64>(m) << 8 | kind; }
 
-constexpr u64 kIota[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+constexpr u64 kIota[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 // Computes the four random words of the counters (i, j, last). They are in the low halves of the
 // lanes of w; the high halves are arbitrary.
@@ -41,17 +41,17 @@ SKMM_INLINE void philox_lanes(u64 key, Words64 i, Words64 j, u64 last, Words64 (
     philox(w, key, mul_low);
 }
 
-// Calls f(c, a, b) for c = 0, 2 kWordLanes, ..., with the row numbers j[c], j[c + 1], ... in the
-// two vectors a and b. Past the end the last row number is repeated.
+// Calls f(c, rows) for c = 0, 2 kWordLanes, ..., with the row numbers j[c], j[c + 1], ... Past the
+// end the last row number is repeated.
 template <class F>
 SKMM_INLINE void for_rows(const u64* j, int count, F&& f) {
     constexpr int L = kWordLanes;
     int c = 0;
-    for (; c + 2 * L <= count; c += 2 * L) f(c, load<Words64>(j + c), load<Words64>(j + c + L));
+    for (; c + 2 * L <= count; c += 2 * L) f(c, load_two(j + c));
     if (c < count) {
         u64 rows[2 * L];
         for (int l = 0; l < 2 * L; ++l) rows[l] = j[c + l < count ? c + l : count - 1];
-        f(c, load<Words64>(rows), load<Words64>(rows + L));
+        f(c, load_two(rows));
     }
 }
 
@@ -65,11 +65,11 @@ SKMM_INLINE void sparse_sign_digits(u64 key, const u64* j, int count, i64 m, int
     for (int b = 0; b < zeta; b += kGroup) {
         u32 first[kGroup + 1];
         for (int t = 0; t <= kGroup; ++t) first[t] = static_cast<u32>((b + t) * m / zeta);
-        for_rows(j, count, [&](int c, Words64 rows, Words64 more_rows) {
+        for_rows(j, count, [&](int c, TwoWords64 rows) {
             const Words64 group = Words64{} + static_cast<u64>(b / kGroup);
             Words64 w[4], v[4];
-            philox_lanes(key, rows, group, embedding(kSparseSign, m), w);
-            philox_lanes(key, more_rows, group, embedding(kSparseSign, m), v);
+            philox_lanes(key, rows.a, group, embedding(kSparseSign, m), w);
+            philox_lanes(key, rows.b, group, embedding(kSparseSign, m), v);
             for (int t = 0; t < kGroup; ++t) {
                 if (b + t == zeta) return;
                 const u32 width = first[t + 1] - first[t];
@@ -140,11 +140,11 @@ static void gaussian(u64 key, const u64* j, int count, i64 m, int strip, float* 
     for (int c = 0; c < count; ++c) {
         u32 words[4][L];
         for (int l = 0; l < L; l += 2 * kWordLanes) {
-            const Words64 group = load<Words64>(kIota) + static_cast<u64>(strip * L + l);
+            const u64 first = static_cast<u64>(strip * L + l);
+            const TwoWords64 iota = load_two(kIota);
             Words64 w[4], v[4];
-            philox_lanes(key, Words64{} + j[c], group, embedding(kGaussian, m), w);
-            philox_lanes(key, Words64{} + j[c], group + u64{kWordLanes}, embedding(kGaussian, m),
-                         v);
+            philox_lanes(key, Words64{} + j[c], iota.a + first, embedding(kGaussian, m), w);
+            philox_lanes(key, Words64{} + j[c], iota.b + first, embedding(kGaussian, m), v);
             for (int t = 0; t < 4; ++t) store(words[t] + l, even(w[t], v[t]));
         }
         float* row = out + c * kStrip;

@@ -18,11 +18,11 @@ struct Columns {
     static constexpr int kPiece = 16 / static_cast<int>(sizeof(T));  // columns that 16 bytes hold
     Vector<T> x[kCount / kFold][kRegisters];
 
-    // The W entries of column c.
-    SKMM_INLINE_MEMBER const T* column(int c) const {
-        const int piece = c / kPiece;
-        const auto* first = x[piece / kFold * kPiece + c % kPiece];
-        return reinterpret_cast<const T*>(first) + piece % kFold * W;
+    // The first of the kPiece columns from c on. The others follow at a distance of kStride.
+    static constexpr int kStride = kRegisters * kLanes;
+    SKMM_INLINE_MEMBER const T* piece(int c) const {
+        const auto* first = x[c / (kFold * kPiece) * kPiece];
+        return reinterpret_cast<const T*>(first) + c / kPiece % kFold * W;
     }
 };
 
@@ -73,14 +73,17 @@ SKMM_INLINE void transpose(const double* const* rows, i64 c, Columns<double, W>&
 template <int Z, class T, int W>
 SKMM_INLINE void scatter_columns(const Columns<T, W>& columns, int count, int zeta, Targets at,
                                  T* acc) {
-    constexpr int kLanes = W / Columns<T, W>::kRegisters;
-    for (int c = 0; c < count; ++c) {
-        for (int b = 0; b < (Z > 0 ? Z : zeta); ++b) {
-            T* a = acc + at.target[i64{b} * kTargetBlock + c];
-            const u32 sign = at.sign[i64{b} * kTargetBlock + c];
-            for (int p = 0; p < W; p += kLanes) {
-                const auto x = load<Vector<T, kLanes>>(columns.column(c) + p);
-                store(a + p, load<Vector<T, kLanes>>(a + p) + flip_lanes<T>(x, sign));
+    using Block = Columns<T, W>;
+    constexpr int kLanes = W / Block::kRegisters;
+    using V = Vector<T, kLanes>;
+    for (int first = 0; first < count; first += Block::kPiece) {
+        const T* x = columns.piece(first);
+        for (int c = first; c < first + Block::kPiece && c < count; ++c, x += Block::kStride) {
+            for (int b = 0; b < (Z > 0 ? Z : zeta); ++b) {
+                T* a = acc + at.target[i64{b} * kTargetBlock + c];
+                const auto sign = sign_bits<T, V>(at.sign[i64{b} * kTargetBlock + c]);
+                for (int p = 0; p < W; p += kLanes)
+                    store(a + p, load<V>(a + p) + (V)((decltype(sign))load<V>(x + p) ^ sign));
             }
         }
     }

@@ -29,21 +29,21 @@
 namespace skmm::SKMM_LEVEL {
 
 // The width of the level's widest register, for element-wise code, and shuffles of two such
-// registers a and b. EVEN and ODD take the even or odd 32-bit lanes of a, then those of b. LOWER
-// and UPPER take the lower or upper half of every 16 bytes and interleave the lanes of a and b; the
+// registers a and b, in every 16 bytes. EVEN and ODD take the even or odd 32-bit lanes of a, then
+// those of b. LOWER and UPPER take the lower or upper half and interleave the lanes of a and b; the
 // lanes have 32 or 64 bits.
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
-#define SKMM_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define SKMM_ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define SKMM_EVEN 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
+#define SKMM_ODD 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
 #define SKMM_LOWER32 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
 #define SKMM_UPPER32 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
 #define SKMM_LOWER64 0, 8, 2, 10, 4, 12, 6, 14
 #define SKMM_UPPER64 1, 9, 3, 11, 5, 13, 7, 15
 #elif defined(__AVX__)
 constexpr int kVectorBytes = 32;
-#define SKMM_EVEN 0, 2, 4, 6, 8, 10, 12, 14
-#define SKMM_ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define SKMM_EVEN 0, 2, 8, 10, 4, 6, 12, 14
+#define SKMM_ODD 1, 3, 9, 11, 5, 7, 13, 15
 #define SKMM_LOWER32 0, 8, 1, 9, 4, 12, 5, 13
 #define SKMM_UPPER32 2, 10, 3, 11, 6, 14, 7, 15
 #define SKMM_LOWER64 0, 4, 2, 6
@@ -155,13 +155,6 @@ SKMM_INLINE Vector<To> load_as(const T* p) {
         return doubles(p);
 }
 
-SKMM_INLINE Words32 even(Words64 a, Words64 b) {
-    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, SKMM_EVEN);
-}
-SKMM_INLINE Words32 odd(Words64 a, Words64 b) {
-    return SKMM_SHUFFLE((Words32)a, (Words32)b, Words32, SKMM_ODD);
-}
-
 // Returns a register of `Fold` pieces of equal length. Each has 16 bytes from each of the rows
 // rows[0], rows[step], rows[2 step], ...; the first begins at element `at` of the rows, and the
 // others follow.
@@ -182,6 +175,24 @@ SKMM_INLINE Vector<T> join(const T* const* rows, int step, i64 at) {
 #else
     return load<Vector<T>>(piece(0));
 #endif
+}
+
+// Loads the words p[0], ..., p[2 kSize - 1] of 64 bits. even(a, b) and odd(a, b) are the low and
+// the high halves of these words in their order.
+struct TwoWords64 {
+    Words64 a, b;
+};
+SKMM_INLINE TwoWords64 load_two(const u64* p) {
+    const u64* parts[kVectorBytes / 16];
+    for (int i = 0; i < kVectorBytes / 16; ++i) parts[i] = p + 4 * i;
+    return {join<1>(parts, 1, 0), join<1>(parts, 1, 2)};
+}
+// As floats, because GCC has one instruction for a shuffle of floats and takes three for integers.
+SKMM_INLINE Words32 even(Words64 a, Words64 b) {
+    return (Words32)SKMM_SHUFFLE((Vector<float>)a, (Vector<float>)b, Words32, SKMM_EVEN);
+}
+SKMM_INLINE Words32 odd(Words64 a, Words64 b) {
+    return (Words32)SKMM_SHUFFLE((Vector<float>)a, (Vector<float>)b, Words32, SKMM_ODD);
 }
 
 // Bits<T> is the unsigned integer type of the size of T.
@@ -206,11 +217,17 @@ SKMM_INLINE T flip(T x, u32 sign) {
     return x;
 }
 
-// Returns x if sign is 0, and -x in all lanes if it is 1 << 31.
+// Returns the sign bits of a V, lanes of T. They are set if sign is 1 << 31 and not if it is 0.
 template <class T, class V>
-SKMM_INLINE V flip_lanes(V x, u32 sign) {
+SKMM_INLINE auto sign_bits(const u32& sign) {
     using Words = Vector<Bits<T>, sizeof(V) / sizeof(T)>;
-    return (V)((Words)x ^ (Bits<T>{sign} << (8 * sizeof(T) - 32)));
+    using Signs = Vector<u32, sizeof(V) / 4>;
+#if defined(__AVX__)  // GCC would take two instructions for it.
+    if constexpr (sizeof(V) == 16)
+        return (Words)_mm_broadcast_ss(reinterpret_cast<const float*>(&sign))
+               << (8 * sizeof(T) - 32);
+#endif
+    return (Words)(Signs{} + sign) << (8 * sizeof(T) - 32);
 }
 
 }  // namespace skmm::SKMM_LEVEL
