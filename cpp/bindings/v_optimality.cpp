@@ -39,8 +39,9 @@ void def_v_optimal(py::module_& m) {
     m.def(
         "v_optimal",
         [](Z z, Array<double> b, const Constraints& constraints, std::int64_t block,
-           Sampler sampler, double temperature, double ridge, bool refine, double enough,
-           std::uint64_t seed, const RowList& start, int n_threads, py::object progress) {
+           Sampler sampler, double temperature, double ridge, bool refine, double pays,
+           double enough, std::uint64_t seed, const RowList& start, int n_threads,
+           py::object progress) {
             threads(n_threads);
             const RowMatrix<T> rows = row_matrix_of(z, n_threads, "z: expected contiguous (N, m)");
             const auto by = view_with_columns(b, "b: expected contiguous (m, k)");
@@ -48,14 +49,15 @@ void def_v_optimal(py::module_& m) {
             require(block >= 1, "block: expected at least 1");
             require_for(constraints, rows.view.rows);
             require_start(constraints, start);
-            const DesignOptions options{block, sampler, temperature, ridge, refine, enough, seed};
+            const DesignOptions options{block,  sampler, temperature, ridge,
+                                        refine, pays,    enough,      seed};
             const Tick tick = make_tick(std::move(progress));
             const ReleasedGil released;
             return v_optimal(Whitened<T>{rows, by}, options, constraints, start, n_threads, tick);
         },
         "z"_a.noconvert(), "b"_a.noconvert(), "constraints"_a, "block"_a, "sampler"_a,
-        "temperature"_a, "ridge"_a, "refine"_a, "enough"_a, "seed"_a, "start"_a, "n_threads"_a,
-        "progress"_a = py::none());
+        "temperature"_a, "ridge"_a, "refine"_a, "pays"_a, "enough"_a, "seed"_a, "start"_a,
+        "n_threads"_a, "progress"_a = py::none());
 }
 
 }  // namespace

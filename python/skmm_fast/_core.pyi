@@ -235,6 +235,7 @@ def v_optimal(
     temperature: float,
     ridge: float,
     refine: bool,
+    pays: float,
     enough: float,
     seed: int,
     start: list[int],

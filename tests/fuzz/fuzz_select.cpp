@@ -73,6 +73,7 @@ void v_optimal_of(Input& in, Problem<T>& p) {
                     in.coin() ? 0.1 : in.real(1e-3, 10.0),
                     ridges[in.integer(0, 3)],
                     in.coin() && p.n <= 60,
+                    in.coin() ? 0.0 : 1e-3,
                     in.one_in(4) ? in.real(0.0, 100.0) : 0.0,
                     in.seed()};
     RowList start;

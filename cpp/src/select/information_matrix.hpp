@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,7 @@ namespace skmm {
 // is added or removed.
 //
 // p and q are out of date after some changes of S. Call refresh() before gain() and loss().
-// remove(), gains_without() and the updates of p and q need Z in memory.
+// remove(), swap(), cross() and the updates of p and q need Z in memory.
 template <class T>
 class InformationMatrix {
 public:
@@ -77,10 +78,31 @@ public:
         apply(tick, done);
     }
 
-    // gains[t * leaving.size() + j] is the gain of row entering[t] for S without row leaving[j]. Z
-    // must be in memory and p and q up to date.
-    void gains_without(const RowList& leaving, const RowList& entering, const Tick& tick, i64 done,
-                       Vector& gains) const {
+    // A swap adds row `in` to S and removes row `out`. These are two changes of C, C' = C - u uᵀ /
+    // delta with u = C w*. They are reported with the products of u and of Cu with every row of W.
+    struct Swap {
+        double uu[2], delta[2];  // uᵀu; delta
+        Vector along;            // (n, 4) wᵀu and wᵀCu of the first change, then of the second
+    };
+    // Returns the swap, or nothing if p and q were computed afresh rather than updated. The row is
+    // added first, so that M stays far from singular.
+    std::optional<Swap> swap(i64 in, i64 out, const Tick& tick, i64 done) {
+        change(in, 1.0);
+        change(out, -1.0);
+        Swap made{{changes_[0].uu, changes_[1].uu}, {changes_[0].delta, changes_[1].delta}, {}};
+        made.along.resize(at(4 * n()));
+        if (!apply(tick, done, made.along.data())) return std::nullopt;
+        return made;
+    }
+
+    // p = wᵀCw and q = ‖Cw‖² of row i.
+    double p(i64 i) const { return p_[at(i)]; }
+    double q(i64 i) const { return q_[at(i)]; }
+
+    // Writes wᵀC w_t and wᵀC² w_t for every row w of `leaving` and w_t of `entering`, to d and e
+    // (leaving, entering). Z must be in memory.
+    void cross(const RowList& leaving, const RowList& entering, const Tick& tick, i64 done,
+               Vector& d, Vector& e) const {
         const i64 out = static_cast<i64>(leaving.size()), in = static_cast<i64>(entering.size());
         const Tick quiet = [&](i64) { tick(done); };
         const auto product = [&](auto rows, const i64* which, i64 count, const double* d,
@@ -95,7 +117,7 @@ public:
                            d.data(), cols);
         };
         // The rows wᵀC, then wᵀC², of those that leave; times Bᵀ they are the vectors whose
-        // products with a row z are d = wᵀC w_z and e = wᵀC² w_z.
+        // products with a row z are wᵀC w_z and wᵀC² w_z.
         const Vector w = product(w_.z.view, leaving.data(), out, w_.b.data, k());
         Vector uv = all(w, out, c_, k());
         const Vector v = all(uv, out, c_, k());
@@ -103,17 +125,9 @@ public:
         const Vector by_rows = all(uv, 2 * out, bt_, m());
         const Vector de = product(w_.z.view, entering.data(), in,
                                   transposed(by_rows, 2 * out, m()).data(), 2 * out);
-        gains.resize(at(in * out));
-        for (i64 t = 0; t < in; ++t) {
-            const double p = p_[at(entering[at(t)])], q = q_[at(entering[at(t)])];
-            const double *const d = &de[at(2 * t * out)], *const e = d + out;
-            for (i64 j = 0; j < out; ++j) {  // C grows by u uᵀ / (1 - p_j), with u = C w_j
-                const i64 row = leaving[at(j)];
-                const double step = d[j] / (1.0 - p_[at(row)]);
-                const double after = q + step * (step * q_[at(row)] + 2.0 * e[j]);
-                gains[at(t * out + j)] = std::max(after, 0.0) / (1.0 + p + d[j] * step);
-            }
-        }
+        d = transposed(de, in, 2 * out);
+        e.assign(d.begin() + out * in, d.end());
+        d.resize(at(out * in));
     }
 
     // Subtracts ridge I from M and returns true. If M would be singular to rounding, or tr C would
@@ -245,15 +259,15 @@ private:
         vectors_.insert(vectors_.end(), c.uv.begin(), c.uv.end());
     }
 
-    // Updates p and q for the recorded changes, by rank-one updates in one pass over Z. Computes C,
-    // p and q afresh from M instead if they were out of date or would lose digits (kFallen,
-    // kStale).
-    void apply(const Tick& tick, i64 done) {
+    // Updates p and q for the recorded changes, by rank-one updates in one pass over Z, and returns
+    // true. If they were out of date or would lose digits (kFallen, kStale), computes C, p and q
+    // afresh from M instead and returns false. `along` is as in the kernel rank_one.
+    bool apply(const Tick& tick, i64 done, double* along = nullptr) {
         stale_ += static_cast<i64>(changes_.size());
         if (!fresh_ || stale_ > kStale || trace() < kFallen * fresh_trace_) {
             invert();
             refresh(tick, done);
-            return;
+            return false;
         }
         for (std::size_t t = 0; t < changes_.size(); ++t) {
             changes_[t].u = vectors_.data() + at(2 * m()) * t;
@@ -267,13 +281,15 @@ private:
                 2.0 * static_cast<double>(some * m()) * static_cast<double>(changes_.size());
             parallel_blocks(ceil_div(some, kRowsAtOnce), worth(work, threads_), [&](i64 b, int) {
                 const i64 first = from + b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
-                kernels().of<T>().rank_one(w_.z.view.row(first), rows, m(), changes_.data(),
-                                           static_cast<int>(changes_.size()), &p_[at(first)],
-                                           &q_[at(first)]);
+                const int count = static_cast<int>(changes_.size());
+                kernels().of<T>().rank_one(w_.z.view.row(first), rows, m(), changes_.data(), count,
+                                           &p_[at(first)], &q_[at(first)],
+                                           along ? along + 2 * count * first : nullptr);
             });
         }
         changes_.clear();
         vectors_.clear();
+        return true;
     }
 
     // Computes C from M. C is NaN if M is not positive definite, which happens if W is not finite.

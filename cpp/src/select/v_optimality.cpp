@@ -9,6 +9,7 @@
 
 #include "candidate_set.hpp"
 #include "information_matrix.hpp"
+#include "replacements.hpp"
 #include "skmm/base/memory.hpp"
 #include "skmm/base/philox.hpp"
 #include "skmm/simd/kernels.hpp"
@@ -116,63 +117,93 @@ i64 exchange_among(const RowList& rows, i64 groups, double enough, int n_threads
     }
 }
 
+// Rows that may enter in a sweep: the kEntering rows of largest gain, and the kOfGroup best of each
+// group. More rows changed no selection that was tried.
+template <class T>
+RowList rows_to_enter(const RowList& rows, i64 groups, const InformationMatrix<T>& info,
+                      const CandidateSet& set) {
+    constexpr i64 kEntering = 256, kOfGroup = 16;
+    const i64 count = static_cast<i64>(rows.size());
+    RowList best, of_group(at(groups));
+    for (const i64 i : top_rows(count, count, 1, [&](i64 j) {
+             return set.chosen(rows[at(j)]) ? kNever : info.gain(j);
+         })) {
+        i64& taken = of_group[at(set.group(rows[at(i)]))];
+        if (static_cast<i64>(best.size()) < kEntering || taken < kOfGroup) {
+            best.push_back(i);
+            ++taken;
+        }
+    }
+    std::sort(best.begin(), best.end());
+    return best;
+}
+
 // Tries to replace every chosen row in turn, among the listed rows: if another row of its group has
 // a larger gain once the row is removed, the two are swapped. Stops when no chosen row can be
-// replaced or tr C <= enough. Returns the number of swaps.
+// replaced, when a sweep over all of them has reduced tr C by no more than the share `pays`, or
+// when tr C <= enough. Returns the number of swaps.
 template <class T>
-i64 sweep_among(const RowList& rows, double enough, const Tick& tick, InformationMatrix<T>& info,
-                CandidateSet& set) {
-    // The rows tried together: few after a swap, which makes the gains of the others stale.
-    constexpr i64 kFew = 16, kMany = 128;
+i64 sweep_among(const RowList& rows, i64 groups, double enough, double pays, const Tick& tick,
+                InformationMatrix<T>& info, CandidateSet& set) {
+    // The rows tried together: few where many are replaced, since each swap changes the gains of
+    // those that follow.
+    constexpr i64 kFew = 32, kMany = 128;
     const i64 count = static_cast<i64>(rows.size());
     const i64 movable =
         std::count_if(rows.begin(), rows.end(), [&](i64 row) { return set.removable(row); });
-    i64 swaps = 0, since = 0;  // rows tried since the last swap
-    Vector gains;
+    i64 swaps = 0, since = 0;  // rows tried without a swap, in batches that know of the last one
+    i64 swept = 0;
+    double before = info.trace();  // when the sweep began
     for (i64 next = 0, batch = kFew; since < movable && info.trace() > enough;) {
-        RowList leaving, entering;
+        if (swept >= movable) {
+            if (before - info.trace() <= pays * before) break;
+            before = info.trace();
+            swept = 0;
+        }
+        RowList leaving;
         for (i64 i = next; static_cast<i64>(leaving.size()) < std::min(batch, movable - since);
              i = (i + 1) % count)
             if (set.removable(rows[at(i)])) leaving.push_back(i);
-        for (i64 i = 0; i < count; ++i)
-            if (!set.chosen(rows[at(i)])) entering.push_back(i);
-        info.gains_without(leaving, entering, tick, set.size(), gains);
-        const i64 tried = static_cast<i64>(leaving.size());
-        batch = std::min(2 * batch, kMany);
-        for (i64 t = 0; t < tried && batch != kFew; ++t) {
-            const i64 out = leaving[at(t)], row = rows[at(out)];
+        const RowList entering = rows_to_enter(rows, groups, info, set);
+        Replacements<T> replacements(info, leaving, entering, tick, set.size());
+        const i64 tried = static_cast<i64>(leaving.size()), swaps_before = swaps;
+        for (i64 j = 0; j < tried && info.trace() > enough; ++j) {
+            const i64 out = leaving[at(j)], row = rows[at(out)];
             next = (out + 1) % count;
-            ++since;
+            ++swept;
+            if (swaps == swaps_before) ++since;
             const double stays = info.loss(out);
             if (std::isinf(stays)) continue;
-            const auto gain = [&](i64 j) { return gains[at(j * tried + t)]; };
-            const RowList best = top_rows(static_cast<i64>(entering.size()), 1, 1, [&](i64 j) {
-                return set.group(rows[at(entering[at(j)])]) == set.group(row) ? gain(j) : kNever;
+            const RowList best = top_rows(static_cast<i64>(entering.size()), 1, 1, [&](i64 t) {
+                const i64 other = rows[at(entering[at(t)])];
+                const bool can = set.group(other) == set.group(row) && !set.chosen(other);
+                return can ? replacements.gain(j, t) : kNever;
             });
-            if (best.empty() || !(gain(best.front()) > stays + worth_swapping(stays, info.trace())))
+            if (best.empty() ||
+                !(replacements.gain(j, best.front()) > stays + worth_swapping(stays, info.trace())))
                 continue;
             const i64 in = entering[at(best.front())];
-            info.add({in}, tick, set.size());  // added first, so that M stays far from singular
-            info.remove(out, tick, set.size());
+            const auto swap = info.swap(in, out, tick, set.size());
             set.remove(row);
             set.add(rows[at(in)]);
             ++swaps;
             since = 0;
-            batch = kFew;
+            if (!swap) break;
+            replacements.update(*swap, j + 1);
         }
+        batch = swaps == swaps_before ? kMany : kFew;
     }
     return swaps;
 }
 
-// Makes rounds of exchanges until a round changes nothing or tr C <= enough. A round works on the
-// chosen rows and on candidates: the rows of largest gain, and the row of largest gain in each
-// group. Returns the number of swaps.
+// Makes rounds of exchanges and sweeps until a round reduces tr C by no more than the share `pays`,
+// or tr C <= enough. A round works on the chosen rows and on candidates: the rows of largest gain,
+// and the row of largest gain in each group. Returns the number of swaps.
 template <class T>
-i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& tick,
+i64 exchange(i64 n_rows, i64 groups, double enough, double pays, int n_threads, const Tick& tick,
              InformationMatrix<T>& info, CandidateSet& set) {
     // A round has at least kCandidates candidates, and at least size / kPerRow of them.
     constexpr i64 kCandidates = 2048, kPerRow = 2;
-    constexpr i64 kSwept = 4096;  // larger selections are not swept: it tries every row
     const auto outside = [&](i64 i) { return !set.chosen(i) && set.group(i) >= 0; };
     for (i64 all = 0;;) {
         if (info.trace() <= enough) return all;
@@ -192,11 +223,13 @@ i64 exchange(i64 n_rows, i64 groups, double enough, int n_threads, const Tick& t
         if (rows.front() < 0) rows.erase(rows.begin());
         std::vector<T> storage;
         InformationMatrix<T> local = info.among(rows, storage);
+        const double before = local.trace();
         i64 swaps = exchange_among(rows, groups, enough, n_threads, tick, local, set);
-        if (set.size() <= kSwept) swaps += sweep_among(rows, enough, tick, local, set);
+        swaps += sweep_among(rows, groups, enough, pays, tick, local, set);
         if (swaps == 0) return all;
         all += swaps;
         info.adopt(local);
+        if (before - local.trace() <= pays * before) return all;
     }
 }
 
@@ -232,10 +265,11 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& const
         // the ridge first, which keeps C small while bad rows are replaced, and then without it.
         bool regular = info.drop_ridge(o.ridge, kMild);
         if (!regular) {
-            design.swaps += exchange(n_rows, groups, 0.0, n_threads, tick, info, set);
+            design.swaps += exchange(n_rows, groups, 0.0, o.pays, n_threads, tick, info, set);
             regular = info.drop_ridge(o.ridge, kRegular);
         }
-        if (regular) design.swaps += exchange(n_rows, groups, o.enough, n_threads, tick, info, set);
+        if (regular)
+            design.swaps += exchange(n_rows, groups, o.enough, o.pays, n_threads, tick, info, set);
         design.rows.clear();
         for (i64 i = 0; i < n_rows; ++i)
             if (set.chosen(i)) design.rows.push_back(i);

@@ -84,7 +84,7 @@ static void dots(const T* z, i64 rows, i64 k, const double* u, double* t) {
 
 template <class T>
 static void rank_one(const T* w, i64 rows, i64 k, const RankOne* changes, int count, double* p,
-                     double* q) {
+                     double* q, double* along) {
     for (i64 first = 0; first < rows; first += kRowsTogether) {
         const i64 n = rows - first < kRowsTogether ? rows - first : kRowsTogether;
         for (int t = 0; t < count; ++t) {
@@ -96,6 +96,9 @@ static void rank_one(const T* w, i64 rows, i64 k, const RankOne* changes, int co
                 const double step = a[i] / r.delta;
                 p[first + i] -= a[i] * step;
                 q[first + i] += step * (step * r.uu - 2.0 * b[i]);
+                if (along == nullptr) continue;
+                along[2 * (count * (first + i) + t)] = a[i];
+                along[2 * (count * (first + i) + t) + 1] = b[i];
             }
         }
     }

@@ -13,7 +13,7 @@ using check::normals;
 using check::trace_inverse;
 
 static DesignOptions greedy(i64 block, bool refine) {
-    return {block, Sampler::kGreedy, 0.1, 1.0, refine, 0.0, 0};
+    return {block, Sampler::kGreedy, 0.1, 1.0, refine, 0.0, 0.0, 0};
 }
 
 TEST(greedy_design_equals_brute_force) {
@@ -154,7 +154,7 @@ TEST(random_designs_keep_to_the_constraints_and_the_seed) {
     const Identity identity(k);
     for (const Sampler sampler : {Sampler::kLinear, Sampler::kExp}) {
         const auto design = [&](std::uint64_t seed) {
-            const DesignOptions options{4, sampler, 0.1, 1.0, false, 0.0, seed};
+            const DesignOptions options{4, sampler, 0.1, 1.0, false, 0.0, 0.0, seed};
             return v_optimal(identity.of(w), options, constraints, {5}, 2, kQuiet).rows;
         };
         const RowList rows = design(1);

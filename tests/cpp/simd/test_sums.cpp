@@ -118,14 +118,26 @@ static void check_rank_one() {
             [&](const Kernels& level) {
                 std::vector<double> both = p;
                 both.insert(both.end(), q.begin(), q.end());
+                both.resize(at(2 * rows * (1 + kCount)));
                 level.of<T>().rank_one(w.data(), rows, k, changes, kCount, both.data(),
-                                       both.data() + rows);
+                                       both.data() + rows, both.data() + 2 * rows);
+                std::vector<double> updated = p;
+                updated.insert(updated.end(), q.begin(), q.end());
+                level.of<T>().rank_one(w.data(), rows, k, changes, kCount, updated.data(),
+                                       updated.data() + rows, nullptr);
+                CHECK(std::equal(updated.begin(), updated.end(), both.begin()));
                 return both;
             },
             true);
         for (i64 i = 0; i < rows; ++i) {
             CHECK(std::abs(out[i] - p_after[i]) <= 1e-12 * p[i]);
             CHECK(std::abs(out[rows + i] - q_after[i]) <= 1e-12 * q[i]);
+            const std::vector<double> x(&w[i * k], &w[i * k] + k);
+            for (int t = 0; t < kCount; ++t) {
+                const double* along = &out[at(2 * (rows + kCount * i + t))];
+                CHECK(along[0] == in_lanes(x, u[t].data()));
+                CHECK(along[1] == in_lanes(x, v[t].data()));
+            }
         }
     }
 }

@@ -189,7 +189,7 @@ TEST(selections_survive_failing_allocations) {
         std::vector<double> identity(p.kCols * p.kCols);
         for (i64 j = 0; j < p.kCols; ++j) identity[j * p.kCols + j] = 1.0;
         const Whitened<float> w{p.matrix(threads), {identity.data(), p.kCols, p.kCols, p.kCols}};
-        const DesignOptions options{4, Sampler::kGreedy, 0.1, 1.0, true, 0.0, 0};
+        const DesignOptions options{4, Sampler::kGreedy, 0.1, 1.0, true, 0.0, 0.0, 0};
         return numbers(v_optimal(w, options, p.constraints(), {}, threads, kQuiet).rows);
     });
     check_failures([&](int threads) {

@@ -46,7 +46,7 @@ def test_equals_brute_force_greedy(seed, dtype):
 def test_objective_and_refinement(seed):
     Z = np.random.default_rng(seed).standard_t(3, size=(400, 8))
     plain = skmm.v_optimal(Z, 40, refine=False)
-    refined = skmm.v_optimal(Z, 40, refine=True)
+    refined = skmm.v_optimal(Z, 40, effort="full")
     for result in (plain, refined):
         assert result.ridge == 0
         assert result.objective == pytest.approx(v_optimality(Z, result.indices), rel=1e-9)

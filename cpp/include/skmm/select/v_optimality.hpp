@@ -28,8 +28,10 @@ struct DesignOptions {
                          // exp(gain / (temperature * largest gain))
     double temperature;  // for kExp
     double ridge;        // M starts as ridge * I, so that the first k rows have finite gains
-    bool refine;         // whether to exchange rows afterwards, until no swap helps
-    double enough;       // exchanges also stop once tr((W_SᵀW_S)⁻¹) <= enough
+    bool refine;         // whether to exchange rows afterwards
+    double pays;         // exchanges stop once a round, or a sweep over the rows chosen, reduces
+                         // tr((W_SᵀW_S)⁻¹) by no more than this share: with 0, when no swap helps
+    double enough;       // they also stop once tr((W_SᵀW_S)⁻¹) <= enough
     std::uint64_t seed;
 };
 
