@@ -39,6 +39,8 @@ LOOKED_AT = 4096  # rows that outliers and near copies are looked for among, at 
 class Diagnosis:
     """How good a selection S of n rows is; of all errors, lower is better.
 
+    Figures that were not computed are NaN, and a bound -inf.
+
     Attributes
     ----------
     mean_error : float
@@ -117,6 +119,8 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """One sentence: what to expect of the choice beside a uniform draw."""
+        if np.isnan(self.mean_error):
+            return "Not diagnosed."
         ratio = self.mean_error / self.random_mean_error if self.random_mean_error > 0 else 1.0
         matched = f"its mean gradient error is {ratio:.2g} of that of uniform draws"
         spanned = self.random_v_optimality[np.isfinite(self.random_v_optimality)]
@@ -171,6 +175,8 @@ class Diagnosis:
         )
 
     def __str__(self) -> str:
+        if np.isnan(self.mean_error):
+            return f"{self.verdict}\n{self.n} of {self.n_samples} rows"
         random = self.random_v_optimality
         lines = [
             self.verdict,
@@ -271,6 +277,20 @@ def diagnose(
     metric = mean_metric(pool.Z, pool.second_moment, None)
     diagnosis = diagnose_rows(pool, metric, S, omega, n_random, seed, least)
     return replace(diagnosis, class_counts=ClassCounts.of(labels, S))
+
+
+def not_diagnosed(n: int, n_samples: int) -> Diagnosis:
+    """A diagnosis without figures: they are NaN, rank and intrinsic dimension 0."""
+    figures: dict[str, Any] = dict.fromkeys(FIGURES, np.nan)
+    return Diagnosis(
+        **{**figures, "lower_bound": -np.inf},
+        random_v_optimality=np.empty(0),
+        rank=0,
+        intrinsic_dim=0,
+        n=n,
+        n_samples=n_samples,
+        warnings=(),
+    )
 
 
 def diagnose_means(pool: Pool, metric: MeanMetric, S: Indices, weights: Floats) -> Diagnosis:

@@ -11,9 +11,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ._diagnose import DRAWS, diagnose_means, diagnose_rows
+from ._diagnose import DRAWS, diagnose_means, diagnose_rows, not_diagnosed
 from ._plan import plan
-from ._selection import Selection, picture_of
+from ._selection import Selection, no_picture, picture_of
 from ._support import arrays, checks, tensors
 from ._support.json_text import plain
 from ._support.scratch import room
@@ -27,6 +27,7 @@ from .methods.problem import Chosen, Problem
 from .methods.registry import METHODS, REGISTRY, MethodName
 from .methods.relaxation import TOL, lower_bound
 from .methods.targets import labelled_tasks_of, tasks_of
+from .methods.v_optimality import operations
 from .pool.pool import Pool
 from .pool.unit_rows import of_unit_norm, of_unit_norm_on_device
 from .sketch.base import Sketch, sum_type
@@ -35,9 +36,11 @@ from .sketch.operators import KINDS, Kind, make
 from .sketch.store import SketchStore
 
 MAX_SKETCH_DIM = 512  # the widest sketch by default
+FEW = 1e10  # operations of a bound that a diagnosis has by default: about a second
 
 Rows = Matrix | SketchStore
 Target = Rows | Sequence[Rows] | tuple[Rows, VectorLike] | Sequence[tuple[Rows, VectorLike]]
+Diagnose = Literal["auto", "full", "fast", "none"]
 Pilot = Literal["linear"] | Callable[[Indices], Rows | tuple[Rows, Rows | Sequence[Rows]]]
 
 
@@ -54,7 +57,7 @@ def select(
     include: VectorLike | None = None,
     exclude: VectorLike | None = None,
     pilot: Pilot | None = None,
-    diagnose: Literal["full", "fast"] = "full",
+    diagnose: Diagnose = "auto",
     target: Target | None = None,
     scratch_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -114,10 +117,12 @@ def select(
         (`skmm_fast.gradients.pilot` makes it of a torch model); with a target, to a pair: these,
         and the gradients of the target's rows there, or a list of them for several tasks. A pilot
         must not have seen the whole pool. The diagnosis is about its gradients.
-    diagnose : {"full", "fast"}
-        "fast" leaves out V-optimality, its bound and draws, which take most of the time of a wide
-        sketch. So does "full" where "auto" or "gradient-matching" choose fewer rows than the rank
-        of Z.
+    diagnose : {"auto", "full", "fast", "none"}
+        How much of the diagnosis is made. "full": all of it. "auto" leaves out the certified bound
+        where the method does not give it and it takes more than 10¹⁰ operations, since it may then
+        take longer than the choice. "fast" leaves out V-optimality too. So do "full" and "auto"
+        where the methods "auto" or "gradient-matching" choose fewer rows than the rank of Z.
+        "none": no figures and no picture; X is then looked at only as far as the method needs.
     target : (T, r) rows like X, a pair of these and (T,) labels, or a list of such, optional
         What the finetuned model is for: gradients (or features) of a few samples of the target
         task, with the columns of X; a list has the rows of each of several tasks. With
@@ -207,7 +212,7 @@ def select(
         entry.require_options(method_options)
         entry.require_target(target is not None)
     unit_rows = checks.boolean("unit_rows", unit_rows)
-    checks.choice("diagnose", diagnose, ("full", "fast"))
+    checks.choice("diagnose", diagnose, get_args(Diagnose))
     spans = callable(method) or REGISTRY[method].spans
     m = _sketch_dim(r, n if spans else 2 * r, sketch, sketch_dim)
 
@@ -268,12 +273,16 @@ def select(
     if weights is None:
         weights = problem.constraints.class_weights(chosen.rows)
     judged = chosen.judged or problem
-    by, metric = judged.pool, metric_of(judged)
-    if diagnose == "full" and (spans or n >= by.moments.rank):
-        bound = _bound_of_all_rows(judged, chosen)
-        diagnosis = diagnose_rows(by, metric, chosen.rows, weights, DRAWS, problem.seed, bound)
+    if diagnose == "none":
+        diagnosis, picture = not_diagnosed(n, N), no_picture()
     else:
-        diagnosis = diagnose_means(by, metric, chosen.rows, weights)
+        by, metric = judged.pool, metric_of(judged)
+        if diagnose != "fast" and (spans or n >= by.moments.rank):
+            bound = _bound_of_all_rows(judged, chosen, np.inf if diagnose == "full" else FEW)
+            diagnosis = diagnose_rows(by, metric, chosen.rows, weights, DRAWS, problem.seed, bound)
+        else:
+            diagnosis = diagnose_means(by, metric, chosen.rows, weights)
+        picture = picture_of(by, chosen.rows)
     counts = ClassCounts.of(problem.labels, chosen.rows)
     diagnosis = replace(diagnosis, class_counts=counts)
     facts = chosen.facts
@@ -297,7 +306,6 @@ def select(
         "options": method_options,
         "solver": facts,
     }
-    picture = picture_of(by, chosen.rows)
     return Selection(chosen.rows, diagnosis, plain(settings), picture, weights)
 
 
@@ -379,9 +387,12 @@ def _say_plan(
     print(f"select {n} of {N} rows, m = {m}, {method}: {expected}", file=sys.stderr)
 
 
-def _bound_of_all_rows(judged: Problem, chosen: Chosen) -> float:
-    """A lower bound of tr(Σ̃ Σ̃_S⁻¹) over all sets of n rows, without the constraints."""
+def _bound_of_all_rows(judged: Problem, chosen: Chosen, most: float) -> float:
+    """A lower bound of tr(Σ̃ Σ̃_S⁻¹) over all sets of n rows, without the constraints; -inf if the
+    method did not give it and it takes more operations than this."""
     relaxed = chosen.relaxation
-    if relaxed is None or judged.constraints.constrained or relaxed.tol > TOL:
-        return lower_bound(judged.pool, judged.n)
-    return relaxed.lower_bound
+    if relaxed is not None and not judged.constraints.constrained and relaxed.tol <= TOL:
+        return relaxed.lower_bound
+    if operations("relaxation", *judged.pool.Z.shape, judged.n) > most:
+        return -np.inf
+    return lower_bound(judged.pool, judged.n)

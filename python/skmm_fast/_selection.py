@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
+import numpy as np
+
 from . import _selection_file
 from ._diagnose import Diagnosis
 from ._plot import plot_selection
@@ -224,6 +226,8 @@ class Selection:
         ------
         ImportError
             matplotlib is not installed; the message names the extra that brings it.
+        ValueError
+            The selection was made with diagnose="none".
 
         Examples
         --------
@@ -233,6 +237,10 @@ class Selection:
         >>> len(figure.axes)
         2
         """
+        if len(self.picture["pool"]) == 0:
+            raise ValueError(
+                "plot: expected a selection with a picture; this one was made with diagnose='none'"
+            )
         title = str(self.settings["method"])
         return plot_selection(self.picture, self.diagnosis, title, path)
 
@@ -240,6 +248,12 @@ class Selection:
 def _with_suffix(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     return path if path.suffix in (".npz", ".json") else path.with_name(path.name + ".npz")
+
+
+def no_picture() -> dict[str, Array]:
+    """A picture of nothing, which `plot` refuses."""
+    points = np.empty((0, 2))
+    return {"pool": points, "selected": points, "eigenvalues": np.empty(0)}
 
 
 def picture_of(pool: Pool, indices: Indices) -> dict[str, Array]:

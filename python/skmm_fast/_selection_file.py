@@ -155,18 +155,26 @@ def _require(arrays: dict[str, Array], settings: dict[str, Any], diagnosis: Diag
         raise ValueError(f"indices that are not distinct, ascending and in [0, {N - 1}]")
     if diagnosis.n_samples > N:
         raise ValueError(f"a diagnosis of {diagnosis.n_samples} rows where there are {N}")
-    k = arrays["pool"].shape[-1] if arrays["pool"].ndim else 0
-    m = len(arrays["eigenvalues"]) if arrays["eigenvalues"].ndim else 0
-    points = len(arrays["pool"]) if k else 0
-    shapes = {"weights": (n,), "pool": (points, k), "selected": (n, k), "eigenvalues": (m,)}
+    shapes: dict[str, tuple[int, ...]] = {"weights": (n,)}
+    if np.isnan(diagnosis.mean_error):  # not diagnosed, and so without a picture
+        if any(arrays[name].size for name in PICTURE):
+            raise ValueError("a picture without a diagnosis")
+    else:
+        shapes.update(_shapes_of_picture(arrays, n))
     for name, shape in shapes.items():
         x = arrays[name]
         if x.dtype.kind != "f" or x.shape != shape or not np.isfinite(x).all():
             raise ValueError(f"{name} of {x.dtype} and shape {x.shape}, or not finite")
-    if not 1 <= k <= 2:
-        raise ValueError(f"a picture in {k} dimensions")
     if weights.dtype != np.float64 or (weights < 0).any() or abs(weights.mean() - 1) > 1e-6:
         raise ValueError("weights that are negative, or not of mean 1")
+
+
+def _shapes_of_picture(arrays: dict[str, Array], n: int) -> dict[str, tuple[int, ...]]:
+    k = arrays["pool"].shape[-1] if arrays["pool"].ndim else 0
+    if not 1 <= k <= 2:
+        raise ValueError(f"a picture in {k} dimensions")
+    m = len(arrays["eigenvalues"]) if arrays["eigenvalues"].ndim else 0
+    return {"pool": (len(arrays["pool"]), k), "selected": (n, k), "eigenvalues": (m,)}
 
 
 def _digest(indices: Array) -> str:

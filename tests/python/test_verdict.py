@@ -144,3 +144,54 @@ class TestFast:
         for method in ("auto", "v-optimal", "moment-matching"):
             full = skmm.select(Z, 40, method=method)
             assert np.array_equal(self.fast(method=method).indices, full.indices)
+
+
+class TestNone:
+    """The choice alone."""
+
+    @pytest.mark.parametrize("method", ["auto", "v-optimal", "uniform"])
+    def test_the_rows_are_those_of_a_diagnosed_selection(self, method):
+        found = skmm.select(Z, 40, method=method, diagnose="none")
+        full = skmm.select(Z, 40, method=method, diagnose="full")
+        assert np.array_equal(found.indices, full.indices)
+        assert np.array_equal(found.weights, full.weights)
+        assert (found.diagnosis.n, found.diagnosis.n_samples) == (40, len(Z))
+        assert np.isnan(found.diagnosis.mean_error)
+        assert found.diagnosis.lower_bound == -np.inf
+        assert str(found.diagnosis) == f"Not diagnosed.\n40 of {len(Z)} rows"
+
+    def test_uniform_rows_need_no_sketch(self, monkeypatch):
+        monkeypatch.setattr(skmm.SparseSign, "_apply", None)
+        wide = np.random.default_rng(0).standard_normal((50, 40))
+        options = {"method": "uniform", "sketch_dim": 4, "seed": 1}
+        found = skmm.select(wide, 10, diagnose="none", **options)
+        with pytest.raises(TypeError):
+            skmm.select(wide, 10, **options)
+        assert len(found.indices) == 10
+
+    @pytest.mark.parametrize("suffix", [".npz", ".json"])
+    def test_is_saved_and_loaded_without_a_picture(self, tmp_path, suffix):
+        found = skmm.select(Z, 40, method="uniform", diagnose="none", y=np.arange(len(Z)) % 2)
+        back = skmm.Selection.load(found.save(tmp_path / f"s{suffix}"))
+        assert np.array_equal(back.indices, found.indices)
+        assert back.diagnosis.plain() == found.diagnosis.plain()
+        with pytest.raises(ValueError, match="diagnose='none'"):
+            back.plot()
+
+
+class TestBound:
+    """By default a diagnosis has the bound where it is cheap or the method gives it."""
+
+    def bounds(self, monkeypatch, few, **options):
+        monkeypatch.setattr("skmm_fast._select.FEW", few)
+        return skmm.select(Z, 40, **options).diagnosis.lower_bound
+
+    def test_is_left_out_where_it_takes_long(self, monkeypatch):
+        assert self.bounds(monkeypatch, 1.0) == -np.inf
+        assert self.bounds(monkeypatch, 1.0, diagnose="full") == self.bounds(monkeypatch, 1e9)
+        assert np.isfinite(self.bounds(monkeypatch, 1e9))
+
+    def test_is_there_where_the_method_has_it(self, monkeypatch):
+        found = self.bounds(monkeypatch, 1.0, method="v-optimal")
+        assert found == self.bounds(monkeypatch, 1e9, method="v-optimal")
+        assert np.isfinite(found)

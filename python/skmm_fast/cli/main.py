@@ -14,9 +14,9 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from .._select import select
+from .._select import Diagnose, select
 from .._support import npy
 from .._support.files import open_regular
 from .._support.optional import need
@@ -126,7 +126,11 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         help=".npy of labels like --y of these rows, with --pilot; once for each --target",
     )
-    choose.add_argument("--diagnose", choices=["full", "fast"], help="fast: no V-optimality")
+    choose.add_argument(
+        "--diagnose",
+        choices=get_args(Diagnose),
+        help="full: with a bound at any cost; fast: no V-optimality; none: the choice alone",
+    )
     choose.add_argument("--sketch-dim", type=int, help="sketch the rows to so many dimensions")
     choose.add_argument("--seed", type=int)
     choose.add_argument("--unit-rows", action="store_const", const=True, help="scaled to norm 1")
@@ -179,7 +183,7 @@ def _select(X: Path, n: int | float, out: Path, plot: Path | None = None, **opti
     written = selection.save(out)
     print(selection.diagnosis)
     print(f"written: {written}")
-    if plot is None and importlib.util.find_spec("matplotlib"):
+    if plot is None and len(selection.picture["pool"]) and importlib.util.find_spec("matplotlib"):
         plot = written.with_suffix(".png")
     if plot is not None:
         selection.plot(plot)

@@ -128,6 +128,7 @@ def chosen(*options):
         (["--per-class", "1"], {"per_class": 1}),
         (["--pilot", "linear"], {"pilot": "linear"}),
         (["--diagnose", "fast"], {"diagnose": "fast"}),
+        (["--diagnose", "none"], {"diagnose": "none"}),
         (["--method", "class-balanced"], {"method": "class-balanced"}),
     ],
 )
@@ -257,7 +258,7 @@ def test_errors_are_one_line(project, capsys):
         ["select", "s", "-n", "5", "--out", "x", "--method", "best"],
         ["select", "s", "-n", "5", "--out", "x", "--method", "entropy"],
         ["select", "s", "-n", "5", "--out", "x", "--pilot", "ridge"],
-        ["select", "s", "-n", "5", "--out", "x", "--diagnose", "none"],
+        ["select", "s", "-n", "5", "--out", "x", "--diagnose", "some"],
     ],
 )
 def test_wrong_command_lines(argv, capsys):

@@ -5,6 +5,7 @@ import signal
 import threading
 
 import pytest
+
 from skmm_fast._support.cached import cached_property
 
 
@@ -33,7 +34,8 @@ def computing():
     yield one
     one.let.set()
     thread.join()
-    assert one.value == 7 and one.times == 1
+    assert one.value == 7
+    assert one.times == 1
 
 
 def test_a_value_is_computed_once():
