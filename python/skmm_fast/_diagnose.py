@@ -24,6 +24,7 @@ from .pool.spectrum import Moments
 # selections were better, both means stayed below 1.8.
 LARGE_NORMS = 2.0
 DRAWS = 8  # uniform draws that a selection is compared with
+BOUND = 1.6e10  # operations of a bound that `select` computes by default: about a second
 BETTER, WORSE = 0.5, 2.0  # Φ beside its expectation for uniform draws, where the verdict changes
 OUTLIER = 4.0  # ‖b_i‖² beside its mean, from which on a row is an outlier
 COPY = 0.999  # the cosine of two rows from which on one is a near copy of the other

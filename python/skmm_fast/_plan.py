@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._diagnose import DRAWS
+from ._diagnose import BOUND, DRAWS
 from ._support import checks
+from .methods import relaxation
 from .methods.cost import Speed, Work
 from .methods.registry import REGISTRY, MethodName
-from .methods.relaxation import USUAL_ROUNDS, USUAL_STEPS, candidates
 
-START = 0.1  # seconds that every call takes
+START = 0.015  # seconds that every call takes
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,15 @@ def plan(
     item = checks.float_type("dtype", dtype).itemsize
     speed = measure(m, item, checks.threads(n_threads))
 
-    # Multiplications and additions are counted. What every selection takes: the spectrum, the
-    # certificate, lists of rows, and the diagnosis.
-    active, moment = candidates(N, n), m * m
-    seconds = START + N * moment / speed.flops + 30 * N * speed.row
-    products = (2 * N + USUAL_STEPS * 3 * active) * moment
-    seconds += USUAL_ROUNDS * (products / speed.flops + N * speed.row)
-    seconds += (DRAWS + 1) * (2 * n * moment / speed.flops + N * speed.row / 8)
-    memory = 8 * 8 * N + 2 * active * m * item + 16 * moment * 32 + 2e7
+    # What every selection takes: the spectrum, lists of rows, and the diagnosis with its draws, of
+    # which each has a second moment and an inverse.
     cost = method_cost(Work(N, m, n, item, scratch), speed)
+    active, moment = relaxation.candidates(N, n), m * m
+    seconds = START + (N * moment + 30 * m**3) / speed.flops + 30 * N * speed.row
+    seconds += (DRAWS + 1) * ((4 * n + 50 * m) * moment / speed.flops + N * speed.row / 8)
+    if not cost.bound and relaxation.products(N, m, n) <= BOUND:
+        seconds += relaxation.seconds(N, m, n, speed)
+    memory = 8 * 8 * N + 2 * active * m * item + 16 * moment * 32 + 2e7
     return Plan(
         seconds=seconds + cost.seconds,
         peak_bytes=int(memory + cost.peak_bytes),

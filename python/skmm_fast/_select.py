@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ._diagnose import DRAWS, diagnose_means, diagnose_rows, not_diagnosed
+from ._diagnose import BOUND, DRAWS, diagnose_means, diagnose_rows, not_diagnosed
 from ._plan import plan
 from ._selection import Selection, no_picture, picture_of
 from ._support import arrays, checks, tensors
@@ -25,9 +25,8 @@ from .methods.gradient_matching import metric_of
 from .methods.own_function import OwnFunction
 from .methods.problem import Chosen, Problem
 from .methods.registry import METHODS, REGISTRY, MethodName
-from .methods.relaxation import TOL, lower_bound
+from .methods.relaxation import TOL, lower_bound, products
 from .methods.targets import labelled_tasks_of, tasks_of
-from .methods.v_optimality import operations
 from .pool.pool import Pool
 from .pool.unit_rows import of_unit_norm, of_unit_norm_on_device
 from .sketch.base import Sketch, sum_type
@@ -36,7 +35,6 @@ from .sketch.operators import KINDS, Kind, make
 from .sketch.store import SketchStore
 
 MAX_SKETCH_DIM = 512  # the widest sketch by default
-FEW = 1e10  # operations of a bound that a diagnosis has by default: about a second
 
 Rows = Matrix | SketchStore
 Target = Rows | Sequence[Rows] | tuple[Rows, VectorLike] | Sequence[tuple[Rows, VectorLike]]
@@ -119,7 +117,7 @@ def select(
         must not have seen the whole pool. The diagnosis is about its gradients.
     diagnose : {"auto", "full", "fast", "none"}
         How much of the diagnosis is made. "full": all of it. "auto" leaves out the certified bound
-        where the method does not give it and it takes more than 10¹⁰ operations, since it may then
+        where the method does not give it and it takes more than 1.6 · 10¹⁰ operations: it may then
         take longer than the choice. "fast" leaves out V-optimality too. So do "full" and "auto"
         where the methods "auto" or "gradient-matching" choose fewer rows than the rank of Z.
         "none": no figures and no picture; X is then looked at only as far as the method needs.
@@ -278,7 +276,7 @@ def select(
     else:
         by, metric = judged.pool, metric_of(judged)
         if diagnose != "fast" and (spans or n >= by.moments.rank):
-            bound = _bound_of_all_rows(judged, chosen, np.inf if diagnose == "full" else FEW)
+            bound = _bound_of_all_rows(judged, chosen, np.inf if diagnose == "full" else BOUND)
             diagnosis = diagnose_rows(by, metric, chosen.rows, weights, DRAWS, problem.seed, bound)
         else:
             diagnosis = diagnose_means(by, metric, chosen.rows, weights)
@@ -389,10 +387,10 @@ def _say_plan(
 
 def _bound_of_all_rows(judged: Problem, chosen: Chosen, most: float) -> float:
     """A lower bound of tr(Σ̃ Σ̃_S⁻¹) over all sets of n rows, without the constraints; -inf if the
-    method did not give it and it takes more operations than this."""
+    method did not give it and it takes more multiplications and additions than `most`."""
     relaxed = chosen.relaxation
     if relaxed is not None and not judged.constraints.constrained and relaxed.tol <= TOL:
         return relaxed.lower_bound
-    if operations("relaxation", *judged.pool.Z.shape, judged.n) > most:
+    if products(*judged.pool.Z.shape, judged.n) > most:
         return -np.inf
     return lower_bound(judged.pool, judged.n)

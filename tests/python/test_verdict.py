@@ -183,7 +183,7 @@ class TestBound:
     """By default a diagnosis has the bound where it is cheap or the method gives it."""
 
     def bounds(self, monkeypatch, few, **options):
-        monkeypatch.setattr("skmm_fast._select.FEW", few)
+        monkeypatch.setattr("skmm_fast._select.BOUND", few)
         return skmm.select(Z, 40, **options).diagnosis.lower_bound
 
     def test_is_left_out_where_it_takes_long(self, monkeypatch):

@@ -32,12 +32,13 @@ class Speed:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method adds to the spectrum, the certificate and the diagnosis of every selection."""
+    """What a method adds to the spectrum and the diagnosis of every selection."""
 
     seconds: float = 0.0
     peak_bytes: float = 0.0
     scratch_bytes: int = 0
     route: str = ""  # the route of V-optimal selection, empty for other methods
+    bound: bool = False  # whether the bound of the diagnosis is among what it takes
 
 
 def no_cost(work: Work, speed: Speed) -> Cost:

@@ -189,4 +189,7 @@ def cost(work: Work, speed: Speed) -> Cost:
     tree = levels * 2 * N * m * 32 * 2
     candidates = min(N, SWEEPS * 16 * n)
     products, sweeps = 2 * candidates * m * m, SWEEPS * 16 * n * m * 2 * 4
-    return Cost(seconds=(tree + products) / speed.flops + sweeps / (speed.flops / 4))
+    return Cost(
+        seconds=(tree + products) / speed.flops + sweeps / (speed.flops / 4),
+        peak_bytes=work.copy,
+    )

@@ -15,12 +15,13 @@ from .._support.types import Floats, Indices
 from ..pool.inverses import inverse_root, rounding_of_moments
 from ..pool.pool import Pool, Whitened
 from .constraints import Constraints, FreeGroup
+from .cost import Speed
 from .spanning import none_spans
 
 TOL = 5e-3
 MAX_ROUNDS = 30  # evaluations over all rows
 MAX_STEPS = 100  # projected gradient steps of a round
-USUAL_ROUNDS, USUAL_STEPS = 4, 8  # the numbers that most pools need
+USUAL_ROUNDS, USUAL_STEPS = 3, 5  # the numbers that most pools need
 # The number of rows of a group that join a round: a multiple of the group's count, plus a constant.
 CANDIDATES_PER_ROW, CANDIDATES_MORE = 4, 1000
 
@@ -39,6 +40,21 @@ class Relaxation:
 def candidates(n_rows: int, n: int) -> int:
     """About how many rows a round runs on."""
     return min(n_rows, 2 * (CANDIDATES_PER_ROW * n + CANDIDATES_MORE))
+
+
+def products(n_rows: int, m: int, n: int) -> float:
+    """About how many multiplications and additions the products of the relaxation take. A step
+    takes a second moment of the candidates, and norms, which are twice as much."""
+    joined = USUAL_STEPS * 3 * candidates(n_rows, n)
+    return USUAL_ROUNDS * (2 * n_rows + joined) * m * m
+
+
+def seconds(n_rows: int, m: int, n: int, speed: Speed) -> float:
+    """About how long the relaxation takes: products, of which second moments are slower than the
+    norms that were timed; inverses of (m, m); and vectors."""
+    inverses = USUAL_ROUNDS * (USUAL_STEPS + 1) * 10 * m**3
+    vectors = USUAL_ROUNDS * (n_rows + USUAL_STEPS * candidates(n_rows, n)) * speed.row
+    return (1.6 * products(n_rows, m, n) + inverses) / speed.flops + vectors
 
 
 def lower_bound(pool: Pool, n: int) -> float:

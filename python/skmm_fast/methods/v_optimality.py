@@ -17,7 +17,8 @@ from ..pool.inverses import rounding_of_moments
 from ..pool.pool import Pool
 from .cost import Cost, Speed, Work
 from .problem import Chosen, Problem
-from .relaxation import TOL, USUAL_ROUNDS, USUAL_STEPS, Relaxation, candidates, relax
+from .relaxation import TOL, Relaxation, products, relax
+from .relaxation import seconds as seconds_of_relaxation
 from .sampling import draw_along
 from .spanning import none_spans_by_counts
 
@@ -33,8 +34,8 @@ PAYS: dict[str, float] = {"fast": 3e-4, "full": 0.0}
 # better selections than random pivoting at every shape tried, and keeps the digits of float64.
 RIDGE = 1.0
 FEW = 1e9  # operations of greedy additions that are always worth it: about a tenth of a second
-SWAPS = 0.5  # exchanges that refinement usually makes per row chosen
-MOST_SWAPS = 1000  # exchanges that refinement usually makes at most
+SWAPS = 0.4  # exchanges that refinement usually makes per row chosen
+MOST_SWAPS = 400  # exchanges that refinement usually makes at most
 
 
 @dataclass(frozen=True)
@@ -308,19 +309,21 @@ def operations(route: str, n_rows: int, m: int, n: int, block: int = 1) -> float
     """About how many multiplications and additions a route takes. In products of matrices they run
     four times as fast as elsewhere, and are counted as a quarter."""
     if route == "relaxation":
-        joined = USUAL_STEPS * 3 * candidates(n_rows, n)
-        return USUAL_ROUNDS * (2 * n_rows + joined) * m * m / 4
+        return products(n_rows, m, n) / 4
     return n / block * n_rows * m * min(4 * block, m)
 
 
 def cost(work: Work, speed: Speed) -> Cost:
-    """Greedy additions, exchanges, and what the default options do beside."""
+    """The relaxation, greedy additions, and exchanges, with the default options."""
     N, m, n = work.n_rows, work.dim, work.n
-    route, seconds = best_route(N, m, m, n, 1, "greedy", True, True), 0.0
+    route = best_route(N, m, m, n, 1, "greedy", True, True)
+    seconds = seconds_of_relaxation(N, m, n, speed)
     if route == "greedy":
         seconds += n * max(work.copy / speed.bytes, 4 * N * m / (speed.flops / 4))
     if n < 20 * m:  # else a draw is as good as the bound asks
-        seconds += 2 * 4 * N * m * m / speed.flops + N * speed.row
-    swaps = min(SWAPS * n, MOST_SWAPS)
-    seconds += swaps * 3 * 4 * m * (3 * n + 2048) / (speed.flops / 4)
-    return Cost(seconds=seconds, route=route)
+        rounds, swaps = 3, min(SWAPS * n, MOST_SWAPS)
+        listed = n + max(2048, n // 2)
+        sweeps = rounds * n * 256 * 4 * m
+        seconds += (rounds * 4 * N * m * m + sweeps) / speed.flops + rounds * N * speed.row
+        seconds += swaps * (2 * listed * 4 * m + 20 * m * m) / (speed.flops / 8)
+    return Cost(seconds=seconds, route=route, bound=True)
