@@ -10,6 +10,7 @@ import numpy as np
 from . import _core
 from ._support import arrays, checks
 from ._support.json_text import figure, plain, require_names
+from ._support.progress import bar
 from ._support.types import DenseMatrix, Floats, Indices, VectorLike
 from .methods.class_counts import ClassCounts
 from .methods.labels import labels_of
@@ -326,11 +327,17 @@ def diagnose_rows(
     n_random: int,
     seed: int,
     lower_bound: float,
+    progress: bool = False,
 ) -> Diagnosis:
     """`diagnose` for checked arguments, with a certified bound that the caller has."""
     mom, n_rows, n = pool.moments, len(pool.Z), len(S)
-    draws = (_core.draw_subset(n_rows, n, seed, 1 + i) for i in range(n_random))
-    random = np.array([pool.trace_and_largest(R)[0] for R in draws])
+    random = np.empty(n_random)
+    with bar("uniform draws", n_random, progress, "draws") as tick:
+        for i in range(n_random):
+            draw = _core.draw_subset(n_rows, n, seed, 1 + i)
+            random[i] = pool.trace_and_largest(draw)[0]
+            if tick is not None:
+                tick(i + 1)
     v_optimality, c_s = pool.trace_and_largest(S)
     unit = np.sqrt(mom.eigenvalues[0])
     sigma_S = pool.Z.gram(mom.eigenvectors / unit, S) / n  # in the eigenbasis, in units of λ_1

@@ -16,6 +16,7 @@ from ._plan import plan
 from ._selection import Selection, no_picture, picture_of
 from ._support import arrays, checks, tensors
 from ._support.json_text import plain
+from ._support.progress import bar
 from ._support.scratch import room
 from ._support.types import Indices, Matrix, PerClass, VectorLike
 from ._usable import Usable
@@ -277,7 +278,9 @@ def select(
         by, metric = judged.pool, metric_of(judged)
         if diagnose != "fast" and (spans or n >= by.moments.rank):
             bound = _bound_of_all_rows(judged, chosen, np.inf if diagnose == "full" else BOUND)
-            diagnosis = diagnose_rows(by, metric, chosen.rows, weights, DRAWS, problem.seed, bound)
+            diagnosis = diagnose_rows(
+                by, metric, chosen.rows, weights, DRAWS, problem.seed, bound, problem.progress
+            )
         else:
             diagnosis = diagnose_means(by, metric, chosen.rows, weights)
         picture = picture_of(by, chosen.rows)
@@ -393,4 +396,5 @@ def _bound_of_all_rows(judged: Problem, chosen: Chosen, most: float) -> float:
         return relaxed.lower_bound
     if products(*judged.pool.Z.shape, judged.n) > most:
         return -np.inf
-    return lower_bound(judged.pool, judged.n)
+    with bar("bound", None, judged.progress, "steps") as tick:
+        return lower_bound(judged.pool, judged.n, tick)

@@ -200,6 +200,33 @@ def test_progress(capsys):
     assert "select 30 of 120 rows, m = 15, v-optimal: about" in shown
 
 
+def test_each_phase_has_a_bar_and_none_claims_a_total_that_it_does_not_know(capsys):
+    pytest.importorskip("tqdm")
+    Z = np.random.default_rng(1).standard_normal((300, 6))
+    found = skmm.select(Z, 40, method="v-optimal", progress=True)
+    lines = capsys.readouterr().err.splitlines()
+
+    def last(name):
+        return [line for line in lines if line.startswith(f"{name}: ")][-1]
+
+    def count(name):
+        return float(last(name).removeprefix(f"{name}: ").split()[0])
+
+    assert "100% 40.0/40.0" in last("choose rows")
+    swaps = found.settings["solver"]["n_swaps"]
+    assert swaps > 0
+    assert count("exchanges") == swaps
+    assert count("relaxation") > 2
+    assert "100% 8.00/8.00" in last("uniform draws")
+    assert not any("%" in line for line in lines if line.startswith(("relaxation", "exchanges")))
+
+    found = skmm.select(Z, 40, method="moment-matching", progress=True)
+    passes = found.settings["solver"]["n_passes"]
+    lines = capsys.readouterr().err.splitlines()
+    assert count("match moments") == passes
+    assert count("bound") > 2
+
+
 @pytest.mark.parametrize("sketch_dim", [16, None])
 def test_sixteen_bit_rows(sketch_dim):
     torch = pytest.importorskip("torch")

@@ -82,22 +82,22 @@ double worth_swapping(double loss, double trace) { return 1e-6 * loss + 1e-10 * 
 // Exchanges rows of the same group, among the listed rows: adds the row of largest gain, then
 // removes the row of least loss. Position i in `rows` is row i of info. A group is settled when the
 // row to remove is the row just added. Stops when every group is settled or tr C <= enough. Every
-// swap reduces tr C. Returns the number of swaps.
+// swap reduces tr C. Counts `swaps`, which here and below are what the tick is called with.
 template <class T>
-i64 exchange_among(const RowList& rows, i64 groups, double enough, int n_threads, const Tick& tick,
-                   InformationMatrix<T>& info, CandidateSet& set) {
+void exchange_among(const RowList& rows, i64 groups, double enough, int n_threads, const Tick& tick,
+                    InformationMatrix<T>& info, CandidateSet& set, i64& swaps) {
     const i64 count = static_cast<i64>(rows.size());
     std::vector<bool> settled(at(groups));
-    for (i64 swaps = 0;;) {
-        tick(set.size());
-        if (info.trace() <= enough) return swaps;
+    for (;;) {
+        tick(swaps);
+        if (info.trace() <= enough) return;
         const RowList best = top_rows(count, 1, n_threads, [&](i64 i) {
             const i64 row = rows[at(i)], group = set.group(row);
             return set.chosen(row) || group < 0 || settled[at(group)] ? kNever : info.gain(i);
         });
-        if (best.empty()) return swaps;
+        if (best.empty()) return;
         const i64 in = best.front(), group = set.group(rows[at(in)]);
-        info.add(best, tick, set.size());
+        info.add(best, tick, swaps);
         const double stays = info.loss(in) - worth_swapping(info.loss(in), info.trace());
         const RowList least = top_rows(count, 1, n_threads, [&](i64 i) {
             const i64 row = rows[at(i)];
@@ -105,7 +105,7 @@ i64 exchange_among(const RowList& rows, i64 groups, double enough, int n_threads
         });
         const bool helps = !least.empty() && info.loss(least.front()) < stays;
         const i64 out = helps ? least.front() : in;
-        info.remove(out, tick, set.size());
+        info.remove(out, tick, swaps);
         if (helps) {
             set.remove(rows[at(out)]);
             set.add(rows[at(in)]);
@@ -141,17 +141,17 @@ RowList rows_to_enter(const RowList& rows, i64 groups, const InformationMatrix<T
 // Tries to replace every chosen row in turn, among the listed rows: if another row of its group has
 // a larger gain once the row is removed, the two are swapped. Stops when no chosen row can be
 // replaced, when a sweep over all of them has reduced tr C by no more than the share `pays`, or
-// when tr C <= enough. Returns the number of swaps.
+// when tr C <= enough. Counts `swaps`.
 template <class T>
-i64 sweep_among(const RowList& rows, i64 groups, double enough, double pays, const Tick& tick,
-                InformationMatrix<T>& info, CandidateSet& set) {
+void sweep_among(const RowList& rows, i64 groups, double enough, double pays, const Tick& tick,
+                 InformationMatrix<T>& info, CandidateSet& set, i64& swaps) {
     // The rows tried together: few where many are replaced, since each swap changes the gains of
     // those that follow.
     constexpr i64 kFew = 32, kMany = 128;
     const i64 count = static_cast<i64>(rows.size());
     const i64 movable =
         std::count_if(rows.begin(), rows.end(), [&](i64 row) { return set.removable(row); });
-    i64 swaps = 0, since = 0;  // rows tried without a swap, in batches that know of the last one
+    i64 since = 0;  // rows tried without a swap, in batches that know of the last one
     i64 swept = 0;
     double before = info.trace();  // when the sweep began
     for (i64 next = 0, batch = kFew; since < movable && info.trace() > enough;) {
@@ -165,7 +165,7 @@ i64 sweep_among(const RowList& rows, i64 groups, double enough, double pays, con
              i = (i + 1) % count)
             if (set.removable(rows[at(i)])) leaving.push_back(i);
         const RowList entering = rows_to_enter(rows, groups, info, set);
-        Replacements<T> replacements(info, leaving, entering, tick, set.size());
+        Replacements<T> replacements(info, leaving, entering, tick, swaps);
         const i64 tried = static_cast<i64>(leaving.size()), swaps_before = swaps;
         for (i64 j = 0; j < tried && info.trace() > enough; ++j) {
             const i64 out = leaving[at(j)], row = rows[at(out)];
@@ -183,7 +183,7 @@ i64 sweep_among(const RowList& rows, i64 groups, double enough, double pays, con
                 !(replacements.gain(j, best.front()) > stays + worth_swapping(stays, info.trace())))
                 continue;
             const i64 in = entering[at(best.front())];
-            const auto swap = info.swap(in, out, tick, set.size());
+            const auto swap = info.swap(in, out, tick, swaps);
             set.remove(row);
             set.add(rows[at(in)]);
             ++swaps;
@@ -193,21 +193,19 @@ i64 sweep_among(const RowList& rows, i64 groups, double enough, double pays, con
         }
         batch = swaps == swaps_before ? kMany : kFew;
     }
-    return swaps;
 }
 
 // Makes rounds of exchanges and sweeps until a round reduces tr C by no more than the share `pays`,
 // or tr C <= enough. A round works on the chosen rows and on candidates: the rows of largest gain,
-// and the row of largest gain in each group. Returns the number of swaps.
+// and the row of largest gain in each group. Counts `swaps`.
 template <class T>
-i64 exchange(i64 n_rows, i64 groups, double enough, double pays, int n_threads, const Tick& tick,
-             InformationMatrix<T>& info, CandidateSet& set) {
+void exchange(i64 n_rows, i64 groups, double enough, double pays, int n_threads, const Tick& tick,
+              InformationMatrix<T>& info, CandidateSet& set, i64& swaps) {
     // A round has at least kCandidates candidates, and at least size / kPerRow of them.
     constexpr i64 kCandidates = 2048, kPerRow = 2;
     const auto outside = [&](i64 i) { return !set.chosen(i) && set.group(i) >= 0; };
-    for (i64 all = 0;;) {
-        if (info.trace() <= enough) return all;
-        info.refresh(tick, set.size());
+    while (info.trace() > enough) {
+        info.refresh(tick, swaps);
         RowList rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
                                 [&](i64 i) { return outside(i) ? info.gain(i) : kNever; });
         RowList first(at(groups), -1);  // the candidate of largest gain in each group, or -1
@@ -224,12 +222,12 @@ i64 exchange(i64 n_rows, i64 groups, double enough, double pays, int n_threads, 
         std::vector<T> storage;
         InformationMatrix<T> local = info.among(rows, storage);
         const double before = local.trace();
-        i64 swaps = exchange_among(rows, groups, enough, n_threads, tick, local, set);
-        swaps += sweep_among(rows, groups, enough, pays, tick, local, set);
-        if (swaps == 0) return all;
-        all += swaps;
+        const i64 swaps_before = swaps;
+        exchange_among(rows, groups, enough, n_threads, tick, local, set, swaps);
+        sweep_among(rows, groups, enough, pays, tick, local, set, swaps);
+        if (swaps == swaps_before) return;
         info.adopt(local);
-        if (before - local.trace() <= pays * before) return all;
+        if (before - local.trace() <= pays * before) return;
     }
 }
 
@@ -260,16 +258,17 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& const
     if (o.refine) {
         // The largest growth of tr C that is accepted when the ridge is removed.
         constexpr double kMild = 2.0, kRegular = 1e6;
+        const Tick counted = [&](i64 swaps) { tick(n + 1 + swaps); };
         const i64 groups = constraints.n_groups();
         // If removing the ridge at most doubles tr C, exchange without it. Otherwise exchange with
         // the ridge first, which keeps C small while bad rows are replaced, and then without it.
         bool regular = info.drop_ridge(o.ridge, kMild);
         if (!regular) {
-            design.swaps += exchange(n_rows, groups, 0.0, o.pays, n_threads, tick, info, set);
+            exchange(n_rows, groups, 0.0, o.pays, n_threads, counted, info, set, design.swaps);
             regular = info.drop_ridge(o.ridge, kRegular);
         }
         if (regular)
-            design.swaps += exchange(n_rows, groups, o.enough, o.pays, n_threads, tick, info, set);
+            exchange(n_rows, groups, o.enough, o.pays, n_threads, counted, info, set, design.swaps);
         design.rows.clear();
         for (i64 i = 0; i < n_rows; ++i)
             if (set.chosen(i)) design.rows.push_back(i);

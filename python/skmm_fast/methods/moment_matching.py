@@ -255,11 +255,13 @@ def solve(problem: Problem, o: MatchOptions) -> MomentMatch:
     def watch(iteration: int, objective: float, gap: float) -> bool | None:
         return None if callback is None else callback(iteration, objective * to_z, gap * to_z)
 
-    with bar("match moments", 2 * o.max_iter, problem.progress, "passes") as tick:
+    with bar("match moments", None, problem.progress, "passes") as tick:
         fit = _core.match_moments(
             Y.core, target, weight, constraints.core, s[free], float(o.tol), o.max_iter, threads,
             tick, callback and watch,
         )  # fmt: skip
+        if tick is not None:
+            tick(fit.passes)
     s[free] = fit.s
     return MomentMatch(
         s=s,

@@ -6,6 +6,8 @@ Every n rows are such an s, with f = tr(Σ̃ Σ̃_S⁻¹) (SkMM, arXiv 2407.0612
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +19,8 @@ from ..pool.pool import Pool, Whitened
 from .constraints import Constraints, FreeGroup
 from .cost import Speed
 from .spanning import none_spans
+
+Tick = Callable[[int], None] | None
 
 TOL = 5e-3
 MAX_ROUNDS = 30  # evaluations over all rows
@@ -57,14 +61,15 @@ def seconds(n_rows: int, m: int, n: int, speed: Speed) -> float:
     return (1.6 * products(n_rows, m, n) + inverses) / speed.flops + vectors
 
 
-def lower_bound(pool: Pool, n: int) -> float:
+def lower_bound(pool: Pool, n: int, tick: Tick = None) -> float:
     """A lower bound of tr(Σ̃ Σ̃_S⁻¹) over all sets of n rows."""
-    n_rows = len(pool.Z)
-    return relax(pool, Constraints(n_rows, [n], None, np.empty(0, np.int64))).lower_bound
+    free = Constraints(len(pool.Z), [n], None, np.empty(0, np.int64))
+    return relax(pool, free, TOL, tick).lower_bound
 
 
-def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
-    """Solve for s with f(s) - min f <= tol f(s), in MAX_ROUNDS rounds at most.
+def relax(pool: Pool, constraints: Constraints, tol: float = TOL, tick: Tick = None) -> Relaxation:
+    """Solve for s with f(s) - min f <= tol f(s), in MAX_ROUNDS rounds at most. Calls tick(k) after
+    k evaluations of f.
 
     The bound: f(s') >= (tr C)² / Σ_i s'_i ‖Cw_i‖² for all s' and any symmetric C, by the
     inequality of Cauchy and Schwarz for M^(-1/2) and M^(1/2) C, M = Wᵀ diag(s') W. So it needs no
@@ -90,6 +95,12 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
         """max Σ_i s_i x_i over the feasible s, exceeded by slack at most."""
         return float(x[include].sum()) / n + _support(x[free], groups, n, slack, threads)
 
+    steps = itertools.count(1)
+
+    def evaluated() -> None:
+        if tick is not None:
+            tick(next(steps))
+
     C, regular = _inverse(W, W.A.second_moment(put(s), threads))
     if not regular and none_spans(W.plain or W, constraints):
         return Relaxation(whole, np.inf, np.inf, 0, tol)
@@ -99,6 +110,7 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
     while n_rounds < MAX_ROUNDS:
         n_rounds += 1
         f, q = float(np.trace(C)), W.A.row_norms(W.B @ C, threads)
+        evaluated()
         # √(Σ s_i ‖Cw_i‖²) is a norm, so that errors of the rows add to it at most.
         length = np.sqrt(most(q, min(1e-4, tol / 10) * f)) + norm * W.error_of_products(C)
         best, q = max(best, (f / float(length)) ** 2), q[free]
@@ -109,7 +121,9 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL) -> Relaxation:
         while True:
             W_active = replace(W, A=W.A.take(free[active]))
             parts = [_among(g, active) for g in groups]
-            s_active, C_next = _descend(W_active, s[active], M_fixed, n, parts, gap, threads)
+            s_active, C_next = _descend(
+                W_active, s[active], M_fixed, n, parts, gap, threads, evaluated
+            )
             if C_next is not None or len(active) == len(s):
                 break
             active = np.arange(len(s))  # the candidates do not span Z
@@ -177,15 +191,18 @@ def _descend(
     groups: list[FreeGroup],
     gap: float,
     threads: int,
+    evaluated: Callable[[], None],
 ) -> tuple[Floats, Floats | None]:
     """A point s with f(s) within gap·f(s) of its minimum over these rows, and C at s, which is None
-    where Wᵀ diag(s) W is not known to be regular."""
+    where Wᵀ diag(s) W is not known to be regular. Calls evaluated() after each evaluation."""
 
     def evaluate(s: Floats) -> tuple[float, Floats, Floats | None]:
         C, regular = _inverse(W, W.A.second_moment(s, threads), M_fixed)
         if not regular:
             return np.inf, s, None  # the line search turns back from here
-        return float(np.trace(C)), -W.A.row_norms(W.B @ C, threads), C
+        grad = -W.A.row_norms(W.B @ C, threads)
+        evaluated()
+        return float(np.trace(C)), grad, C
 
     def project(s: Floats) -> Floats:
         s = s.copy()

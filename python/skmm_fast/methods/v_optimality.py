@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._support import checks
-from .._support.progress import bar
+from .._support.progress import bar, bar_then_count
 from .._support.types import DenseMatrix, Indices, PerClass, VectorLike
 from ..pool.inverses import rounding_of_moments
 from ..pool.pool import Pool
@@ -230,8 +230,8 @@ def solve(
         route = best_route(n_rows, pool.Z.shape[1], rank, n, block, o.sampler, o.refine, bound)
     relaxed: Relaxation | None = None
     if bound or route == "relaxation":
-        with bar("relaxation", 1, problem.progress, "solved"):
-            relaxed = relax(pool, constraints, o.tol)
+        with bar("relaxation", None, problem.progress, "steps") as tick:
+            relaxed = relax(pool, constraints, o.tol, tick)
     start = np.empty(0, np.int64)
     if relaxed is not None and not np.isfinite(relaxed.value):
         route = "greedy"  # the rows that are allowed do not span Z
@@ -255,7 +255,8 @@ def solve(
 
 def polish(problem: Problem, rows: Indices) -> tuple[Indices, int, Relaxation]:
     """Exchanges from these n rows on, their number, and the relaxation that says when to stop."""
-    relaxed = relax(problem.pool, problem.constraints, TOL)
+    with bar("relaxation", None, problem.progress, "steps") as tick:
+        relaxed = relax(problem.pool, problem.constraints, TOL, tick)
     start = np.setdiff1d(rows, problem.constraints.include, assume_unique=True)
     enough = (1 + TOL) * relaxed.lower_bound
     return *_choose(problem, start, "greedy", 1, 1.0, True, PAYS["fast"], enough), relaxed
@@ -276,12 +277,14 @@ def _choose(
     W = problem.pool.W
     if sampler == "greedy":
         block = max(block, W.A.least_block)
-    with bar("choose rows", problem.n, problem.progress) as tick:
+    with bar_then_count("choose rows", problem.n, "exchanges", problem.progress) as tick:
         design = _core.v_optimal(
             W.A.core, W.B, problem.constraints.core, block, getattr(_core.Sampler, sampler),
             temperature, _ridge(problem.pool), refine, pays, enough / problem.n, problem.seed,
             start.tolist(), problem.n_threads, tick,
         )  # fmt: skip
+        if tick is not None and refine:
+            tick(problem.n + 1 + design.swaps)
     return np.sort(design.rows), design.swaps
 
 

@@ -47,7 +47,8 @@ struct Design {
 //
 // Additions make one pass over Z per block. Exchanges run in rounds. A round computes two products
 // over all rows, O(N k²), and then works on a copy of the chosen rows and the rows of largest gain.
-// Memory is O(N + k²) and that copy.
+// Memory is O(N + k²) and that copy. The tick is called with the number of rows chosen, and during
+// exchanges with n + 1 + the number of exchanges made.
 template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& options, const Constraints& constraints,
                  const RowList& start, int n_threads, const Tick& tick);
