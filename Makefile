@@ -44,6 +44,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_select.py
 	$(BIN)/python bench/bench_authors.py
 	$(BIN)/python bench/bench_scale.py
+	$(BIN)/python bench/bench_plan.py
 	$(BIN)/python bench/bench_cuda_select.py
 	$(BIN)/python bench/bench_mean_matching.py
 	$(BIN)/python bench/bench_draw.py
@@ -183,7 +184,8 @@ coverage: .venv/.built
 	build/coverage/core_tests
 	-PYTHONPATH=$(abspath build/coverage/python) $(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage combine && $(BIN)/coverage report
-	$(BIN)/gcovr --root . --filter cpp/ --merge-lines build/coverage
+	$(BIN)/gcovr --root . --filter cpp/ --merge-lines \
+	    --gcov-ignore-parse-errors suspicious_hits.warn_once_per_file build/coverage
 
 clean:
 	rm -rf .venv build dist demo_out

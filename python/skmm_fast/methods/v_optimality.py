@@ -144,7 +144,7 @@ def v_optimal(
     effort : {"fast", "full"}
         When exchanges end. "fast": when a round of them reduces the objective by no more than
         0.03%. "full": when no swap with the best candidates helps, which took up to twice as long
-        and gave up to 0.4% on data tried.
+        and gave up to 0.5% on data tried.
     temperature : float, default 0.1
         That of the "exp" sampler.
     tol : float, default 0.005
