@@ -29,7 +29,7 @@ TITLES = {
     "authors": "Stage 2: moment matching beside the authors' algorithm (N = 50 000, m = 128)",
     "select": "Stage 2: V-optimal selection (float32, 2 threads; x the certified lower bound)",
     "scale": "Stage 2: a whole `select` from a memory map (2 threads)",
-    "plan": "Stage 2: what `plan` expects of `select` (2 threads; best of 3; memory beside the pool)",
+    "plan": "Stage 2: what `plan` expects of `select` (2 threads; the best of 3)",
     "cuda_select": "Stage 2: selection on a GPU",
     "draw": "Stage 2: draws",
     "checks": "Stage 2: checks of arguments and labels (seconds; share of `select`; 2 threads)",

@@ -34,8 +34,7 @@ PAYS: dict[str, float] = {"fast": 3e-4, "full": 0.0}
 # better selections than random pivoting at every shape tried, and keeps the digits of float64.
 RIDGE = 1.0
 FEW = 1e9  # operations of greedy additions that are always worth it: about a tenth of a second
-SWAPS = 0.4  # exchanges that refinement usually makes per row chosen
-MOST_SWAPS = 400  # exchanges that refinement usually makes at most
+SWAPS, MOST_SWAPS = 0.5, 2.0  # exchanges that refinement usually makes per row, and at most per m
 
 
 @dataclass(frozen=True)
@@ -324,9 +323,9 @@ def cost(work: Work, speed: Speed) -> Cost:
     if route == "greedy":
         seconds += n * max(work.copy / speed.bytes, 4 * N * m / (speed.flops / 4))
     if n < 20 * m:  # else a draw is as good as the bound asks
-        rounds, swaps = 3, min(SWAPS * n, MOST_SWAPS)
+        rounds, swaps = 3, min(SWAPS * n, MOST_SWAPS * m)
         listed = n + max(2048, n // 2)
         sweeps = rounds * n * 256 * 4 * m
         seconds += (rounds * 4 * N * m * m + sweeps) / speed.flops + rounds * N * speed.row
-        seconds += swaps * (2 * listed * 4 * m + 20 * m * m) / (speed.flops / 8)
+        seconds += swaps * (2 * listed * 4 * m + 20 * m * m) / (speed.flops / 12)
     return Cost(seconds=seconds, route=route, bound=True)
