@@ -25,7 +25,7 @@ from ..sketch.base import Sketch
 from ..sketch.store import Manifest, SketchStore, create, writing
 from .content import content_of, table_of
 from .digests import digest
-from .samples import loaded, ordered_loader, read_ends
+from .samples import Collate, loaded, ordered_loader, read_ends
 
 BETWEEN = "dataset: samples but those that were read for the fingerprint"
 
@@ -53,6 +53,7 @@ def sketch_dataset(
     *,
     batch_size: int = 64,
     shard_rows: int = 4096,
+    collate_fn: Collate | None = None,
     resume: bool = True,
     fingerprint_extra: Any = None,
     accept: Sequence[str] = (),
@@ -72,8 +73,8 @@ def sketch_dataset(
         It is given the row numbers as sample ids.
     dataset : map-style dataset or DataLoader
         A torch `Dataset`, a list of samples, or a Hugging Face `Dataset` (its format "torch" gives
-        tensors), collated as a `DataLoader` does by default; or a `DataLoader` in order, whose
-        dataset, collate_fn, workers and batch_size are used. Samples must read the same each time
+        tensors); or a `DataLoader` in order, whose dataset, collate_fn, workers and batch_size are
+        used. Samples must read the same each time
         and in any batch: the first batch is read twice, and its first half once more.
     path : path
         The folder, made where there is none. A relative one is that of the current directory at
@@ -82,6 +83,9 @@ def sketch_dataset(
         Samples sketched together; they never straddle two shards.
     shard_rows : int, default 4096
         Rows of a file. One shard is held in memory: shard_rows · m numbers.
+    collate_fn : callable, optional
+        Makes a batch of a list of samples, where `dataset` is no `DataLoader`; one that pads, for
+        texts of many lengths. Default: samples are stacked, as a `DataLoader` does.
     resume : bool, default True
         Whether a store at `path` may be continued; nothing is ever overwritten.
     fingerprint_extra : numbers, strings, arrays, or lists and dicts of these, optional
@@ -119,7 +123,7 @@ def sketch_dataset(
     True
     """
     folder = Path(path).absolute()  # reading the dataset may change the current directory
-    loader = ordered_loader(dataset, batch_size)
+    loader = ordered_loader(dataset, batch_size, collate_fn=collate_fn)
     samples: Any = loader.dataset
     sampler: Any = loader.batch_sampler
     resume = checks.boolean("resume", resume)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    SequentialSampler,
+    default_collate,
+)
 
 from .._support import checks
 from .digests import digest
@@ -18,8 +24,18 @@ SPREAD = 8  # rows between the first and the last that are read, where all are n
 MANY = 8  # samples from which on a batch is large: random changes of all of them are never equal
 
 
-def ordered_loader(dataset: Any, batch_size: int, name: str = "dataset") -> DataLoader[Any]:
+Collate = Callable[[list[Any]], Any]  # a list of samples -> a batch
+
+
+def ordered_loader(
+    dataset: Any, batch_size: int, name: str = "dataset", collate_fn: Collate | None = None
+) -> DataLoader[Any]:
     """A loader of all rows in order: `dataset` itself if it is a DataLoader, else a new one."""
+    if collate_fn is not None and not callable(collate_fn):
+        raise TypeError(
+            "collate_fn: expected a function of a list of samples, or None, got "
+            f"{type(collate_fn).__name__}"
+        )
     loader = dataset if isinstance(dataset, DataLoader) else None
     samples = dataset if loader is None else loader.dataset
     if (
@@ -34,7 +50,10 @@ def ordered_loader(dataset: Any, batch_size: int, name: str = "dataset") -> Data
     if len(samples) == 0:
         raise ValueError(f"{name}: expected at least one sample, got none")
     if loader is None:
-        return DataLoader(samples, checks.integer("batch_size", batch_size, 1))
+        size = checks.integer("batch_size", batch_size, 1)
+        return DataLoader(samples, size, collate_fn=collate_fn or stacked)
+    if collate_fn is not None:
+        raise ValueError("collate_fn: expected None with a DataLoader, which has its own")
     batches: Any = loader.batch_sampler
     if type(batches) is not BatchSampler or type(batches.sampler) is not SequentialSampler:
         rows = getattr(batches, "sampler", loader.sampler)
@@ -45,6 +64,19 @@ def ordered_loader(dataset: Any, batch_size: int, name: str = "dataset") -> Data
     if batches.drop_last:
         raise ValueError(f"{name}: expected a DataLoader of all rows, got drop_last=True")
     return loader
+
+
+def stacked(samples: list[Any]) -> Any:
+    """The samples as torch stacks them by default, or a ValueError that says what else to do."""
+    try:
+        return default_collate(samples)
+    except (TypeError, ValueError, RuntimeError, KeyError) as error:
+        raise ValueError(
+            "dataset: expected samples that can be stacked to a batch (tensors of one shape, or "
+            f"tuples and dicts of them), got others ({error!s:.200}); give collate_fn, a function "
+            "that makes a batch of a list of samples: for token ids of many lengths one that pads "
+            "them, such as transformers' DataCollatorWithPadding(tokenizer)"
+        ) from error
 
 
 def loaded(

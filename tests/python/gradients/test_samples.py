@@ -225,3 +225,62 @@ def test_the_generators_of_the_user_are_left_as_they_are():
     before = torch.get_rng_state()
     read_ends(ordered_loader(DATA, 6), range(6))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class Texts(Dataset):
+    """Token ids of many lengths, and a class."""
+
+    def __len__(self):
+        return 11
+
+    def __getitem__(self, i):
+        return torch.arange(1, 2 + i % 5), i % 3
+
+
+class SumOfTokens(torch.nn.Module):
+    """Padding, token 0, counts for nothing."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.tokens = torch.nn.Embedding(9, 6, padding_idx=0)
+        self.head = torch.nn.Linear(6, 3)
+
+    def forward(self, ids):
+        return self.head(self.tokens(ids).sum(dim=1))
+
+
+def padded_texts(samples):
+    ids, labels = zip(*samples, strict=True)
+    return torch.nn.utils.rnn.pad_sequence(ids, batch_first=True), torch.tensor(labels)
+
+
+def texts(path, **options):
+    sketcher = GradientSketcher(SumOfTokens().eval(), params="all", sketch_dim=8)
+    return sketch_dataset(sketcher, Texts(), path, shard_rows=4, progress=False, **options)
+
+
+def test_texts_of_many_lengths_with_a_function_that_pads(tmp_path):
+    single = texts(tmp_path / "single", batch_size=1).array()
+    store = texts(tmp_path / "padded", batch_size=4, collate_fn=padded_texts)
+    assert store.array() == pytest.approx(single, abs=1e-6)
+    loader = DataLoader(Texts(), batch_size=4, collate_fn=padded_texts)
+    sketcher = GradientSketcher(SumOfTokens().eval(), params="all", sketch_dim=8)
+    same = sketch_dataset(sketcher, loader, tmp_path / "loader", shard_rows=4, progress=False)
+    assert np.array_equal(same.array(), store.array())
+
+
+def test_samples_that_cannot_be_stacked_ask_for_a_collate_fn(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"dataset: expected samples that can be stacked .* give coll"
+    ):
+        texts(tmp_path / "s", batch_size=4)
+
+
+def test_a_loader_has_its_own_collate_fn(tmp_path):
+    sketcher = GradientSketcher(SumOfTokens().eval(), params="all", sketch_dim=8)
+    loader = DataLoader(Texts(), batch_size=1)
+    with pytest.raises(ValueError, match="collate_fn: expected None with a DataLoader"):
+        sketch_dataset(sketcher, loader, tmp_path, collate_fn=padded_texts)
+    with pytest.raises(TypeError, match=r"collate_fn: expected a function .* got int"):
+        sketch_dataset(sketcher, Texts(), tmp_path, collate_fn=3)
