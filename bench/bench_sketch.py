@@ -235,10 +235,16 @@ def dattri(G: np.ndarray) -> Callable[[], Any]:
     return lambda: projector(torch.from_numpy(G))
 
 
+def bergson(G: np.ndarray) -> Callable[[], Any]:
+    project = importlib.import_module("bergson.collector.collector").project_global
+    return lambda: project("bench", torch.from_numpy(G), M, "rademacher")
+
+
 PEERS: dict[str, Callable[[np.ndarray], Callable[[], Any]]] = {
     "scikit-learn SparseRandomProjection.transform": scikit_learn,
     "TRAK BasicProjector, rademacher": trak,
     "dattri random_project, rademacher": dattri,
+    "bergson project_global, rademacher": bergson,
 }
 
 

@@ -156,10 +156,7 @@ def _require(arrays: dict[str, Array], settings: dict[str, Any], diagnosis: Diag
     if diagnosis.n_samples > N:
         raise ValueError(f"a diagnosis of {diagnosis.n_samples} rows where there are {N}")
     shapes: dict[str, tuple[int, ...]] = {"weights": (n,)}
-    if np.isnan(diagnosis.mean_error):  # not diagnosed, and so without a picture
-        if any(arrays[name].size for name in PICTURE):
-            raise ValueError("a picture without a diagnosis")
-    else:
+    if any(arrays[name].size for name in PICTURE):  # there is none where nothing was diagnosed
         shapes.update(_shapes_of_picture(arrays, n))
     for name, shape in shapes.items():
         x = arrays[name]

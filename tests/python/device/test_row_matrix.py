@@ -273,7 +273,7 @@ def test_a_pass_that_fails_ends_the_solver():
     limits = _core.Constraints(N, None, [10], [])
     with pytest.raises(KeyError, match="lost"):
         _core.match_moments(rows, np.full(M, 1e3), np.ones(M), limits, s, 1e-6, 9, 1)
-    options = (limits, 1, _core.Sampler.greedy, 0.1, 1.0, True, 0.0, 0, [], 1)
+    options = (limits, 1, _core.Sampler.greedy, 0.1, 1.0, True, 0.0, 0.0, 0, [], 1)
     with pytest.raises(ValueError, match="results of the right sizes"):
         _core.v_optimal(rows, np.eye(M), *options)
 

@@ -161,7 +161,7 @@ def valid_calls(rng, out, n=N, m=M):
         "v_optimal": (
             _core.v_optimal,
             [z, d, limits, 2, list(_core.Sampler.__members__.values())[rng.integers(3)], 0.1, 1.0,
-             bool(rng.integers(2)), 0.0, 0, [], threads, None],
+             bool(rng.integers(2)), 0.0, 0.0, 0, [], threads, None],
         ),
         "herding_pursuit": (
             _core.herding_pursuit,

@@ -41,8 +41,8 @@ def limits(n_rows=2, group=None, counts=(2,), include=()):
 
 def v_optimal(z=Z, b=EYE, start=(), threads=1, block=1, sampler="greedy", **of_limits):
     return _core.v_optimal(
-        z, b, limits(**of_limits), block, getattr(_core.Sampler, sampler), 0.1, 1.0, False, 0.0, 0,
-        list(start), threads,
+        z, b, limits(**of_limits), block, getattr(_core.Sampler, sampler), 0.1, 1.0, False, 0.0,
+        0.0, 0, list(start), threads,
     )  # fmt: skip
 
 
