@@ -344,7 +344,7 @@ ERRORS = [
     ({"y": Y, "per_class": {0: 39}}, ValueError, "per_class: expected counts that sum to n = 40"),
     ({"include": range(41)}, ValueError, "include: expected at most n = 40"),
     ({"exclude": range(361)}, ValueError, "exclude: expected to leave n = 40"),
-    ({"diagnose": "none"}, ValueError, "diagnose: expected one of 'auto', 'full', 'fast', 'none'"),
+    ({"diagnose": "some"}, ValueError, "diagnose: expected one of 'auto', 'full', 'fast', 'none'"),
 ]
 
 
