@@ -177,8 +177,11 @@ class Diagnosis:
         )
 
     def __str__(self) -> str:
+        classes = []
+        if self.class_counts is not None:
+            classes.append(f"classes                    {self.class_counts}")
         if np.isnan(self.mean_error):
-            return f"{self.verdict}\n{self.n} of {self.n_samples} rows"
+            return "\n".join([self.verdict, f"{self.n} of {self.n_samples} rows", *classes])
         random = self.random_v_optimality
         lines = [
             self.verdict,
@@ -189,9 +192,8 @@ class Diagnosis:
             f"effective size             {self.effective_size:.4g}",
             f"outliers                   {self.outliers:.1%} (pool {self.pool_outliers:.1%})",
             f"near copies                {self.near_copies:.1%}",
+            *classes,
         ]
-        if self.class_counts is not None:
-            lines.append(f"classes                    {self.class_counts}")
         if not np.isnan(self.v_optimality):
             lines.append(f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}")
         if len(random):

@@ -172,6 +172,7 @@ class TestNone:
     @pytest.mark.parametrize("suffix", [".npz", ".json"])
     def test_is_saved_and_loaded_without_a_picture(self, tmp_path, suffix):
         found = skmm.select(Z, 40, method="uniform", diagnose="none", y=np.arange(len(Z)) % 2)
+        assert str(found.diagnosis).splitlines()[2].startswith("classes ")
         back = skmm.Selection.load(found.save(tmp_path / f"s{suffix}"))
         assert np.array_equal(back.indices, found.indices)
         assert back.diagnosis.plain() == found.diagnosis.plain()

@@ -7,7 +7,6 @@
 #include <functional>
 #include <limits>
 #include <numeric>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -84,15 +83,17 @@ public:
         double uu[2], delta[2];  // uᵀu; delta
         Vector along;            // (n, 4) wᵀu and wᵀCu of the first change, then of the second
     };
-    // Returns the swap, or nothing if p and q were computed afresh rather than updated. The row is
-    // added first, so that M stays far from singular.
-    std::optional<Swap> swap(i64 in, i64 out, const Tick& tick, i64 done) {
+    // Makes a swap and reports it. Returns false, with nothing reported, if p and q were computed
+    // afresh rather than updated. The row is added first, so that M stays far from singular.
+    bool swap(i64 in, i64 out, const Tick& tick, i64 done, Swap& made) {
         change(in, 1.0);
         change(out, -1.0);
-        Swap made{{changes_[0].uu, changes_[1].uu}, {changes_[0].delta, changes_[1].delta}, {}};
+        for (int c = 0; c < 2; ++c) {
+            made.uu[c] = changes_[at(c)].uu;
+            made.delta[c] = changes_[at(c)].delta;
+        }
         made.along.resize(at(4 * n()));
-        if (!apply(tick, done, made.along.data())) return std::nullopt;
-        return made;
+        return apply(tick, done, made.along.data());
     }
 
     // p = wᵀCw and q = ‖Cw‖² of row i.

@@ -125,7 +125,7 @@ RowList rows_to_enter(const RowList& rows, i64 groups, const InformationMatrix<T
     constexpr i64 kEntering = 256, kOfGroup = 16;
     const i64 count = static_cast<i64>(rows.size());
     RowList best, of_group(at(groups));
-    for (const i64 i : top_rows(count, count, 1, [&](i64 j) {
+    for (const i64 i : top_rows(count, groups == 1 ? kEntering : count, 1, [&](i64 j) {
              return set.chosen(rows[at(j)]) ? kNever : info.gain(j);
          })) {
         i64& taken = of_group[at(set.group(rows[at(i)]))];
@@ -154,6 +154,7 @@ void sweep_among(const RowList& rows, i64 groups, double enough, double pays, co
     i64 since = 0;  // rows tried without a swap, in batches that know of the last one
     i64 swept = 0;
     double before = info.trace();  // when the sweep began
+    typename InformationMatrix<T>::Swap swap;
     for (i64 next = 0, batch = kFew; since < movable && info.trace() > enough;) {
         if (swept >= movable) {
             if (before - info.trace() <= pays * before) break;
@@ -183,13 +184,13 @@ void sweep_among(const RowList& rows, i64 groups, double enough, double pays, co
                 !(replacements.gain(j, best.front()) > stays + worth_swapping(stays, info.trace())))
                 continue;
             const i64 in = entering[at(best.front())];
-            const auto swap = info.swap(in, out, tick, swaps);
+            const bool updated = info.swap(in, out, tick, swaps, swap);
             set.remove(row);
             set.add(rows[at(in)]);
             ++swaps;
             since = 0;
-            if (!swap) break;
-            replacements.update(*swap, j + 1);
+            if (!updated) break;
+            replacements.update(swap, j + 1);
         }
         batch = swaps == swaps_before ? kMany : kFew;
     }

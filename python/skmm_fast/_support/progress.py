@@ -9,6 +9,8 @@ from typing import Any
 
 from .optional import need
 
+Tick = Callable[[int], None] | None  # what says how much is done; None where nothing is shown
+
 LINES_APART = 30.0  # seconds between two lines of a bar that is written to a log
 KNOWN = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
 UNKNOWN = "{desc}: {n_fmt}{unit} [{elapsed}, {rate_fmt}]"
@@ -46,7 +48,7 @@ def _options(total: int | None) -> dict[str, Any]:
 @contextmanager
 def bar(
     what: str, total: int | None, shown: bool, unit: str = "rows", before: int = 0
-) -> Iterator[Callable[[int], None] | None]:
+) -> Iterator[Tick]:
     """A context that shows a bar and yields a function `tick(done)`, which sets how much of `total`
     is done; a bar without a total only counts. It yields None where `shown` is False. `before` is
     what was done earlier and does not count towards the rate."""
@@ -64,7 +66,7 @@ def bar(
 @contextmanager
 def bar_then_count(
     what: str, total: int, then: str, shown: bool, unit: str = "rows"
-) -> Iterator[Callable[[int], None] | None]:
+) -> Iterator[Tick]:
     """A context as `bar`, for work in two phases. `tick(total + 1 + k)` says that the first is over
     and that k things are done in the second, called `then`, whose number is not known before."""
     if not shown:
@@ -72,7 +74,7 @@ def bar_then_count(
         return
     with ExitStack() as open_bar:
         tick_first = open_bar.enter_context(bar(what, total, shown, unit))
-        tick_second: Callable[[int], None] | None = None
+        tick_second: Tick = None
 
         def tick(done: int) -> None:
             nonlocal tick_second
@@ -88,6 +90,6 @@ def bar_then_count(
         yield tick
 
 
-def after(before: int, tick: Callable[[int], None] | None) -> Callable[[int], None] | None:
+def after(before: int, tick: Tick) -> Tick:
     """The function `tick` of a bar for a part of the work that begins when `before` is done."""
     return tick and (lambda done: tick(before + done))

@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import _core
+from .._support.progress import Tick
 from .._support.types import Floats, Indices
 from ..pool.inverses import inverse_root, rounding_of_moments
 from ..pool.pool import Pool, Whitened
 from .constraints import Constraints, FreeGroup
 from .cost import Speed
 from .spanning import none_spans
-
-Tick = Callable[[int], None] | None
 
 TOL = 5e-3
 MAX_ROUNDS = 30  # evaluations over all rows

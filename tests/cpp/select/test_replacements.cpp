@@ -39,12 +39,12 @@ TEST(gains_of_replacements_equal_those_of_inverses) {
     correct(0);
     for (const i64 j : {0, 1}) {
         const i64 in = entering[at(3 * j)], out = leaving[at(j)];
-        const auto swap = info.swap(in, out, kQuiet, 0);
-        CHECK(swap.has_value());
+        InformationMatrix<double>::Swap swap;
+        CHECK(info.swap(in, out, kQuiet, 0, swap));
         chosen.erase(out);
         chosen.insert(in);
         CHECK(std::abs(info.trace() - trace_inverse(w, k, chosen, 0.5)) <= 1e-12 * info.trace());
-        if (swap) replacements.update(*swap, j + 1);
+        replacements.update(swap, j + 1);
         correct(j + 1);
     }
 }

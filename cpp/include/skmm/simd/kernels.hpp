@@ -190,8 +190,8 @@ struct TypedKernels {
     void (*dots)(const T* z, std::int64_t rows, std::int64_t k, const double* u, double* t);
 
     // Updates p_i = w_iᵀ C w_i and q_i = ‖C w_i‖² for i < rows, after C has gone through `count`
-    // rank-one changes in sequence. If `along` is not null, the products of w_i with u and v of
-    // change c are written to along[i][2 c] and along[i][2 c + 1]. They are fused.
+    // rank-one changes in sequence. The products of w_i with u and v of change c are fused; they
+    // are written to along[i][2 c] and along[i][2 c + 1] unless `along` is null.
     void (*rank_one)(const T* w, std::int64_t rows, std::int64_t k, const RankOne* changes,
                      int count, double* p, double* q, double* along);
 };
