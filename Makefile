@@ -146,7 +146,7 @@ fuzz-core: .venv/.deps
 	$(CMAKE) -B build/fuzz -DSKMM_FUZZ=ON -DSKMM_PYTHON=OFF -DCMAKE_CXX_COMPILER=$(CLANG)
 	$(BIN)/cmake --build build/fuzz
 	for name in csr constraints select; do \
-	    mkdir -p build/fuzz/$$name && build/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -len_control=0 \
+	    mkdir -p build/fuzz/$$name && build/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -timeout=60 -max_len=2048 -len_control=0 \
 	        -verbosity=0 -artifact_prefix=build/fuzz/ build/fuzz/$$name || exit 1; \
 	done
 

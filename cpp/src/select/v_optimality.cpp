@@ -75,9 +75,18 @@ RowList pick_at_random(const InformationMatrix<T>& info, i64 n_rows, i64 count, 
     return picks;
 }
 
+// The rounding of tr C, relative to it.
+constexpr double kRounding = 1e-10;
+
 // The amount by which a swap must reduce tr C to be made: a millionth of the loss, plus a margin
 // for the rounding of tr C.
-double worth_swapping(double loss, double trace) { return 1e-6 * loss + 1e-10 * trace; }
+double worth_swapping(double loss, double trace) { return 1e-6 * loss + kRounding * trace; }
+
+// Whether tr C has fallen by more than the share `pays`, and by more than its rounding. Where M is
+// nearly singular, swaps that each seem to reduce tr C may undo one another for ever.
+bool reduced(double before, double after, double pays) {
+    return before - after > std::max(pays, kRounding) * before;
+}
 
 // Exchanges rows of the same group, among the listed rows: adds the row of largest gain, then
 // removes the row of least loss. Position i in `rows` is row i of info. A group is settled when the
@@ -157,7 +166,7 @@ void sweep_among(const RowList& rows, i64 groups, double enough, double pays, co
     typename InformationMatrix<T>::Swap swap;
     for (i64 next = 0, batch = kFew; since < movable && info.trace() > enough;) {
         if (swept >= movable) {
-            if (before - info.trace() <= pays * before) break;
+            if (!reduced(before, info.trace(), pays)) break;
             before = info.trace();
             swept = 0;
         }
@@ -222,13 +231,13 @@ void exchange(i64 n_rows, i64 groups, double enough, double pays, int n_threads,
         if (rows.front() < 0) rows.erase(rows.begin());
         std::vector<T> storage;
         InformationMatrix<T> local = info.among(rows, storage);
-        const double before = local.trace();
         const i64 swaps_before = swaps;
         exchange_among(rows, groups, enough, n_threads, tick, local, set, swaps);
         sweep_among(rows, groups, enough, pays, tick, local, set, swaps);
         if (swaps == swaps_before) return;
+        const double before = info.trace();
         info.adopt(local);
-        if (before - local.trace() <= pays * before) return;
+        if (!reduced(before, info.trace(), pays)) return;
     }
 }
 

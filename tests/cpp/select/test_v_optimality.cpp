@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <set>
+#include <stdexcept>
 
 #include "../support/check.hpp"
 #include "../support/shared.hpp"
@@ -124,6 +125,26 @@ TEST(after_exchanges_of_many_rows_no_swap_helps) {
         rows.insert(out);
     }
     CHECK(least > trace * (1.0 - 1e-5));
+}
+
+TEST(exchanges_end_where_the_rows_do_not_span) {
+    // Any choice of one row leaves M singular but for the ridge, and the choices differ in tr C by
+    // no more than its rounding.
+    const std::vector<double> of = normals<double>(400);
+    const Identity identity(4);
+    DesignOptions options = greedy(1, true);
+    options.ridge = 1e-6;
+    for (std::size_t t = 0; t < of.size(); t += 2) {
+        std::vector<double> w(12);
+        w[4] = of[t];
+        w[10] = of[t + 1];
+        i64 ticks = 0;
+        const Tick counted = [&](i64) {
+            if (++ticks > 10'000) throw std::runtime_error("endless exchanges");
+        };
+        const Design design = v_optimal(identity.of(w), options, {3, {}, {1}, {}}, {}, 1, counted);
+        CHECK(design.rows.size() == 1 && design.rows[0] > 0);
+    }
 }
 
 TEST(v_optimal_needs_nothing_but_passes) {
