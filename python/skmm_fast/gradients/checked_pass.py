@@ -84,7 +84,7 @@ class CheckedPass:
         """Forget all batches, so that the next one is treated as the first."""
         self.methods: dict[str, str] | None = None  # of each parameter, now
         self.first_methods: dict[str, str] | None = None  # after the first batch
-        self._tolerance = 0.0
+        self.tolerance = 0.0
         self._expanded: frozenset[Module] = frozenset()  # as in `Calibration`
         self._size = 0  # samples of the largest batch so far, at most 2
         self._due = True  # whether the next batch is proven
@@ -109,7 +109,7 @@ class CheckedPass:
         first = None
         if self.methods is None or self._size < min(samples.size, 2):
             first = calibrate(self.backward, samples, ids, self.method, self.check)
-            self._tolerance, self._expanded = first.tolerance, first.expanded
+            self.tolerance, self._expanded = first.tolerance, first.expanded
         methods = first.methods if first is not None else self.methods
         assert methods is not None
         said: list[str] = []
@@ -174,7 +174,7 @@ class CheckedPass:
         if not Z.isfinite().all():
             return  # NaN or Inf proves nothing; the sketcher reports it
         expected, scale = self.backward.weighted(samples, ids, chosen, w), proof.scale(Z, w)
-        off = proof.differing(found, expected, chosen, scale, self._tolerance)
+        off = proof.differing(found, expected, chosen, scale, self.tolerance)
         _require_equal(off, "of the whole batch")
         if seen.kind not in self._shapes or self._compared < self.check:
             self._require_alone(samples, ids, Z)
@@ -200,7 +200,7 @@ class CheckedPass:
             parts = sketches(self.backward, samples.rows(one), ids[one], by_loop)
             alone = sum(parts.values(), self.backward.zeros(1))
             error = float((Z[one] - alone).norm() / alone.norm())
-            if not error <= self._tolerance:
+            if not error <= self.tolerance:
                 raise depends_on_others(i, error)
             self._compared += 1
 

@@ -15,17 +15,19 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from .._support import arrays, checks
 from .._support.json_text import parsed
 from .._support.progress import bar
-from .._support.types import Array
+from .._support.types import Array, Indices
 from ..sketch.base import Sketch
 from ..sketch.store import Manifest, SketchStore, create, writing
+from .batching import CHUNK, Batching, batching_of, lengths_of
 from .content import content_of, table_of
 from .digests import digest
-from .samples import Collate, loaded, ordered_loader, read_ends
+from .padding import Padding
+from .samples import Collate, as_list, loaded, loader_of, read_ends, stacked
 
 BETWEEN = "dataset: samples but those that were read for the fingerprint"
 
@@ -51,9 +53,12 @@ def sketch_dataset(
     dataset: Any,
     path: str | os.PathLike[str],
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     shard_rows: int = 4096,
     collate_fn: Collate | None = None,
+    tokenizer: Any = None,
+    token_budget: int | None = None,
+    sort_by_length: bool | None = None,
     resume: bool = True,
     fingerprint_extra: Any = None,
     accept: Sequence[str] = (),
@@ -71,21 +76,34 @@ def sketch_dataset(
     ----------
     sketcher : GradientSketcher
         It is given the row numbers as sample ids.
-    dataset : map-style dataset or DataLoader
+    dataset : map-style dataset, DataLoader or Trainer
         A torch `Dataset`, a list of samples, or a Hugging Face `Dataset` (its format "torch" gives
-        tensors); or a `DataLoader` in order, whose dataset, collate_fn, workers and batch_size are
-        used. Samples must read the same each time
-        and in any batch: the first batch is read twice, and its first half once more.
+        tensors); or a `DataLoader`, whose dataset, collate_fn, workers and batches are used; or a
+        `Trainer` of Hugging Face or TRL, whose training samples and collator are used. The batches
+        of a loader hold each row once, the same each time: in order, or as a sampler of your own
+        groups them. Samples must read the same each time and in any batch: the first batch is read
+        twice, and its first half once more; where batches are padded, a short sample is sketched
+        with a long one and alone.
     path : path
         The folder, made where there is none. A relative one is that of the current directory at
         the time of the call.
-    batch_size : int, default 64
-        Samples sketched together; they never straddle two shards.
+    batch_size : int, optional
+        Samples sketched together, at most; they never straddle two shards. Default: 64, or as many
+        as `token_budget` allows.
     shard_rows : int, default 4096
         Rows of a file. One shard is held in memory: shard_rows · m numbers.
     collate_fn : callable, optional
         Makes a batch of a list of samples, where `dataset` is no `DataLoader`; one that pads, for
         texts of many lengths. Default: samples are stacked, as a `DataLoader` does.
+    tokenizer : tokenizer of Hugging Face, optional
+        In place of `collate_fn`, for samples with `input_ids`: these are padded to the longest of
+        the batch, on the right, and get an attention mask; `labels` of tokens are padded by -100.
+    token_budget : int, optional
+        Batches are of at most so many tokens, with padding; a longer sample is a batch of its own.
+        The length of a sample is that of its `input_ids`, or of its first entry.
+    sort_by_length : bool, optional
+        Whether the samples of a shard are batched by their lengths, the longest first, so that
+        little is padded. Rows stay in the order of the data set. Default: with `token_budget`.
     resume : bool, default True
         Whether a store at `path` may be continued; nothing is ever overwritten.
     fingerprint_extra : numbers, strings, arrays, or lists and dicts of these, optional
@@ -123,15 +141,20 @@ def sketch_dataset(
     True
     """
     folder = Path(path).absolute()  # reading the dataset may change the current directory
-    loader = ordered_loader(dataset, batch_size, collate_fn=collate_fn)
+    if tokenizer is not None:
+        if collate_fn is not None:
+            raise ValueError("tokenizer: expected None with a collate_fn of your own, got both")
+        collate_fn = Padding(tokenizer)
+    size = checks.integer("batch_size", 64 if batch_size is None else batch_size, 1)
+    loader = loader_of(dataset, size, collate_fn=collate_fn)
+    batching = batching_of(loader, batch_size, token_budget, sort_by_length)
     samples: Any = loader.dataset
-    sampler: Any = loader.batch_sampler
     resume = checks.boolean("resume", resume)
     progress = checks.boolean("progress", progress)
     shard_rows = checks.integer("shard_rows", shard_rows, 1)
     accepted = _names("accept", accept)
     extra = _extra(fingerprint_extra)
-    first = range(min(sampler.batch_size, shard_rows, len(samples)))
+    first = batching.first(loader, range(min(shard_rows, len(samples))))
     table, content = table_of(samples), content_of(samples)
     read = read_ends(loader, first, between=table is None and content is None)
     with writing(folder) as exists:
@@ -140,13 +163,15 @@ def sketch_dataset(
         # Every run begins with the first batch, so what that settles (methods, layout) is the same
         # in each run.
         sketcher.forget()
-        Z = _sketch(sketcher, read.first, first)
+        Z = _sketch(sketcher, read.first, np.array(first))
+        _require_padding_without_effect(sketcher, loader)
         fields = {
             **sketcher.fingerprint(),
             "dataset_fingerprint": table,
             **read.fields,
             "dataset_content": content,
             "extra": extra,
+            **({} if batching.description is None else {"batches": batching.description}),
         }
         if extra is None:
             _ask_for_extra(fields)
@@ -156,7 +181,7 @@ def sketch_dataset(
             n_samples=len(samples),
             sketch_dim=sketcher.sketch.out_dim,
             dtype=str(Z.dtype),
-            batch_size=sampler.batch_size,
+            batch_size=batching.most,
             shard_rows=shard_rows,
             fingerprint=_as_json(fields),
         )
@@ -164,33 +189,39 @@ def sketch_dataset(
         store._require(manifest, accepted)
         if store.missing:  # what is read here is little beside what is sketched
             store._verify()
-        _fill(store, sketcher, loader, progress)
+        _fill(store, sketcher, loader, batching, progress)
     return store
 
 
-def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progress: bool) -> None:
+def _fill(
+    store: SketchStore,
+    sketcher: Sketcher,
+    loader: DataLoader[Any],
+    batching: Batching,
+    progress: bool,
+) -> None:
     """Sketch and write the shards that are missing. One loader reads the batches of all of them."""
     shards = store.missing
     if not shards:
         return
     done = len(store) - sum(len(store._rows(k)) for k in shards)
     buffer = np.empty((max(len(store._rows(k)) for k in shards), store.sketch_dim), store.dtype)
-    batches = [rows for k in shards for rows in store._batches(k)]
-    sketched = sketched_batches(sketcher, loader, batches)
+    batches = batching.batches(loader, [store._rows(k) for k in shards])
     restart = getattr(sketcher, "_restart", lambda: None)  # of a GradientSketcher
     with bar("sketch", len(store), progress, "samples", before=done) as tick:
         for k in shards:
             restart()
-            block = buffer[: len(store._rows(k))]
-            for rows in store._batches(k):
-                Z = next(sketched)
-                if Z.dtype != block.dtype:
-                    raise TypeError(f"sketcher: expected {block.dtype} as before, got {Z.dtype}")
-                block[rows[0] - store._rows(k)[0] :][: len(rows)] = Z
+            shard, end = store._rows(k), done + len(store._rows(k))
+            while done < end:
+                rows, batch = next(batches)
+                Z = _sketch(sketcher, batch, rows)
+                if Z.dtype != buffer.dtype:
+                    raise TypeError(f"sketcher: expected {buffer.dtype} as before, got {Z.dtype}")
+                buffer[rows - shard.start] = Z
                 done += len(rows)
                 if tick is not None:
                     tick(done)
-            store._write(k, block)
+            store._write(k, buffer[: len(shard)])
 
 
 def sketched_batches(
@@ -198,21 +229,53 @@ def sketched_batches(
 ) -> Iterator[Array]:
     """The checked sketches of these batches of rows, one batch after the other."""
     for rows, batch in zip(batches, loaded(loader, batches), strict=True):
-        yield _sketch(sketcher, batch, rows, name)
+        yield _sketch(sketcher, batch, np.array(rows), name)
 
 
-def _sketch(sketcher: Sketcher, batch: Any, rows: range, name: str = "dataset") -> Array:
+def _sketch(sketcher: Sketcher, batch: Any, rows: Indices, name: str = "dataset") -> Array:
     """The checked sketches (B, m) of a batch, which holds these rows of the dataset."""
     try:
-        Z = sketcher(batch, np.arange(rows.start, rows.stop))
+        Z = sketcher(batch, rows)
     except ValueError as error:
-        raise ValueError(f"{name}: in rows {rows[0]} to {rows[-1]}: {error}") from error
+        raise ValueError(f"{name}: in {_named(rows)}: {error}") from error
     if Z.shape != (len(rows), sketcher.sketch.out_dim):
         raise ValueError(
-            f"sketcher: expected shape {(len(rows), sketcher.sketch.out_dim)} for rows {rows[0]} "
-            f"to {rows[-1]}, got {tuple(Z.shape)}"
+            f"sketcher: expected shape {(len(rows), sketcher.sketch.out_dim)} for {_named(rows)}, "
+            f"got {tuple(Z.shape)}"
         )
     return arrays.dense("sketcher", Z.detach().cpu().contiguous())
+
+
+def _named(rows: Indices) -> str:
+    if len(rows) == rows[-1] - rows[0] + 1:
+        return f"rows {rows[0]} to {rows[-1]}"
+    return f"rows {', '.join(map(str, rows[:8]))}" + ", ..." * (len(rows) > 8)
+
+
+def _require_padding_without_effect(sketcher: Sketcher, loader: DataLoader[Any]) -> None:
+    """Raises ValueError where the shortest of the first samples has another sketch when it is
+    padded to the length of the longest. Samples without lengths are not padded."""
+    collate: Any = loader.collate_fn
+    if collate in (stacked, default_collate):
+        return
+    first = range(min(CHUNK, len(loader.dataset)))  # type: ignore[arg-type]
+    (samples,) = loaded(loader, [first], workers=1, collate=as_list)
+    try:
+        lengths = lengths_of(samples)
+    except ValueError:
+        return
+    long, short = int(lengths.argmax()), int(lengths.argmin())
+    if lengths[long] == lengths[short]:
+        return
+    _, padded = _sketch(sketcher, collate([samples[long], samples[short]]), np.array([long, short]))
+    (alone,) = _sketch(sketcher, collate([samples[short]]), np.array([short]))
+    error = np.linalg.norm(padded - alone) / max(np.linalg.norm(alone), np.finfo(float).tiny)
+    if not error <= getattr(sketcher, "_tolerance", 0.1):
+        raise ValueError(
+            f"dataset: expected samples whose sketches do not depend on padding, got row {short} "
+            f"off by {error:.2g} of its norm when padded from {lengths[short]} to {lengths[long]} "
+            "tokens: pad on the right, give an attention mask, and label padding -100"
+        )
 
 
 def _as_json(fields: dict[str, Any]) -> dict[str, Any]:

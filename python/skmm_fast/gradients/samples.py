@@ -17,6 +17,7 @@ from torch.utils.data import (
 )
 
 from .._support import checks
+from .._support.types import Indices
 from .digests import digest
 
 READS = 4  # times that a batch of a few samples is read; a larger one is read twice
@@ -27,15 +28,21 @@ MANY = 8  # samples from which on a batch is large: random changes of all of the
 Collate = Callable[[list[Any]], Any]  # a list of samples -> a batch
 
 
-def ordered_loader(
+def loader_of(
     dataset: Any, batch_size: int, name: str = "dataset", collate_fn: Collate | None = None
 ) -> DataLoader[Any]:
-    """A loader of all rows in order: `dataset` itself if it is a DataLoader, else a new one."""
+    """A loader of all samples: `dataset` itself if it is a DataLoader, else a new one in order.
+
+    Of a `Trainer` it is one of the training samples with the trainer's collator.
+    """
     if collate_fn is not None and not callable(collate_fn):
         raise TypeError(
             "collate_fn: expected a function of a list of samples, or None, got "
             f"{type(collate_fn).__name__}"
         )
+    if hasattr(dataset, "get_train_dataloader"):  # a Trainer
+        theirs = dataset.get_train_dataloader()
+        dataset, collate_fn = theirs.dataset, collate_fn or theirs.collate_fn
     loader = dataset if isinstance(dataset, DataLoader) else None
     samples = dataset if loader is None else loader.dataset
     if (
@@ -54,41 +61,68 @@ def ordered_loader(
         return DataLoader(samples, size, collate_fn=collate_fn or stacked)
     if collate_fn is not None:
         raise ValueError("collate_fn: expected None with a DataLoader, which has its own")
-    batches: Any = loader.batch_sampler
-    if type(batches) is not BatchSampler or type(batches.sampler) is not SequentialSampler:
+    if loader.batch_sampler is None:
+        raise ValueError(f"{name}: expected a DataLoader of batches, got one with batch_size=None")
+    return loader
+
+
+def ordered_loader(dataset: Any, batch_size: int, name: str = "dataset") -> DataLoader[Any]:
+    """As `loader_of`, of batches of all rows in order."""
+    loader = loader_of(dataset, batch_size, name)
+    if not in_order(loader):
+        batches: Any = loader.batch_sampler
         rows = getattr(batches, "sampler", loader.sampler)
         raise ValueError(
             f"{name}: expected a DataLoader of batches in order (shuffle=False, no sampler of its "
-            f"own), got {type(rows).__name__} and {type(batches).__name__}"
+            f"own) and all rows (drop_last=False), got {type(rows).__name__} and "
+            f"{type(batches).__name__}"
         )
-    if batches.drop_last:
-        raise ValueError(f"{name}: expected a DataLoader of all rows, got drop_last=True")
     return loader
+
+
+def in_order(loader: DataLoader[Any]) -> bool:
+    """Whether the batches of a loader are known to hold all rows, one after the other."""
+    batches: Any = loader.batch_sampler
+    return (
+        type(batches) is BatchSampler
+        and type(batches.sampler) is SequentialSampler
+        and not batches.drop_last
+    )
+
+
+def as_list(samples: list[Any]) -> list[Any]:
+    """A batch that is the samples as they are."""
+    return samples
 
 
 def stacked(samples: list[Any]) -> Any:
     """The samples as torch stacks them by default, or a ValueError that says what else to do."""
     try:
+        first = samples[0]
+        if isinstance(first, Mapping) and isinstance(first.get("input_ids"), list):
+            raise TypeError("input_ids are lists")  # torch would make them (T, B)
         return default_collate(samples)
     except (TypeError, ValueError, RuntimeError, KeyError) as error:
         raise ValueError(
             "dataset: expected samples that can be stacked to a batch (tensors of one shape, or "
             f"tuples and dicts of them), got others ({error!s:.200}); give collate_fn, a function "
-            "that makes a batch of a list of samples: for token ids of many lengths one that pads "
-            "them, such as transformers' DataCollatorWithPadding(tokenizer)"
+            "that makes a batch of a list of samples, or tokenizer, which pads token ids"
         ) from error
 
 
 def loaded(
-    loader: DataLoader[Any], batches: Sequence[range], workers: int | None = None
+    loader: DataLoader[Any],
+    batches: Sequence[range] | Sequence[Indices],
+    workers: int | None = None,
+    collate: Collate | None = None,
 ) -> DataLoader[Any]:
     """A loader with the settings of `loader` that yields these batches of rows, with at most so
-    many workers."""
+    many workers; and with another way to make them of samples where `collate` says one."""
     most = loader.num_workers if workers is None else min(workers, loader.num_workers)
     return DataLoader(
         loader.dataset,
-        batch_sampler=(list(rows) for rows in batches),
-        collate_fn=loader.collate_fn,
+        batch_sampler=([int(row) for row in rows] for rows in batches),
+        collate_fn=collate or loader.collate_fn,
         num_workers=most,
         pin_memory=loader.pin_memory,
         timeout=loader.timeout,

@@ -289,6 +289,11 @@ class GradientSketcher:
             "advisory unseen": [*unseen, *unseen_of_loss],
         }
 
+    @property
+    def _tolerance(self) -> float:
+        """The relative error that a sketch may have, for the types and the device of the model."""
+        return self._checked.tolerance
+
     def _restart(self) -> None:
         """Go back to the methods that the first batch settled, and prove the next batch.
 

@@ -43,7 +43,7 @@ class Manifest:
     n_samples: int  # N
     sketch_dim: int  # m
     dtype: str  # "float32" or "float64"
-    batch_size: int  # rows sketched together, counted from the first row of a shard
+    batch_size: int  # rows of a shard that are sketched together, at most
     shard_rows: int  # rows of each shard but the last
     fingerprint: dict[str, Any]  # fields of sketcher and dataset, as JSON gives them back
     checksum: str | None = CHECKSUM  # that of each shard; None in stores of the first versions
@@ -241,11 +241,6 @@ class SketchStore:
         """The row numbers of a shard."""
         first = shard * self._manifest.shard_rows
         return range(first, min(first + self._manifest.shard_rows, self.n_samples))
-
-    def _batches(self, shard: int) -> Iterator[range]:
-        """The row numbers of each batch of a shard; a batch is sketched in one call."""
-        rows, step = self._rows(shard), self._manifest.batch_size
-        return (rows[i : i + step] for i in range(0, len(rows), step))
 
     def _file(self, shard: int) -> Path:
         return self.path / f"shard-{shard:05}.npy"
