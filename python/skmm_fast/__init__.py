@@ -17,6 +17,7 @@ from .methods.spherical_cells import cells
 from .methods.v_optimality import VOptimal, v_optimal
 from .pool.spectrum import Moments, moments
 from .sketch.base import Sketch
+from .sketch.factored import Factored
 from .sketch.operators import Gaussian, GroupedSign, SparseSign
 from .sketch.store import SketchStore
 
@@ -32,6 +33,7 @@ if (
 __all__ = [
     "METHODS",
     "Diagnosis",
+    "Factored",
     "ForgettingRecord",
     "Gaussian",
     "GroupedSign",

@@ -35,7 +35,9 @@ BETWEEN = "dataset: samples but those that were read for the fingerprint"
 class Sketcher(Protocol):
     """What `sketch_dataset` needs of a sketcher: a `GradientSketcher`, or an object like it."""
 
-    sketch: Sketch  # sketch.out_dim is m
+    @property
+    def sketch(self) -> Sketch:
+        """Γ; sketch.out_dim is m."""
 
     def __call__(self, batch: Any, sample_ids: Any = None) -> torch.Tensor:
         """The sketches (B, m) of a batch, float32 or float64."""

@@ -42,6 +42,11 @@ def rule_of(module: nn.Module) -> Rule | None:
     return None
 
 
+def is_linear(module: nn.Module) -> bool:
+    """Whether the gradient of the module's weight is a sum of products over tokens, by its rule."""
+    return rule_of(module) is _linear
+
+
 def _in_scope(module: nn.Module) -> bool:
     """Whether the settings of a module are such that its rule holds."""
     if isinstance(module, nn.modules.batchnorm._BatchNorm):

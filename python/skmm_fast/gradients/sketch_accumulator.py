@@ -12,6 +12,7 @@ import torch
 
 from .._support import checks, tensors
 from ..sketch.base import Sketch
+from ..sketch.factored import LEFT, Block, Factored
 from .parameters import Slot
 
 CHUNK_BYTES = 1 << 25  # bytes of gradients formed at a time in `products`
@@ -35,22 +36,26 @@ class SketchAccumulator:
 
     def dense(self, slot: Slot, G: torch.Tensor, first: int = 0) -> None:
         """Add gradients whose entries [first, first + c), row-major, are G (B, c)."""
-        Z, G = self.target(slot), G.contiguous()
-        if tensors.on_device(Z):
-            from ..device.gamma import add_dense
-
-            add_dense(self.sketch, G, Z, slot.offset + first)
+        Z, first = self.target(slot), slot.offset + first
+        if isinstance(self.sketch, Factored):
+            self.sketch._add_dense(self._add, G.contiguous(), Z, first)
         else:
-            threads = checks.threads(self.n_threads)
-            self.sketch._core.sketch_dense(G.numpy(), slot.offset + first, True, threads, Z.numpy())
+            self._add(self.sketch, G, Z, first)
 
     def products(self, slot: Slot, A: torch.Tensor, X: torch.Tensor) -> None:
         """Add gradients A Xᵀ (B, K, o, i), the products of A (B, K, o, T) and X (B, K, i, T).
 
-        They are formed CHUNK_BYTES at a time. A single outer product (K = T = 1) is never formed.
+        They are formed CHUNK_BYTES at a time. A single outer product (K = T = 1) is never formed,
+        and nothing is for a matrix that the sketch has factored.
         """
         B, K, o, T = A.shape
         i = X.shape[2]
+        block = self._block(slot)
+        if block is not None:
+            assert isinstance(self.sketch, Factored)
+            E, X = A[:, 0].transpose(1, 2), X[:, 0].transpose(1, 2)
+            self.sketch._add_products(self._add, block, E, X, self.target(slot))
+            return
         if K == T == 1:
             self._outer(slot, A.reshape(B, o), X.reshape(B, i))
             return
@@ -60,6 +65,20 @@ class SketchAccumulator:
             for c in range(0, o, rows):
                 G = A[:, k : k + step, c : c + rows] @ X[:, k : k + step].transpose(2, 3)
                 self.dense(slot, G.reshape(B, -1), (k * o + c) * i)
+
+    def _add(self, sketch: Sketch, G: torch.Tensor, Z: torch.Tensor, first: int) -> None:
+        """Z (n, m) += G (n, c) Γ[first : first + c]."""
+        if tensors.on_device(Z):
+            from ..device.gamma import add_dense
+
+            add_dense(sketch, G.contiguous(), Z, first)
+        else:
+            threads = checks.threads(self.n_threads)
+            sketch._core.sketch_dense(G.contiguous().numpy(), first, True, threads, Z.numpy())
+
+    def _block(self, slot: Slot) -> Block | None:
+        """The matrix that is this slot, where the sketch has factored it."""
+        return self.sketch._blocks.get(slot.offset) if isinstance(self.sketch, Factored) else None
 
     def _outer(self, slot: Slot, E: torch.Tensor, X: torch.Tensor) -> None:
         """Add gradients e_b ⊗ x_b, the outer products of the rows of E (B, o) and X (B, i)."""
@@ -80,6 +99,13 @@ class SketchAccumulator:
         (B, T, D)."""
         Z, kept = self.target(slot), index >= 0
         B, _, D = values.shape
+        block = self._block(slot)
+        if block is not None:
+            assert isinstance(self.sketch, Factored)
+            units = torch.from_numpy(self.sketch._unit_sides(LEFT, block, 0, block.rows)).to(Z)
+            A = units[index.clamp(min=0)] * kept[..., None]
+            self.sketch._add_sides(self._add, block, A, values, Z)
+            return
         if tensors.on_device(Z):
             from ..device.gamma import add_rows
 

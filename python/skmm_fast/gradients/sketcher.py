@@ -8,13 +8,15 @@ micro-batch. The coordinates of a gradient are those of the chosen parameters, i
 from __future__ import annotations
 
 import warnings
-from typing import Any, get_args
+from dataclasses import fields, replace
+from typing import Any, Literal, get_args
 
 import torch
 
 from .._support import checks
 from .._version import __version__
 from ..sketch.base import Sketch
+from ..sketch.factored import Factored
 from ..sketch.operators import KINDS, Kind, make
 from . import losses
 from .adam_update import updates_of
@@ -24,6 +26,7 @@ from .calibration import MethodName
 from .checked_pass import CheckedPass
 from .description import identities
 from .digests import digest
+from .factoring import matrices_of
 from .fingerprint import (
     adapters_of,
     architecture_of,
@@ -76,7 +79,12 @@ class GradientSketcher:
     sketch_dim : int, default 512
         The width m of the sketch.
     sketch, nnz_per_row
-        The family of Γ, as `select` names it, and ζ of `SparseSign`.
+        The family of Γ, as `select` names it, and ζ of `SparseSign`; or "factored": the weights of
+        linear layers that see many tokens are sketched as `Factored` does, in a few percent of the
+        time of a forward and a backward pass, without their gradients.
+    factor_dim : int, default 128
+        k of `Factored`. Weights with at most k² entries, and layers whose inputs (B, d) have no
+        tokens, are sketched by their entries; `factored` says which are not.
     scale : torch.optim.Adam or AdamW, optional
         An optimizer of this model that has made steps. What is sketched is then not the gradient
         but the update that its next step would make by the gradient of the sample alone, as LESS
@@ -130,8 +138,9 @@ class GradientSketcher:
         loss: losses.LossName | losses.Function = "cross-entropy",
         targets: losses.Targets = "label",
         sketch_dim: int = 512,
-        sketch: Kind = "sparse-sign",
+        sketch: Kind | Literal["factored"] = "sparse-sign",
         nnz_per_row: int | None = None,
+        factor_dim: int = 128,
         scale: torch.optim.Optimizer | None = None,
         device: str | torch.device = "auto",
         method: MethodName = "auto",
@@ -160,30 +169,40 @@ class GradientSketcher:
         self._slots = slots(model, params)
         self.device = self._device_of_parameters(device)
         r = sum(slot.size for slot in self._slots.values())
-        least = KINDS[checks.choice("sketch", sketch, get_args(Kind))].least_out_dim
-        if checks.integer("sketch_dim", sketch_dim, least) > r:
+        self.factor_dim = checks.integer("factor_dim", factor_dim, 1, 1 << 16)
+        kinds = (*get_args(Kind), Factored.kind)
+        family = KINDS.get(checks.choice("sketch", sketch, kinds), Factored)
+        if checks.integer("sketch_dim", sketch_dim, family.least_out_dim) > r:
             raise ValueError(
                 f"sketch_dim: expected at most the number of chosen parameters, {r}, "
                 f"got {sketch_dim}"
             )
-        self.sketch: Sketch = make(sketch, r, sketch_dim, nnz_per_row=nnz_per_row, seed=seed)
+        if family is Factored:  # the first batch shows which weights are factored
+            if nnz_per_row is not None or scale is not None:
+                raise ValueError(
+                    "sketch: expected another than 'factored' with nnz_per_row or scale, which "
+                    "needs whole gradients"
+                )
+            made: Sketch = Factored(r, sketch_dim, seed=seed, factor_dim=self.factor_dim)
+        else:
+            made = make(sketch, r, sketch_dim, nnz_per_row=nnz_per_row, seed=seed)
         self._pass = BackwardPass(
             model,
             per_sample_loss,
             targets,
             self._slots,
-            self.sketch,
+            made,
             self._sum_type(),
             self.device,
             {} if scale is None else updates_of(scale, self._parameters()),
         )
-        self._checked = CheckedPass(self._pass, method, self.check, self.n_threads)
         self.forget()
         self._warn_of_fresh_adapters()
 
     def forget(self) -> None:
         """Forget what the batches so far have shown: the next one is treated as the first."""
-        self._checked.forget()
+        self._checked = CheckedPass(self._pass, self.method, self.check, self.n_threads)
+        self._settled = not isinstance(self.sketch, Factored)  # whether Γ is known
         self._layout: Any = None  # `Batch.layout` of the batches so far
         self._attributes = identities(self.model)  # before a batch
 
@@ -191,6 +210,18 @@ class GradientSketcher:
     def names(self) -> list[str]:
         """The names of the chosen parameters, in the order of their coordinates."""
         return list(self._slots)
+
+    @property
+    def sketch(self) -> Sketch:
+        """Γ. With "factored" it is known after the first batch."""
+        return self._pass.sketch
+
+    @property
+    def factored(self) -> list[str]:
+        """The names of the weights that are sketched as matrices, as the first batch settles."""
+        first = {slot.offset: name for name, slot in self._slots.items()}
+        blocks = self.sketch._blocks if isinstance(self.sketch, Factored) else {}
+        return [first[offset] for offset in blocks]
 
     @property
     def n_params(self) -> int:
@@ -242,6 +273,8 @@ class GradientSketcher:
         self._check_eval_mode()
         samples = self._samples(batch)
         ids = ids_of(sample_ids, samples.size, needed=self.targets != "label")
+        if not self._settled:
+            self._settle(samples)
         Z = self._checked(samples, ids, self.micro_batch or self._default_micro_batch(samples))
         finite = Z.isfinite().all(1)
         if not finite.all():
@@ -278,7 +311,7 @@ class GradientSketcher:
             **({"scale": digest(updates)} if updates else {}),
             "targets": self.targets,
             "sketch": type(self.sketch).__name__,
-            **vars(self.sketch),
+            **{f.name: getattr(self.sketch, f.name) for f in fields(self.sketch)},  # type: ignore[arg-type]
             "dtype": str(self._pass.dtype),
             "autocast": autocast_on(self.device),
             "method": self.method,
@@ -300,6 +333,15 @@ class GradientSketcher:
         A store does so where a shard begins: what a shard holds does not depend on those before.
         """
         self._checked.restart()
+
+    def _settle(self, samples: Batch) -> None:
+        """Find the weights that `Factored` takes as matrices, by the first samples of a batch."""
+        few = samples.rows(slice(0, 2))
+        matrices = matrices_of(self.model, self._slots, few, self.factor_dim)
+        sketch = replace(self.sketch, matrices=list(matrices.values()))  # type: ignore[type-var]
+        self._pass = replace(self._pass, sketch=sketch)
+        self._checked = CheckedPass(self._pass, self.method, self.check, self.n_threads)
+        self._settled = True
 
     def _samples(self, batch: Any) -> Batch:
         """The batch on the device of the parameters, with labels where the loss implies them."""

@@ -268,8 +268,6 @@ class Sketch(ABC):
         self, name: str, A: Any, out: Any, col_offset: int, accumulate: bool
     ) -> Any:
         """`apply` for a checked CUDA tensor, on its own device."""
-        from ..device.gamma import add_dense
-
         col_offset, accumulate = self._checked_columns(
             {name: A}, tuple(A.shape), out, col_offset, accumulate
         )
@@ -280,12 +278,18 @@ class Sketch(ABC):
             raise ValueError(f"out: expected a tensor of shape {shape} of {dtype} on {A.device}")
         if not accumulate:
             Z.zero_()
-        add_dense(self, A, Z, col_offset)
+        self._add_on_device(A, Z, col_offset)
         finite = Z.isfinite().all(1).cpu().numpy()
         if not finite.all():
             arrays.raise_not_finite(name, A.isfinite().all(1).cpu().numpy())
             raise ValueError(f"{name}: expected values whose sums do not overflow {dtype}")
         return Z
+
+    def _add_on_device(self, A: Any, Z: Any, col_offset: int) -> None:
+        """Z += A Γ[col_offset : col_offset + A.shape[1]], for tensors on a CUDA device."""
+        from ..device.gamma import add_dense
+
+        add_dense(self, A, Z, col_offset)
 
     def _checked_columns(
         self,
