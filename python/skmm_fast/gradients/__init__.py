@@ -6,6 +6,7 @@ need("torch", "torch")
 
 from .dataset import sketch_dataset  # noqa: E402
 from .finetuned import pilot  # noqa: E402
+from .scaling import adam_scale  # noqa: E402
 from .sketcher import GradientSketcher  # noqa: E402
 
-__all__ = ["GradientSketcher", "pilot", "sketch_dataset"]
+__all__ = ["GradientSketcher", "adam_scale", "pilot", "sketch_dataset"]

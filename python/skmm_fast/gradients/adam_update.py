@@ -42,20 +42,26 @@ def updates_of(
 ) -> dict[str, AdamUpdate]:
     """The updates of these parameters, by their names. Raises TypeError or ValueError for another
     optimizer, or one that has not stepped on all of them."""
+    return {name: AdamUpdate(*moments_of(optimizer, name, p)) for name, p in parameters.items()}
+
+
+def moments_of(
+    optimizer: Any, name: str, parameter: torch.nn.Parameter
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The state of a parameter in Adam, and the group of settings that it is in. Raises TypeError
+    or ValueError for another optimizer, or one that has not stepped on it."""
     if not isinstance(optimizer, (torch.optim.Adam, torch.optim.AdamW)):
         raise TypeError(
-            f"scale: expected a torch.optim.Adam or AdamW, got {type(optimizer).__name__}"
+            "scale: expected a dict of tensors, a function, or a torch.optim.Adam or AdamW, got "
+            f"{type(optimizer).__name__}"
         )
-    group_of = {p: group for group in optimizer.param_groups for p in group["params"]}
-    found = {}
-    for name, p in parameters.items():
-        state = optimizer.state.get(p, {})
-        if "exp_avg" not in state:
-            raise ValueError(
-                f"scale: expected an optimizer that has made a step on {name!r}, got one without "
-                "moments of it; it must be that of this model, not of a copy"
-            )
-        if group_of[p]["amsgrad"] or group_of[p]["maximize"]:
-            raise ValueError("scale: expected Adam without amsgrad and maximize, got one of them")
-        found[name] = AdamUpdate(state, group_of[p])
-    return found
+    state = optimizer.state.get(parameter, {})
+    if "exp_avg" not in state:
+        raise ValueError(
+            f"scale: expected an optimizer that has made a step on {name!r}, got one without "
+            "moments of it; it must be that of this model, not of a copy"
+        )
+    group = next(g for g in optimizer.param_groups if any(p is parameter for p in g["params"]))
+    if group["amsgrad"] or group["maximize"]:
+        raise ValueError("scale: expected Adam without amsgrad and maximize, got one of them")
+    return state, group

@@ -59,10 +59,17 @@ class BackwardPass:
     dtype: torch.dtype  # the type of the sums: float32 or float64
     device: torch.device  # the device of the parameters
     updates: Mapping[str, AdamUpdate]  # by parameter, of whole gradients; empty: none
+    scales: Mapping[str, torch.Tensor]  # by parameter, as in SketchAccumulator; empty: none
 
     def zeros(self, n: int) -> torch.Tensor:
         """Empty sums (n, m) for the sketched gradients of n samples."""
         return torch.zeros(n, self.sketch.out_dim, dtype=self.dtype, device=self.device)
+
+    def sums(
+        self, target: Callable[[Slot], torch.Tensor], n_threads: int | None = None
+    ) -> SketchAccumulator:
+        """An accumulator that adds to target(slot)."""
+        return SketchAccumulator(self.sketch, target, n_threads, self.scales)
 
     def add(
         self,
@@ -111,9 +118,7 @@ class BackwardPass:
         `names`, by one ordinary backward pass. Those on which the loss does not depend are
         missing."""
         found: dict[str, torch.Tensor] = {}
-        sums = SketchAccumulator(
-            self.sketch, lambda slot: found.setdefault(slot.name, self.zeros(1))
-        )
+        sums = self.sums(lambda slot: found.setdefault(slot.name, self.zeros(1)))
         with frozen(self.model, except_for=frozenset(names)), ExitStack() as hooks:
             for name, p in self.model.named_parameters():
                 if name in names:

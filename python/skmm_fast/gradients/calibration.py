@@ -19,7 +19,6 @@ from .captured_gradients import Module
 from .layer_rules import rule_of
 from .parameters import Slot, owners
 from .proof import PerParameter
-from .sketch_accumulator import SketchAccumulator
 
 MethodName = Literal["auto", "hooks", "vmap", "loop"]
 
@@ -134,7 +133,7 @@ def sketches(
     def target(slot: Slot) -> torch.Tensor:
         return found.setdefault(slot.name, backward.zeros(samples.size))
 
-    backward.add(samples, ids, methods, SketchAccumulator(backward.sketch, target), observer)
+    backward.add(samples, ids, methods, backward.sums(target), observer)
     return found
 
 

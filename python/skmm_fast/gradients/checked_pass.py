@@ -29,7 +29,6 @@ from .captured_gradients import Module
 from .layer_rules import rule_of
 from .parameters import owners, some
 from .row_order import may_move_rows
-from .sketch_accumulator import SketchAccumulator
 
 T = TypeVar("T")
 
@@ -157,7 +156,7 @@ class CheckedPass:
         recorded = watched and (due or fresh or self._moves_rows)
         record = proof.WeightedSums(Z, w) if recorded else None
         seen = _Seen(samples)
-        sums = SketchAccumulator(self.backward.sketch, record or (lambda slot: Z), self.n_threads)
+        sums = self.backward.sums(record or (lambda slot: Z), self.n_threads)
         observer = Observer(self._expanded.__contains__, seen.on_call, seen.on_losses)
         self.backward.add(samples, ids, methods, sums, observer)
         if not watched:

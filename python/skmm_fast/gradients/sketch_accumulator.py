@@ -6,7 +6,7 @@ the type of Z and on its device, so nothing is checked again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -26,16 +26,25 @@ class SketchAccumulator:
     """
 
     def __init__(
-        self, sketch: Sketch, target: Callable[[Slot], torch.Tensor], n_threads: int | None = None
+        self,
+        sketch: Sketch,
+        target: Callable[[Slot], torch.Tensor],
+        n_threads: int | None = None,
+        scales: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.sketch, self.target, self.n_threads = sketch, target, n_threads
+        self.scales = scales or {}  # (size,) by parameter: what its gradients are multiplied with
 
     def for_samples(self, rows: slice) -> SketchAccumulator:
         """The accumulator of some of the samples; it adds to the same sums."""
-        return SketchAccumulator(self.sketch, lambda slot: self.target(slot)[rows], self.n_threads)
+        return SketchAccumulator(
+            self.sketch, lambda slot: self.target(slot)[rows], self.n_threads, self.scales
+        )
 
     def dense(self, slot: Slot, G: torch.Tensor, first: int = 0) -> None:
         """Add gradients whose entries [first, first + c), row-major, are G (B, c)."""
+        if slot.name in self.scales:
+            G = G * self.scales[slot.name][first : first + G.shape[1]]
         Z, first = self.target(slot), slot.offset + first
         if isinstance(self.sketch, Factored):
             self.sketch._add_dense(self._add, G.contiguous(), Z, first)
@@ -45,8 +54,8 @@ class SketchAccumulator:
     def products(self, slot: Slot, A: torch.Tensor, X: torch.Tensor) -> None:
         """Add gradients A Xᵀ (B, K, o, i), the products of A (B, K, o, T) and X (B, K, i, T).
 
-        They are formed CHUNK_BYTES at a time. A single outer product (K = T = 1) is never formed,
-        and nothing is for a matrix that the sketch has factored.
+        They are formed CHUNK_BYTES at a time. A single outer product (K = T = 1) that is not scaled
+        is not formed, and nothing is for a matrix that the sketch has factored.
         """
         B, K, o, T = A.shape
         i = X.shape[2]
@@ -56,7 +65,7 @@ class SketchAccumulator:
             E, X = A[:, 0].transpose(1, 2), X[:, 0].transpose(1, 2)
             self.sketch._add_products(self._add, block, E, X, self.target(slot))
             return
-        if K == T == 1:
+        if K == T == 1 and slot.name not in self.scales:
             self._outer(slot, A.reshape(B, o), X.reshape(B, i))
             return
         rows = max(1, CHUNK_BYTES // (B * i * A.element_size()))  # among the K·o rows of a gradient
@@ -99,6 +108,8 @@ class SketchAccumulator:
         (B, T, D)."""
         Z, kept = self.target(slot), index >= 0
         B, _, D = values.shape
+        if slot.name in self.scales:
+            values = values * self.scales[slot.name].view(-1, D)[index]
         block = self._block(slot)
         if block is not None:
             assert isinstance(self.sketch, Factored)

@@ -8,6 +8,7 @@ micro-batch. The coordinates of a gradient are those of the chosen parameters, i
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, Literal, get_args
 
@@ -35,6 +36,7 @@ from .fingerprint import (
     loss_of,
 )
 from .parameters import Params, slots
+from .scaling import Scale, scales_of
 from .wrappers import usable
 
 INPUT_BYTES = 1 << 23  # bytes of inputs in a micro-batch on the CPU, by default
@@ -85,12 +87,14 @@ class GradientSketcher:
     factor_dim : int, default 128
         k of `Factored`. Weights with at most k² entries, and layers whose inputs (B, d) have no
         tokens, are sketched by their entries; `factored` says which are not.
-    scale : torch.optim.Adam or AdamW, optional
-        An optimizer of this model that has made steps. What is sketched is then not the gradient
-        but the update that its next step would make by the gradient of the sample alone, as LESS
-        has it for the samples of the pool: m/(√v + ε) with both moments moved by this gradient. The
-        updates are formed whole, by "vmap" or "loop", since they are no products as gradients of
-        layers are.
+    scale : dict of tensors, callable, or torch.optim.Adam or AdamW, optional
+        Numbers that the entries of gradients are multiplied with: a tensor of its shape for each
+        chosen parameter, by name, or a function of (name, parameter) that gives it, such as
+        `adam_scale`. Then gradients of layers are formed, some at a time. Or an optimizer of this
+        model that has made steps: what is sketched is then the update that its next step would make
+        by the gradient of the sample alone, as LESS has it for the samples of the pool: m/(√v + ε)
+        with both moments moved by this gradient. The updates are formed whole, by "vmap" or "loop",
+        since they are no products as gradients of layers are.
     device : str or torch.device, default "auto"
         Where the parameters are expected to be, and the sketch is made; "auto": where they are.
     method : {"auto", "hooks", "vmap", "loop"}
@@ -141,7 +145,7 @@ class GradientSketcher:
         sketch: Kind | Literal["factored"] = "sparse-sign",
         nnz_per_row: int | None = None,
         factor_dim: int = 128,
-        scale: torch.optim.Optimizer | None = None,
+        scale: Scale | torch.optim.Optimizer | None = None,
         device: str | torch.device = "auto",
         method: MethodName = "auto",
         check: int = 2,
@@ -156,10 +160,11 @@ class GradientSketcher:
         self.loss, self.targets = loss, targets
         per_sample_loss = losses.make(loss, targets)
         self.method = checks.choice("method", method, get_args(MethodName))
-        if scale is not None and method == "hooks":
+        updates = scale is not None and not (isinstance(scale, Mapping) or callable(scale))
+        if updates and method == "hooks":
             raise ValueError(
-                "method: expected 'auto', 'vmap' or 'loop' with scale, which needs whole "
-                "gradients, got 'hooks'"
+                "method: expected 'auto', 'vmap' or 'loop' with an optimizer as scale, which needs "
+                "whole gradients, got 'hooks'"
             )
         self.check = checks.integer("check", check, 0)
         self.micro_batch = (
@@ -194,7 +199,8 @@ class GradientSketcher:
             made,
             self._sum_type(),
             self.device,
-            {} if scale is None else updates_of(scale, self._parameters()),
+            updates_of(scale, self._parameters()) if updates else {},
+            self._scales(scale) if scale is not None and not updates else {},
         )
         self.forget()
         self._warn_of_fresh_adapters()
@@ -297,6 +303,7 @@ class GradientSketcher:
         loss, unseen_of_loss = loss_of(self.loss, self.model)
         named = dict(self.model.named_parameters())
         updates = {name: update.parts for name, update in self._pass.updates.items()}
+        scales = dict(self._pass.scales)
         return {
             "params": [
                 f"{name} {tuple(slot.shape)} {named[name].dtype}"
@@ -308,7 +315,7 @@ class GradientSketcher:
             "model_state": state,
             "adapters": adapters_of(self.model),
             "loss": loss,
-            **({"scale": digest(updates)} if updates else {}),
+            **({"scale": digest(updates or scales)} if updates or scales else {}),
             "targets": self.targets,
             "sketch": type(self.sketch).__name__,
             **{f.name: getattr(self.sketch, f.name) for f in fields(self.sketch)},  # type: ignore[arg-type]
@@ -366,6 +373,10 @@ class GradientSketcher:
     def _parameters(self) -> dict[str, torch.nn.Parameter]:
         named = dict(self.model.named_parameters())
         return {name: named[name] for name in self._slots}
+
+    def _scales(self, scale: Any) -> dict[str, torch.Tensor]:
+        known = dict(self.model.named_parameters())
+        return scales_of(scale, self._parameters(), known, self._sum_type())
 
     def _device_of_parameters(self, device: Any) -> torch.device:
         """The device of the parameters. Raises where it is not supported, or not `device`."""

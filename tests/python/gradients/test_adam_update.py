@@ -146,7 +146,7 @@ def test_errors(data):
             model,
             {"scale": 0.1},
             TypeError,
-            "scale: expected a torch.optim.Adam or AdamW, got float",
+            "scale: expected a dict of tensors, .* torch.optim.Adam or AdamW, got float",
         ),
         (model, {"scale": torch.optim.SGD(model.parameters())}, TypeError, "scale: .* got SGD"),
         (copy.deepcopy(model), {"scale": made}, ValueError, "scale: .* 'words.weight', got one wi"),
