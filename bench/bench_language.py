@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +33,8 @@ SHAPES = {  # name: (hidden, intermediate, layers, heads)
     "0.5B": (1280, 3456, 24, 20),
     "1.1B": (2048, 5632, 22, 32),
 }
-LINEAR = ["*_proj.weight", "lm_head.weight"]
+LINEAR = ["*_proj.weight"]
+BASE = "forward, backward without weight gradients"
 
 
 def llama(size: str) -> Any:
@@ -75,7 +75,11 @@ def passes(model: Any, ids: torch.Tensor, weights: bool) -> Callable[[], Any]:
 
 def sketch(model: Any, ids: torch.Tensor, params: Any, how: str) -> Callable[[], Any]:
     sketcher = GradientSketcher(
-        model, params=params, loss="causal-lm", sketch=how, sketch_dim=M  # type: ignore[arg-type]
+        model,
+        params=params,
+        loss="causal-lm",
+        sketch=how,
+        sketch_dim=M,  # type: ignore[arg-type]
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -128,56 +132,58 @@ def dattri(model: Any, ids: torch.Tensor) -> Callable[[], Any]:
     return lambda: attributor.cache(loader)
 
 
+def contenders(size: str, T: int, B: int) -> dict[str, Callable[[], Callable[[], Any]]]:
+    """What makes each call, on one model and one batch; dattri changes the model it is given."""
+    model = llama(size)
+    ids = torch.randint(0, VOCABULARY, (B, T))
+    layers = SHAPES[size][2]
+    last = [f"*.layers.{k}.*_proj.weight" for k in (layers - 2, layers - 1)]
+    return {
+        BASE: lambda: passes(model, ids, weights=False),
+        "training step": lambda: passes(model, ids, weights=True),
+        "factored, all linear": lambda: sketch(model, ids, LINEAR, "factored"),
+        "factored, last two blocks": lambda: sketch(model, ids, last, "factored"),
+        "sparse signs, all linear": lambda: sketch(model, ids, LINEAR, "sparse-sign"),
+        "bergson, all linear": lambda: bergson(model, ids),
+        "dattri LoGra, all linear": lambda: dattri(llama(size), ids),
+    }
+
+
+def measured(size: str, T: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+    calls = {}
+    for who, make in contenders(size, T, args.batch).items():
+        if args.only and who not in args.only:
+            continue
+        try:
+            calls[who] = make()
+            calls[who]()
+        except ImportError as error:
+            print(f"{who}: left out ({error})", flush=True)
+            calls.pop(who, None)
+    rows = []
+    for who, t in in_turns(calls, args.repeats, warm_up=0.0, at_least=0.0).items():
+        rows.append({"size": size, "T": T, "B": args.batch, "who": who, "s": t})
+        rows[-1]["tokens/s"] = args.batch * T / t
+    base = next((row["s"] for row in rows if row["who"] == BASE), None)
+    return [row if base is None else {**row, "of no weights": row["s"] / base} for row in rows]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="*", default=["15M", "110M"])
+    parser.add_argument("--sizes", nargs="*", choices=SHAPES, default=["15M", "110M"])
     parser.add_argument("--lengths", nargs="*", type=int, default=[128, 512])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="names of contenders")
     parser.add_argument("--no-save", action="store_true")
     args = parser.parse_args()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for size in args.sizes:
-        layers = SHAPES[size][2]
-        blocks = [f"*.layers.{k}.*_proj.weight" for k in (layers - 2, layers - 1)]
         for T in args.lengths:
-            model = llama(size)
-            r = sum(p.numel() for n, p in model.named_parameters() if n.endswith("_proj.weight"))
-            ids = torch.randint(0, VOCABULARY, (args.batch, T))
-            makers: dict[str, Callable[[], Callable[[], Any]]] = {
-                "no weight gradients": lambda: passes(model, ids, False),
-                "training step": lambda: passes(model, ids, True),
-                "factored, all linear": lambda: sketch(model, ids, ["*_proj.weight"], "factored"),
-                "factored, last two blocks": lambda: sketch(model, ids, blocks, "factored"),
-                "sparse signs, all linear": lambda: sketch(
-                    model, ids, ["*_proj.weight"], "sparse-sign"
-                ),
-                "bergson, all linear": lambda: bergson(model, ids),
-                "dattri LoGra, all linear": lambda: dattri(llama(size), ids),
-            }
-            calls = {}
-            for who, make in makers.items():
-                if args.only and who not in args.only:
-                    continue
-                began = time.perf_counter()
-                try:
-                    call = make()
-                    call()
-                except ImportError as error:
-                    print(f"{who}: left out ({error})", flush=True)
-                    continue
-                calls[who] = call
-                print(f"{who}: first {time.perf_counter() - began:.1f} s", flush=True)
-            times = in_turns(calls, args.repeats, warm_up=0.0, at_least=0.0)
-            for who, t in times.items():
-                base = times.get("no weight gradients", t)
-                print(
-                    f"{size:5} T={T:4} {who:28} {t:8.3f} s {t / base:6.2f} x "
-                    f"{args.batch * T / t:8.0f} tokens/s",
-                    flush=True,
-                )
-                rows.append({"size": size, "T": T, "B": args.batch, "r": r, "who": who, "s": t})
+            found = measured(size, T, args)
+            for row in found:
+                print(row, flush=True)
+            rows += found
     if not args.no_save:
         save("language", [{**row, "peak_rss": peak_rss()} for row in rows])
 

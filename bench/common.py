@@ -20,7 +20,18 @@ from skmm_fast._support.files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
 SAME_EVERYWHERE = {  # results that do not depend on the machine, but for the seconds in them
-    *("ablation", "auto", "default", "finetune", "gmm", "heads", "quality", "real", "targets"),
+    *(
+        "ablation",
+        "auto",
+        "default",
+        "factored",
+        "finetune",
+        "gmm",
+        "heads",
+        "quality",
+        "real",
+        "targets",
+    ),
     *("table1", "table1_claims", "table1_orders", "varied"),
     *("utkface", *(f"stanford_cars_{finetuned}" for finetuned in ("lp", "ft"))),
 }
