@@ -64,7 +64,7 @@ def main() -> None:
     budget = {"token_budget": 8192}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        fixed, of_fixed = sketched(samples, folder / "fixed", batch_size=8)
+        _, of_fixed = sketched(samples, folder / "fixed", batch_size=8)
         Z, of_budget = sketched(samples, folder / "budget", **budget)
         killed = multiprocessing.get_context("spawn").Process(
             target=sketched, args=(samples, folder / "killed"), kwargs=budget
