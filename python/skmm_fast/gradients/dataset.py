@@ -11,13 +11,14 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from .._support import arrays, checks
+from .._support.float16_rows import scaled_halves
 from .._support.json_text import parsed
 from .._support.progress import bar
 from .._support.types import Array
@@ -54,6 +55,7 @@ def sketch_dataset(
     batch_size: int = 64,
     shard_rows: int = 4096,
     collate_fn: Collate | None = None,
+    dtype: Literal["float16"] | None = None,
     resume: bool = True,
     fingerprint_extra: Any = None,
     accept: Sequence[str] = (),
@@ -86,6 +88,11 @@ def sketch_dataset(
     collate_fn : callable, optional
         Makes a batch of a list of samples, where `dataset` is no `DataLoader`; one that pads, for
         texts of many lengths. Default: samples are stacked, as a `DataLoader` does.
+    dtype : "float16", optional
+        Store 16-bit floats: half the disk, and half the reading when rows are chosen, which they
+        hardly change. Each row has a power of two as its scale, so that no entry overflows and all
+        are rounded to 11 binary digits. Eigenvalues of the second moment below 2.4e-7 of the mean
+        count as zero. Default: as the sketcher gives them, mostly float32.
     resume : bool, default True
         Whether a store at `path` may be continued; nothing is ever overwritten.
     fingerprint_extra : numbers, strings, arrays, or lists and dicts of these, optional
@@ -129,6 +136,8 @@ def sketch_dataset(
     resume = checks.boolean("resume", resume)
     progress = checks.boolean("progress", progress)
     shard_rows = checks.integer("shard_rows", shard_rows, 1)
+    if dtype is not None:
+        checks.choice("dtype", dtype, ("float16",))
     accepted = _names("accept", accept)
     extra = _extra(fingerprint_extra)
     first = range(min(sampler.batch_size, shard_rows, len(samples)))
@@ -155,7 +164,7 @@ def sketch_dataset(
         manifest = Manifest(
             n_samples=len(samples),
             sketch_dim=sketcher.sketch.out_dim,
-            dtype=str(Z.dtype),
+            dtype=dtype or str(Z.dtype),
             batch_size=sampler.batch_size,
             shard_rows=shard_rows,
             fingerprint=_as_json(fields),
@@ -174,7 +183,7 @@ def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progr
     if not shards:
         return
     done = len(store) - sum(len(store._rows(k)) for k in shards)
-    buffer = np.empty((max(len(store._rows(k)) for k in shards), store.sketch_dim), store.dtype)
+    buffer = np.empty((max(len(store._rows(k)) for k in shards), store._columns), store.dtype)
     batches = [rows for k in shards for rows in store._batches(k)]
     sketched = sketched_batches(sketcher, loader, batches)
     restart = getattr(sketcher, "_restart", lambda: None)  # of a GradientSketcher
@@ -184,6 +193,8 @@ def _fill(store: SketchStore, sketcher: Sketcher, loader: DataLoader[Any], progr
             block = buffer[: len(store._rows(k))]
             for rows in store._batches(k):
                 Z = next(sketched)
+                if block.dtype == np.float16:
+                    Z = _rounded(Z, rows)
                 if Z.dtype != block.dtype:
                     raise TypeError(f"sketcher: expected {block.dtype} as before, got {Z.dtype}")
                 block[rows[0] - store._rows(k)[0] :][: len(rows)] = Z
@@ -213,6 +224,18 @@ def _sketch(sketcher: Sketcher, batch: Any, rows: range, name: str = "dataset") 
             f"to {rows[-1]}, got {tuple(Z.shape)}"
         )
     return arrays.dense("sketcher", Z.detach().cpu().contiguous())
+
+
+def _rounded(Z: Array, rows: range) -> Array:
+    """The sketches of these rows of the dataset in 16 bits."""
+    halves, lost = scaled_halves(Z)
+    if len(lost):
+        raise ValueError(
+            "dtype: expected sketches in the range of float32 with 'float16', got a largest entry "
+            f"of {np.abs(Z[lost[0]]).max():.3g} in row {rows[lost[0]]}; scale the loss, or take "
+            "dtype=None"
+        )
+    return halves
 
 
 def _as_json(fields: dict[str, Any]) -> dict[str, Any]:

@@ -179,7 +179,7 @@ struct TypedKernels {
     // out[k] += x * row[k] for k < m.
     void (*axpy)(T x, const float* row, std::int64_t m, T* out);
 
-    // p[j] = Σ_i s_i y_ij² for j < k, over i < rows.
+    // p[j] += s_i y_ij² for j < k and i < rows, one row after another.
     void (*weighted_squares)(const T* y, std::int64_t rows, std::int64_t k, const double* s,
                              double* p);
 

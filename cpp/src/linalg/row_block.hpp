@@ -3,9 +3,12 @@
 // use.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "skmm/base/float16.hpp"
+#include "skmm/base/half_view.hpp"
 #include "skmm/base/views.hpp"
 #include "skmm/simd/kernels.hpp"
 
@@ -22,6 +25,17 @@ inline const float* piece(MatrixView<Half> a, std::int64_t i, std::int64_t c, in
     kernels().any.widen_half(a.row(i) + c, count, room);
     return room;
 }
+inline const float* piece(HalfView a, std::int64_t i, std::int64_t c, int count, float* room) {
+    kernels().any.widen_half(a.row(i) + c, count, room);
+    if (a.scaled) {
+        float e;
+        kernels().any.widen_half(a.row(i) + a.cols, 1, &e);
+        e = e > kLeastExponent ? (e < kLargestExponent ? e : kLargestExponent) : kLeastExponent;
+        const float scale = std::ldexp(1.0F, static_cast<int>(e));
+        for (int j = 0; j < count; ++j) room[j] *= scale;
+    }
+    return room;
+}
 inline const float* piece(MatrixView<BFloat16> a, std::int64_t i, std::int64_t c, int count,
                           float* room) {
     kernels().any.widen_bfloat16(a.row(i) + c, count, room);
@@ -31,6 +45,15 @@ template <class T>
 const T* piece(OuterView<T> a, std::int64_t i, std::int64_t c, int count, T* room) {
     kernels().of<T>().outer(a.left.row(i), a.right.row(i), a.right.cols, a.first + c, count, room);
     return room;
+}
+
+// Copies row i to out (a.cols), in its summation type. a must have fewer than 2^31 columns.
+template <class T>
+void copy_row(MatrixView<T> a, std::int64_t i, T* out) {
+    std::copy_n(a.row(i), a.cols, out);
+}
+inline void copy_row(HalfView a, std::int64_t i, float* out) {
+    piece(a, i, 0, static_cast<int>(a.cols), out);
 }
 
 // Returns the address to prefetch for row i, in a pass that takes all rows through the columns
