@@ -326,19 +326,15 @@ def _checked_pilot(pilot: Any, method: Any) -> Any:
 
 
 def _checked(name: str, X: Any) -> Any:
-    """X checked by `arrays.matrix`; a store stands for its array, float16 for `Float16Rows`."""
+    """X checked by `arrays.matrix`, or `Float16Rows`; a store stands for its array."""
     rows = X.array() if isinstance(X, SketchStore) else X
-    if isinstance(rows, Float16Rows):
-        return rows
-    A = arrays.matrix(name, rows)
-    if isinstance(A, np.ndarray) and A.dtype == np.float16:
-        return Float16Rows(np.ascontiguousarray(A), scaled=False)
-    return A
+    return rows if isinstance(rows, Float16Rows) else arrays.matrix(name, rows)
 
 
 def _entry_error(A: Any) -> float:
     """The `entry_error` (`RowMatrix`) of a checked A, and of its sketch."""
-    return ROUNDING if isinstance(A, Float16Rows) else 0.0
+    narrow = isinstance(A, np.ndarray) and A.dtype == np.float16
+    return ROUNDING if narrow or isinstance(A, Float16Rows) else 0.0
 
 
 def _sketch_dim(r: int, n: int, sketch: str, sketch_dim: int | None) -> int:
@@ -376,6 +372,8 @@ def _sketched(
         Z = A.float() if A.dtype.itemsize == 2 else A
     elif isinstance(A, Float16Rows):
         Z = A
+    elif isinstance(A, np.ndarray) and A.dtype == np.float16:
+        Z = Float16Rows(A, scaled=False)
     else:
         Z = np.ascontiguousarray(arrays.widened(A) if isinstance(A, np.ndarray) else A.toarray())
     if not unit_rows:

@@ -25,8 +25,9 @@ class Float16Rows:
 
     Parameters
     ----------
-    halves : (N, m) or (N, m + 1) C-contiguous array of float16
-        They may lie in a memory map.
+    halves : (N, m) or (N, m + 1) array of float16
+        Used where it lies, perhaps in a memory map, where its rows are aligned and follow each
+        other without gaps; else copied.
     scaled : bool
         Whether a row is its first m numbers times 2^e, where e is the one behind them.
     """
@@ -35,9 +36,9 @@ class Float16Rows:
     dtype = np.dtype(np.float32)  # of what indexing gives
 
     def __init__(self, halves: Array, scaled: bool) -> None:
-        self.halves = halves
+        self.halves = np.require(halves, requirements=["C", "A"])  # they are, but in odd files
         self.scaled = scaled
-        self.core = _core.HalfRows(halves, scaled)
+        self.core = _core.HalfRows(self.halves, scaled)
         self.shape = (len(halves), halves.shape[1] - scaled)
 
     def __len__(self) -> int:
@@ -51,7 +52,7 @@ class Float16Rows:
         if isinstance(rows, tuple):
             raise TypeError(f"rows: expected one index, of rows, got {len(rows)}")
         halves = self.halves[rows]
-        some = np.ascontiguousarray(np.atleast_2d(halves))
+        some = np.require(np.atleast_2d(halves), requirements=["C", "A"])
         out = np.empty((len(some), self.shape[1]), np.float32)
         _core.HalfRows(some, self.scaled).widen(out, 1)
         return out if halves.ndim == 2 else out[0]

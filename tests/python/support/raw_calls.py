@@ -123,7 +123,7 @@ def valid_calls(rng, out, n=N, m=M):
         "philox": (_core.philox, [(1, 2, 3, 4), 5]),
         "random_target_uniforms": (_core.random_target_uniforms, [rows, 1, 3]),
         "HalfRows": (_core.HalfRows, [halves, bool(rng.integers(2))]),
-        "widen": (
+        "HalfRows.widen": (
             _core.HalfRows.widen,
             [_core.HalfRows(halves, True), out.array((n, m), np.float32), threads],
         ),
