@@ -14,6 +14,16 @@
 
 namespace skmm {
 
+// The factor of the entries of row i.
+inline float scale_of_row(HalfView a, std::int64_t i) {
+    if (!a.scaled) return 1.0F;
+    float e;
+    kernels().any.widen_half(a.row(i) + a.cols, 1, 1.0F, &e);
+    const int exponent = e > kLeastExponent ? static_cast<int>(std::min<float>(e, kLargestExponent))
+                                            : kLeastExponent;  // for NaN too
+    return std::ldexp(1.0F, exponent);
+}
+
 // Returns the columns [c, c + count) of row i. They are in place, or in the scratch memory room
 // (count).
 template <class T>
@@ -22,18 +32,11 @@ const T* piece(MatrixView<T> a, std::int64_t i, std::int64_t c, int, T*) {
 }
 inline const float* piece(MatrixView<Half> a, std::int64_t i, std::int64_t c, int count,
                           float* room) {
-    kernels().any.widen_half(a.row(i) + c, count, room);
+    kernels().any.widen_half(a.row(i) + c, count, 1.0F, room);
     return room;
 }
 inline const float* piece(HalfView a, std::int64_t i, std::int64_t c, int count, float* room) {
-    kernels().any.widen_half(a.row(i) + c, count, room);
-    if (a.scaled) {
-        float e;
-        kernels().any.widen_half(a.row(i) + a.cols, 1, &e);
-        e = e > kLeastExponent ? (e < kLargestExponent ? e : kLargestExponent) : kLeastExponent;
-        const float scale = std::ldexp(1.0F, static_cast<int>(e));
-        for (int j = 0; j < count; ++j) room[j] *= scale;
-    }
+    kernels().any.widen_half(a.row(i) + c, count, scale_of_row(a, i), room);
     return room;
 }
 inline const float* piece(MatrixView<BFloat16> a, std::int64_t i, std::int64_t c, int count,

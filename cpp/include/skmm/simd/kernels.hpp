@@ -106,8 +106,8 @@ struct RaySums {
 
 // The kernels whose types do not depend on the element type of a sketch or a matrix.
 struct TypeFreeKernels {
-    // out[c] = x[c] for c < count. The conversion is exact.
-    void (*widen_half)(const Half* x, int count, float* out);
+    // out[c] = scale * x[c], or x[c], for c < count. The conversion is exact.
+    void (*widen_half)(const Half* x, int count, float scale, float* out);
     void (*widen_bfloat16)(const BFloat16* x, int count, float* out);
 
     // Writes the targets of the rows j[0], ..., j[count - 1] of a sparse-sign Γ. Columns are
