@@ -89,10 +89,11 @@ def sketch_dataset(
         Makes a batch of a list of samples, where `dataset` is no `DataLoader`; one that pads, for
         texts of many lengths. Default: samples are stacked, as a `DataLoader` does.
     dtype : "float16", optional
-        Store 16-bit floats: half the disk, and half the reading when rows are chosen, which they
-        hardly change. Each row has a power of two as its scale, so that no entry overflows and all
-        are rounded to 11 binary digits. Eigenvalues of the second moment below 2.4e-7 of the mean
-        count as zero. Default: as the sketcher gives them, mostly float32.
+        Store 16-bit floats: half the disk, and half the reading when rows are chosen. Selections
+        are as good; "auto", where an exchange leads to the next, may choose other rows. Each row
+        has a power of two as its scale, so that no entry overflows and all are rounded to 11 binary
+        digits. Eigenvalues of the second moment count as zero below about 2.4e-7 of its largest
+        diagonal entry. Default: as the sketcher gives them, mostly float32.
     resume : bool, default True
         Whether a store at `path` may be continued; nothing is ever overwritten.
     fingerprint_extra : numbers, strings, arrays, or lists and dicts of these, optional

@@ -1,6 +1,8 @@
 """Selections from rows of 16 bits: those of the same rows in float32, and almost those of the rows
 that were rounded."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -134,3 +136,14 @@ def test_errors_name_the_argument():
     nothing = Float16Rows(np.zeros((30, 8), np.float16), scaled=True)
     with pytest.raises(ValueError, match="X: expected a nonzero entry, got zeros only"):
         skmm.select(nothing, 9)
+
+
+@pytest.mark.parametrize("method", ["v-optimal", "herding", "grand"])
+def test_rows_are_not_widened_as_a_whole(method):
+    some = scaled_halves(RNG.standard_normal((50_000, 64)))[0]
+    many = Float16Rows(np.tile(some, (10, 1)), scaled=True)
+    tracemalloc.start()
+    skmm.select(many, 70, method=method, sketch_dim=64, diagnose="none")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < many.halves.nbytes
