@@ -43,6 +43,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_gradients.py
 	$(BIN)/python bench/bench_proofs.py
 	$(BIN)/python bench/bench_store.py
+	$(BIN)/python bench/bench_store16.py
 	$(BIN)/python bench/bench_select.py
 	$(BIN)/python bench/bench_authors.py
 	$(BIN)/python bench/bench_scale.py

@@ -5,6 +5,7 @@
 
 #include "arrays.hpp"
 #include "gil.hpp"
+#include "half_rows.hpp"
 #include "skmm/linalg/products.hpp"
 #include "skmm/linalg/simplex.hpp"
 #include "tick.hpp"
@@ -30,11 +31,13 @@ private:
     std::vector<std::int64_t> listed_;
 };
 
-template <class T>
+template <class Z>
 void def_products(py::module_& m) {
+    using T = ElementOfRows<Z>;
+    using View = decltype(view_with_columns(std::declval<const Z&>(), ""));
     m.def(
         "second_moment",
-        [](Array<T> z, std::optional<Array<double>> s, int n_threads, py::object progress) {
+        [](const Z& z, std::optional<Array<double>> s, int n_threads, py::object progress) {
             const auto rows = view_with_columns(z, "z: expected contiguous (N, k)");
             require(rows.rows > 0, "z: expected contiguous (N, k) of at least one row");
             const double* const weight =
@@ -51,7 +54,7 @@ void def_products(py::module_& m) {
         "progress"_a = py::none());
     m.def(
         "row_norms",
-        [](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows, int n_threads,
+        [](const Z& z, Array<double> d, std::optional<Array<std::int64_t>> rows, int n_threads,
            py::object progress) {
             const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
             const auto by = view_with_columns(d, "d: expected contiguous (k, d)");
@@ -70,7 +73,7 @@ void def_products(py::module_& m) {
     const auto def_multiply = [&m](const char* name, auto multiply) {
         m.def(
             name,
-            [multiply](Array<T> z, Array<double> d, std::optional<Array<std::int64_t>> rows,
+            [multiply](const Z& z, Array<double> d, std::optional<Array<std::int64_t>> rows,
                        Array<T> out, int n_threads, py::object progress) {
                 const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
                 const auto by = view_with_columns(d, "d: expected contiguous (k, d)");
@@ -86,12 +89,12 @@ void def_products(py::module_& m) {
             "z"_a.noconvert(), "d"_a.noconvert(), "rows"_a.noconvert(), "out"_a.noconvert(),
             "n_threads"_a, "progress"_a = py::none());
     };
-    def_multiply("multiply", &multiply<T, T>);
-    def_multiply("multiply_rounded", &multiply_rounded<T>);
+    def_multiply("multiply", &multiply<View, T>);
+    def_multiply("multiply_rounded", &multiply_rounded<View>);
     const auto def_each_row = [&m](const char* name, auto each_row) {
         m.def(
             name,
-            [each_row](Array<T> z, Array<double> u, int n_threads, py::object progress) {
+            [each_row](const Z& z, Array<double> u, int n_threads, py::object progress) {
                 const auto rows = view_with_columns(z, "z: expected contiguous (N, k)");
                 const double* const by = vector_data(u, rows.cols, "u: expected (k,)");
                 threads(n_threads);
@@ -104,11 +107,11 @@ void def_products(py::module_& m) {
             },
             "z"_a.noconvert(), "u"_a.noconvert(), "n_threads"_a = 1, "progress"_a = py::none());
     };
-    def_each_row("square_dots", &square_dots<T>);
-    def_each_row("dots", &dots<T>);
+    def_each_row("square_dots", &square_dots<View>);
+    def_each_row("dots", &dots<View>);
     m.def(
         "sum_unit_rows",
-        [](Array<T> z, Array<std::int64_t> cell, std::int64_t cells,
+        [](const Z& z, Array<std::int64_t> cell, std::int64_t cells,
            std::optional<Array<std::int64_t>> rows, int n_threads, py::object progress) {
             const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
             const RowNumbers which(rows, all.rows);
@@ -127,7 +130,7 @@ void def_products(py::module_& m) {
         "n_threads"_a = 1, "progress"_a = py::none());
     m.def(
         "column_squares",
-        [](Array<T> y, std::optional<Array<double>> s, int n_threads, py::object progress) {
+        [](const Z& y, std::optional<Array<double>> s, int n_threads, py::object progress) {
             const auto rows = view_with_columns(y, "y: expected contiguous (N, k)");
             const double* const weight =
                 s ? vector_data(*s, rows.rows, "s: expected (N,)") : nullptr;
@@ -146,7 +149,7 @@ void def_products(py::module_& m) {
 }  // namespace
 
 void linalg(py::module_& m) {
-    for_floats([&](auto zero) { def_products<decltype(zero)>(m); });
+    for_rows([&](auto* z) { def_products<std::decay_t<decltype(*z)>>(m); });
     m.def(
         "project_capped_simplex",
         [](Array<double> v, double cap, double total, int n_threads) {

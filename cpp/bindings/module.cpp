@@ -7,6 +7,7 @@
 namespace skmm::bindings {
 void runtime(pybind11::module_&);
 void random(pybind11::module_&);
+void half_rows(pybind11::module_&);
 void linalg(pybind11::module_&);
 void sketch(pybind11::module_&);
 void constraints(pybind11::module_&);
@@ -31,6 +32,7 @@ PYBIND11_MODULE(_core, m) {
     });
     runtime(m);
     random(m);
+    half_rows(m);
     linalg(m);
     sketch(m);
     constraints(m);

@@ -29,12 +29,12 @@ template <class T, class Y>
 void def_match(py::module_& m) {
     m.def(
         "match_moments",
-        [](Y y, Array<double> target, Array<double> weight, const Constraints& constraints,
+        [](const Y& y, Array<double> target, Array<double> weight, const Constraints& constraints,
            Array<double> start, double tol, int max_iter, int n_threads, py::object progress,
            py::object callback) {
             threads(n_threads);
             const RowMatrix<T> rows = row_matrix_of(y, n_threads, "y: expected contiguous (N, k)");
-            const auto [n, k] = std::pair(rows.view.rows, rows.view.cols);
+            const auto [n, k] = std::pair(rows.rows, rows.cols);
             FreeRows free = free_rows(constraints);
             require(n == static_cast<std::int64_t>(free.rows.size()),
                     "constraints: expected as many free rows as y has");
@@ -72,7 +72,10 @@ void moment_matching(py::module_& m) {
     def_vector("objectives", &MomentFit::objectives);
     def_vector("gaps", &MomentFit::gaps);
     def_vector("seconds", &MomentFit::seconds);
-    for_floats([&](auto zero) { def_match<decltype(zero), Array<decltype(zero)>>(m); });
+    for_rows([&](auto* rows) {
+        using Rows = std::decay_t<decltype(*rows)>;
+        def_match<ElementOfRows<Rows>, Rows>(m);
+    });
     def_match<double, py::object>(m);
 }
 

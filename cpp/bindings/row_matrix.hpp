@@ -6,13 +6,14 @@
 
 #include "arrays.hpp"
 #include "gil.hpp"
+#include "half_rows.hpp"
 #include "skmm/linalg/row_matrix.hpp"
 
 namespace skmm::bindings {
 
-// The RowMatrix of a contiguous array. It shares the memory of z.
-template <class T>
-RowMatrix<T> row_matrix_of(const Array<T>& z, int n_threads, const char* what) {
+// The RowMatrix of contiguous rows in memory. It shares the memory of z.
+template <class Z>
+RowMatrix<ElementOfRows<Z>> row_matrix_of(const Z& z, int n_threads, const char* what) {
     return row_matrix(view_with_columns(z, what), n_threads);
 }
 
@@ -33,12 +34,14 @@ inline RowMatrix<double> row_matrix_of(const py::object& z, int n_threads, const
         return py::array_t<double>({shape...}, data);
     };
     return {
-        {nullptr, n, k, k},
+        n,
+        k,
         [&z, copy, k = k](const std::vector<std::int64_t>& rows, double* out) {
             const HeldGil gil;
             copy(call(z.attr("array"), py::make_tuple(to_array(rows))),
                  static_cast<std::int64_t>(rows.size()) * k, out);
         },
+        nullptr,
         [&z, n_threads, copy, give, n = n](MatrixView<double> d, const Tick& tick, double* q) {
             tick(0);
             const HeldGil gil;

@@ -33,12 +33,12 @@ template <class T, class Z>
 void def_sequential(py::module_& m) {
     m.def(
         "herding_pursuit",
-        [](Z z, const Constraints& constraints, Array<double> q, Array<double> drift,
+        [](const Z& z, const Constraints& constraints, Array<double> q, Array<double> drift,
            std::optional<Array<double>> response, Array<double> penalty, int n_threads,
            py::object progress) {
             threads(n_threads);
             const RowMatrix<T> rows = row_matrix_of(z, n_threads, "z: expected contiguous (N, m)");
-            const std::int64_t N = rows.view.rows, k = rows.view.cols;
+            const std::int64_t N = rows.rows, k = rows.cols;
             const double* const by = vector_data(penalty, N, "penalty: expected (N,)");
             Target target{vector_of(q, k, "q: expected (m,)"),
                           vector_of(drift, k, "drift: expected (m,)"), nullptr};
@@ -58,14 +58,14 @@ void def_sequential(py::module_& m) {
         "progress"_a = py::none());
     m.def(
         "k_center",
-        [](Z z, const Constraints& constraints, std::int64_t turn, Array<double> own,
+        [](const Z& z, const Constraints& constraints, std::int64_t turn, Array<double> own,
            std::uint64_t seed, int n_threads, py::object progress) {
             threads(n_threads);
             const RowMatrix<T> rows = row_matrix_of(z, n_threads, "z: expected contiguous (N, m)");
-            const double* const own_of = vector_data(own, rows.view.rows, "own: expected (N,)");
-            const std::int64_t k = rows.view.cols;
+            const double* const own_of = vector_data(own, rows.rows, "own: expected (N,)");
+            const std::int64_t k = rows.cols;
             require(turn == 0 || (k % 2 == 0 && turn == k / 2), "turn: expected 0 or m / 2");
-            require_for(constraints, rows.view.rows);
+            require_for(constraints, rows.rows);
             const Tick tick = make_tick(std::move(progress));
             return choose(
                 [&] { return k_center(rows, turn, own_of, constraints, seed, n_threads, tick); });
@@ -74,12 +74,12 @@ void def_sequential(py::module_& m) {
         "progress"_a = py::none());
     m.def(
         "random_pivoting",
-        [](Z z, const Constraints& constraints, Array<double> norm, std::uint64_t seed,
+        [](const Z& z, const Constraints& constraints, Array<double> norm, std::uint64_t seed,
            int n_threads, py::object progress) {
             threads(n_threads);
             const RowMatrix<T> rows = row_matrix_of(z, n_threads, "z: expected contiguous (N, m)");
-            const double* const norms = vector_data(norm, rows.view.rows, "norm: expected (N,)");
-            require_for(constraints, rows.view.rows);
+            const double* const norms = vector_data(norm, rows.rows, "norm: expected (N,)");
+            require_for(constraints, rows.rows);
             const Tick tick = make_tick(std::move(progress));
             return choose(
                 [&] { return random_pivoting(rows, norms, constraints, seed, n_threads, tick); });
@@ -91,7 +91,10 @@ void def_sequential(py::module_& m) {
 }  // namespace
 
 void sequential(py::module_& m) {
-    for_floats([&](auto zero) { def_sequential<decltype(zero), Array<decltype(zero)>>(m); });
+    for_rows([&](auto* rows) {
+        using Rows = std::decay_t<decltype(*rows)>;
+        def_sequential<ElementOfRows<Rows>, Rows>(m);
+    });
     def_sequential<double, py::object>(m);
 }
 

@@ -6,6 +6,7 @@
 
 #include "arrays.hpp"
 #include "gil.hpp"
+#include "half_rows.hpp"
 #include "tick.hpp"
 
 namespace skmm::bindings {
@@ -38,11 +39,11 @@ struct CheckedSets {
     }
 };
 
-template <class T>
+template <class Z>
 void def_cells(py::module_& m) {
     m.def(
         "spherical_centres",
-        [](Array<T> z, Array<std::int64_t> rows, Array<std::int64_t> first,
+        [](const Z& z, Array<std::int64_t> rows, Array<std::int64_t> first,
            Array<std::int64_t> first_centre, Array<std::uint64_t> seeds, int sweeps, int n_threads,
            py::object progress) {
             const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
@@ -64,7 +65,7 @@ void def_cells(py::module_& m) {
         "progress"_a = py::none());
     m.def(
         "nearest_centre",
-        [](Array<T> z, Array<std::int64_t> rows, Array<std::int64_t> first,
+        [](const Z& z, Array<std::int64_t> rows, Array<std::int64_t> first,
            Array<std::int64_t> first_centre, Array<double> centres, int n_threads,
            py::object progress) {
             const auto all = view_with_columns(z, "z: expected contiguous (N, k)");
@@ -93,7 +94,7 @@ void def_cells(py::module_& m) {
 }  // namespace
 
 void spherical_cells(py::module_& m) {
-    for_floats([&](auto zero) { def_cells<decltype(zero)>(m); });
+    for_rows([&](auto* z) { def_cells<std::decay_t<decltype(*z)>>(m); });
 }
 
 }  // namespace skmm::bindings

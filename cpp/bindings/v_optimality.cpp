@@ -38,16 +38,16 @@ template <class T, class Z>
 void def_v_optimal(py::module_& m) {
     m.def(
         "v_optimal",
-        [](Z z, Array<double> b, const Constraints& constraints, std::int64_t block,
+        [](const Z& z, Array<double> b, const Constraints& constraints, std::int64_t block,
            Sampler sampler, double temperature, double ridge, bool refine, double pays,
            double enough, std::uint64_t seed, const RowList& start, int n_threads,
            py::object progress) {
             threads(n_threads);
             const RowMatrix<T> rows = row_matrix_of(z, n_threads, "z: expected contiguous (N, m)");
             const auto by = view_with_columns(b, "b: expected contiguous (m, k)");
-            require(by.rows == rows.view.cols, "b: expected as many rows as z has columns");
+            require(by.rows == rows.cols, "b: expected as many rows as z has columns");
             require(block >= 1, "block: expected at least 1");
-            require_for(constraints, rows.view.rows);
+            require_for(constraints, rows.rows);
             require_start(constraints, start);
             const DesignOptions options{block,  sampler, temperature, ridge,
                                         refine, pays,    enough,      seed};
@@ -73,7 +73,10 @@ void v_optimality(py::module_& m) {
         .value("linear", Sampler::kLinear)
         .value("exp", Sampler::kExp)
         .finalize();
-    for_floats([&](auto zero) { def_v_optimal<decltype(zero), Array<decltype(zero)>>(m); });
+    for_rows([&](auto* rows) {
+        using Rows = std::decay_t<decltype(*rows)>;
+        def_v_optimal<ElementOfRows<Rows>, Rows>(m);
+    });
     def_v_optimal<double, py::object>(m);
 }
 

@@ -16,6 +16,14 @@ _Indices: TypeAlias = npt.NDArray[np.int64]
 _Doubles: TypeAlias = npt.NDArray[np.float64]
 _Tick: TypeAlias = Callable[[int], object] | None
 
+class HalfRows:
+    """Rows (N, k) of 16-bit floats; if scaled, each has an exponent of 2 behind it."""
+
+    def __init__(self, z: npt.NDArray[np.float16], scaled: bool) -> None: ...
+    def widen(self, out: npt.NDArray[np.float32], n_threads: int) -> None: ...
+
+_Rows: TypeAlias = _Floats | HalfRows
+
 # Rows Z (N, m) that are not in the host's memory: the core calls these methods and never reads Z.
 class _RowMatrix(Protocol):
     @property
@@ -78,17 +86,17 @@ class Gaussian(_Sketch):
     def __init__(self, in_dim: int, out_dim: int, seed: int) -> None: ...
 
 def second_moment(
-    z: _Floats, s: _Doubles | None = None, n_threads: int = 1, progress: _Tick = None
+    z: _Rows, s: _Doubles | None = None, n_threads: int = 1, progress: _Tick = None
 ) -> _Doubles: ...
 def row_norms(
-    z: _Floats,
+    z: _Rows,
     d: _Doubles,
     rows: _Indices | None = None,
     n_threads: int = 1,
     progress: _Tick = None,
 ) -> _Doubles: ...
 def multiply(
-    z: _Floats,
+    z: _Rows,
     d: _Doubles,
     rows: _Indices | None,
     out: _Floats,
@@ -96,7 +104,7 @@ def multiply(
     progress: _Tick = None,
 ) -> None: ...
 def multiply_rounded(
-    z: _Floats,
+    z: _Rows,
     d: _Doubles,
     rows: _Indices | None,
     out: _Floats,
@@ -104,7 +112,7 @@ def multiply_rounded(
     progress: _Tick = None,
 ) -> None: ...
 def sum_unit_rows(
-    z: _Floats,
+    z: _Rows,
     cell: _Indices,
     cells: int,
     rows: _Indices | None = None,
@@ -112,7 +120,7 @@ def sum_unit_rows(
     progress: _Tick = None,
 ) -> _Doubles: ...
 def spherical_centres(
-    z: _Floats,
+    z: _Rows,
     rows: _Indices,
     first: _Indices,
     first_centre: _Indices,
@@ -122,7 +130,7 @@ def spherical_centres(
     progress: _Tick = None,
 ) -> _Doubles: ...
 def nearest_centre(
-    z: _Floats,
+    z: _Rows,
     rows: _Indices,
     first: _Indices,
     first_centre: _Indices,
@@ -149,12 +157,10 @@ def exchange_in_cells(
     residual: _Doubles,
 ) -> tuple[_Indices, _Doubles, int]: ...
 def column_squares(
-    y: _Floats, s: _Doubles | None = None, n_threads: int = 1, progress: _Tick = None
+    y: _Rows, s: _Doubles | None = None, n_threads: int = 1, progress: _Tick = None
 ) -> _Doubles: ...
-def square_dots(
-    z: _Floats, u: _Doubles, n_threads: int = 1, progress: _Tick = None
-) -> _Doubles: ...
-def dots(z: _Floats, u: _Doubles, n_threads: int = 1, progress: _Tick = None) -> _Doubles: ...
+def square_dots(z: _Rows, u: _Doubles, n_threads: int = 1, progress: _Tick = None) -> _Doubles: ...
+def dots(z: _Rows, u: _Doubles, n_threads: int = 1, progress: _Tick = None) -> _Doubles: ...
 
 class FreeRows:
     @property
@@ -197,7 +203,7 @@ class MomentFit:
     def seconds(self) -> _Doubles: ...
 
 def match_moments(
-    y: _Floats | _RowMatrix,
+    y: _Rows | _RowMatrix,
     target: _Doubles,
     weight: _Doubles,
     constraints: Constraints,
@@ -227,7 +233,7 @@ class Design:
     def swaps(self) -> int: ...
 
 def v_optimal(
-    z: _Floats | _RowMatrix,
+    z: _Rows | _RowMatrix,
     b: _Doubles,
     constraints: Constraints,
     block: int,
@@ -243,7 +249,7 @@ def v_optimal(
     progress: _Tick = None,
 ) -> Design: ...
 def herding_pursuit(
-    z: _Floats | _RowMatrix,
+    z: _Rows | _RowMatrix,
     constraints: Constraints,
     q: _Doubles,
     drift: _Doubles,
@@ -253,7 +259,7 @@ def herding_pursuit(
     progress: _Tick = None,
 ) -> _Indices: ...
 def k_center(
-    z: _Floats | _RowMatrix,
+    z: _Rows | _RowMatrix,
     constraints: Constraints,
     turn: int,
     own: _Doubles,
@@ -262,7 +268,7 @@ def k_center(
     progress: _Tick = None,
 ) -> _Indices: ...
 def random_pivoting(
-    z: _Floats | _RowMatrix,
+    z: _Rows | _RowMatrix,
     constraints: Constraints,
     norm: _Doubles,
     seed: int,

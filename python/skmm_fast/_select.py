@@ -15,6 +15,7 @@ from ._diagnose import BOUND, DRAWS, diagnose_means, diagnose_rows, not_diagnose
 from ._plan import plan
 from ._selection import Selection, no_picture, picture_of
 from ._support import arrays, checks, tensors
+from ._support.float16_rows import ROUNDING, Float16Rows
 from ._support.json_text import plain
 from ._support.progress import bar
 from ._support.scratch import room
@@ -37,7 +38,7 @@ from .sketch.store import SketchStore
 
 MAX_SKETCH_DIM = 512  # the widest sketch by default
 
-Rows = Matrix | SketchStore
+Rows = Matrix | Float16Rows | SketchStore
 Target = Rows | Sequence[Rows] | tuple[Rows, VectorLike] | Sequence[tuple[Rows, VectorLike]]
 Diagnose = Literal["auto", "full", "fast", "none"]
 Pilot = Literal["linear"] | Callable[[Indices], Rows | tuple[Rows, Rows | Sequence[Rows]]]
@@ -219,11 +220,15 @@ def select(
         Z = _sketched("X", A, gamma(), unit_rows, threads, progress, scratch_dir)
         if progress and isinstance(method, str) and not tensors.on_device(Z):
             _say_plan(Z, n, method, scratch_dir, threads)
-        return Pool.of(Z, name="X", n_threads=threads)
+        return Pool.of(Z, name="X", n_threads=threads, entry_error=_entry_error(A))
 
     def gamma_of(in_dim: int) -> Sketch | None:
         width = _sketch_dim(in_dim, 2 * in_dim, sketch, sketch_dim)
         return make(sketch, in_dim, width, seed=problem.seed) if width < in_dim else None
+
+    def made_pool(name: str, B: Any, S: Sketch | None) -> Pool:
+        Z = _sketched(name, B, S, unit_rows, threads)
+        return Pool.of(Z, name=name, n_threads=threads, entry_error=_entry_error(B))
 
     def pools_of(name: str, *matrices: Any) -> list[Pool]:
         checked = [_checked(name, rows) for rows in matrices]
@@ -231,8 +236,7 @@ def select(
         if len(widths) > 1:
             raise ValueError(f"{name}: expected rows of one width, got {widths}")
         S = gamma_of(widths[0])
-        sketched = (_sketched(name, B, S, unit_rows, threads) for B in checked)
-        return [Pool.of(Z, name=name, n_threads=threads) for Z in sketched]
+        return [made_pool(name, B, S) for B in checked]
 
     def like_pool(name: str, rows: Any, n_rows: int | None = None) -> Callable[[], Pool]:
         B = _checked(name, rows)
@@ -240,11 +244,7 @@ def select(
             many = "rows" if n_rows is None else f"{n_rows} rows"
             raise ValueError(f"{name}: expected {many} of {r} entries, got shape {tuple(B.shape)}")
 
-        def made() -> Pool:
-            Z = _sketched(name, B, gamma(), unit_rows, threads)
-            return Pool.of(Z, name=name, n_threads=threads)
-
-        return made
+        return lambda: made_pool(name, B, gamma())
 
     def gamma() -> Sketch | None:
         return make(sketch, r, m, seed=problem.seed) if m < r else None
@@ -326,8 +326,15 @@ def _checked_pilot(pilot: Any, method: Any) -> Any:
 
 
 def _checked(name: str, X: Any) -> Any:
-    """X checked by `arrays.matrix`; a store stands for its array."""
-    return arrays.matrix(name, X.array() if isinstance(X, SketchStore) else X)
+    """X checked by `arrays.matrix`, or `Float16Rows`; a store stands for its array."""
+    rows = X.array() if isinstance(X, SketchStore) else X
+    return rows if isinstance(rows, Float16Rows) else arrays.matrix(name, rows)
+
+
+def _entry_error(A: Any) -> float:
+    """The `entry_error` (`RowMatrix`) of a checked A, and of its sketch."""
+    narrow = isinstance(A, np.ndarray) and A.dtype == np.float16
+    return ROUNDING if narrow or isinstance(A, Float16Rows) else 0.0
 
 
 def _sketch_dim(r: int, n: int, sketch: str, sketch_dim: int | None) -> int:
@@ -356,10 +363,17 @@ def _sketched(
     Z: Any
     if S is not None:
         in_file = scratch_dir is not None and not on_device
-        out = room((A.shape[0], S.out_dim), sum_type(A), scratch_dir) if in_file else None
-        Z = S._apply(name, A, threads, out, progress=progress)
+        rows = A.entries if isinstance(A, Float16Rows) else A
+        out = room((A.shape[0], S.out_dim), sum_type(rows), scratch_dir) if in_file else None
+        Z = S._apply(name, rows, threads, out, progress=progress)
+        if isinstance(A, Float16Rows):
+            A.multiply_by_scales(Z)
     elif on_device:
         Z = A.float() if A.dtype.itemsize == 2 else A
+    elif isinstance(A, Float16Rows):
+        Z = A
+    elif isinstance(A, np.ndarray) and A.dtype == np.float16:
+        Z = Float16Rows(A, scaled=False)
     else:
         Z = np.ascontiguousarray(arrays.widened(A) if isinstance(A, np.ndarray) else A.toarray())
     if not unit_rows:
@@ -368,7 +382,7 @@ def _sketched(
         return of_unit_norm_on_device(Z, Z.new_empty(Z.shape) if Z is A else Z)
     if scratch_dir is None and is_mapped(Z):
         scratch_dir = tempfile.gettempdir()
-    ours = S is not None or not np.may_share_memory(Z, A)
+    ours = S is not None or (isinstance(Z, np.ndarray) and not np.may_share_memory(Z, A))
     return of_unit_norm(name, Z, Z if ours else room(Z.shape, Z.dtype, scratch_dir))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ._selection import Selection
 from ._support import arrays, tensors
+from ._support.float16_rows import Float16Rows
 from ._support.scratch import room
 from ._support.types import Array, Indices
 from .methods import labels
@@ -72,6 +73,8 @@ class Usable:
             X = X.array()
         if not _has_rows(X, self.n_rows):
             return X
+        if isinstance(X, Float16Rows):
+            return Float16Rows(self.of_matrix(X.halves, scratch_dir), X.scaled)
         if not isinstance(X, np.ndarray):
             return X[self.rows]
         if scratch_dir is None and is_mapped(X):
@@ -136,7 +139,7 @@ def _finite(X: Any, rows: Indices) -> Any:
     """(rows,) Whether all entries of each of these rows are finite."""
     if tensors.is_torch(X):
         return X[rows].isfinite().flatten(1).all(1).cpu().numpy()
-    if not isinstance(X, np.ndarray):  # CSR
+    if not isinstance(X, (np.ndarray, Float16Rows)):  # CSR
         return arrays.finite_rows(X[rows])
     return np.concatenate([arrays.finite_rows(X[rows[part]]) for part in _parts(X, rows)])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from choices import Choices
 
+from skmm_fast._support.float16_rows import Float16Rows
 from skmm_fast.sketch.store import Manifest, SketchStore, create
 
 
@@ -18,7 +19,7 @@ def target(choices: Choices, folder: Path) -> bool:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     n_samples, sketch_dim = 1 + choices.below(20), 1 + choices.below(5)
-    dtype = choices.of(["float32", "float64"])
+    dtype = choices.of(["float16", "float32", "float64"])
     manifest = Manifest(
         n_samples=n_samples,
         sketch_dim=sketch_dim,
@@ -27,7 +28,8 @@ def target(choices: Choices, folder: Path) -> bool:
         shard_rows=max(1, n_samples // (1 + choices.below(3))) + choices.below(4),
         fingerprint={choices.text(): choices.value() for _ in range(choices.below(5))},
     )
-    Z = np.arange(n_samples * sketch_dim, dtype=dtype).reshape(n_samples, sketch_dim)
+    columns = sketch_dim + (dtype == "float16")
+    Z = np.arange(n_samples * columns).reshape(n_samples, columns).astype(dtype)
     store = create(path, manifest)
     for k in store.missing:
         store._write(k, Z[list(store._rows(k))])
@@ -38,14 +40,14 @@ def target(choices: Choices, folder: Path) -> bool:
         again = SketchStore(path)
         assert again.complete
         assert again.fingerprint == manifest.fingerprint
-        assert np.array_equal(again.array(), Z)
+        assert np.array_equal(_stored(again), Z)
         again.verify()
         return True
     file.write_bytes(choices.damaged_json(values))
     try:
         opened = SketchStore(path)
         repr(opened)
-        array = opened.array()
+        array = _stored(opened)
         opened.verify()
     except ValueError as error:
         said = str(error)
@@ -57,3 +59,9 @@ def target(choices: Choices, folder: Path) -> bool:
     assert json.loads(file.read_bytes()) == values
     assert np.array_equal(array, Z)
     return True
+
+
+def _stored(store: SketchStore) -> np.ndarray:
+    """The rows as they lie in the files."""
+    rows = store.array()
+    return rows.halves if isinstance(rows, Float16Rows) else rows

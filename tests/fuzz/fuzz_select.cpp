@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "problems.hpp"
 #include "skmm/select/moment_matching.hpp"
@@ -220,14 +221,39 @@ void cells_of(Input& in, const Problem<T>& p) {
     }
 }
 
+// Rows of any 16 bits give the results of the same rows as floats.
+void halves_of(Input& in, const Problem<float>& p) {
+    const bool scaled = in.coin();
+    const i64 stride = p.m + (scaled ? 1 : 0);
+    const u64 seed = in.seed();
+    std::vector<Half> bits;
+    for (i64 e = 0; e < p.n * stride; ++e)
+        bits.push_back({static_cast<u16>(philox(seed, kSubset, static_cast<u64>(e)).w[0])});
+    const HalfView narrow{bits.data(), p.n, p.m, stride, scaled};
+    std::vector<float> floats(at(p.n * p.m));
+    take(narrow, nullptr, p.n, 1, floats.data());
+    const MatrixView<float> wide{floats.data(), p.n, p.m, p.m};
+    std::vector<double> ones(at(p.m), 1.0), own(at(p.n)), of_wide(at(p.n));
+    square_dots(narrow, ones.data(), p.threads, kQuiet, own.data());
+    square_dots(wide, ones.data(), 1, kQuiet, of_wide.data());
+    check(same_bits(own, of_wide), "the norms of the same floats");
+    const auto centre_rows = [&](auto rows) {
+        return k_center(row_matrix(rows, p.threads), 0, own.data(), p.constraints, seed, p.threads,
+                        kQuiet);
+    };
+    check(centre_rows(narrow) == centre_rows(wide), "the rows chosen from the same floats");
+}
+
 template <class T>
 void run(Input& in) {
-    const i64 how = in.integer(0, 3);
+    const i64 how = in.integer(0, 4);
     Problem<T> p(in, in.one_in(40) ? in.integer(4000, 5000) : in.integer(1, 60));
     if (how == 0) v_optimal_of(in, p);
     if (how == 1) sequential_of(in, p);
     if (how == 2) match_moments_of(in, p);
     if (how == 3) cells_of(in, p);
+    if constexpr (std::is_same_v<T, float>)
+        if (how == 4) halves_of(in, p);
     runs.valid();
 }
 

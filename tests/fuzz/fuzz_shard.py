@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from choices import Choices
 
+from skmm_fast._support.float16_rows import Float16Rows, scaled_halves
 from skmm_fast.sketch.shard_file import FOOTER
 from skmm_fast.sketch.store import Manifest, SketchStore, create
 
@@ -26,11 +27,11 @@ def target(choices: Choices, folder: Path) -> bool:
     path.mkdir()
     n_samples = 1 + choices.below(60)
     sketch_dim = choices.of([1, 2, 3, 64, 256])
-    dtype = choices.of(["float32", "float64"])
+    dtype = choices.of(["float16", "float32", "float64"])
     shard_rows = max(1, n_samples // (1 + choices.below(4)))
     manifest = Manifest(n_samples, sketch_dim, dtype, 1 + choices.below(9), shard_rows, {"seed": 0})
     Z = np.random.default_rng(choices.below(99)).standard_normal((n_samples, sketch_dim))
-    Z = Z.astype(dtype)
+    Z = scaled_halves(Z)[0] if dtype == "float16" else Z.astype(dtype)
     store = create(path, manifest)
     shards = store.missing
     for k in shards:
@@ -45,7 +46,7 @@ def target(choices: Choices, folder: Path) -> bool:
         if choices.chance(3):
             file.write_bytes(_with_header(choices, header, content[offset:]))
         opened = SketchStore(path)
-        assert np.array_equal(opened.array(), Z)
+        assert np.array_equal(_stored(opened), Z)
         opened.verify()
         return True
     kind = choices.below(8)
@@ -79,10 +80,16 @@ def target(choices: Choices, folder: Path) -> bool:
     return _read(path, Z)
 
 
+def _stored(store: SketchStore) -> np.ndarray:
+    """The rows as they lie in the files."""
+    rows = store.array()
+    return rows.halves if isinstance(rows, Float16Rows) else rows
+
+
 def _read(path: Path, Z: np.ndarray) -> bool:
     try:
         opened = SketchStore(path)
-        array = opened.array()
+        array = _stored(opened)
         opened.verify()
     except ValueError as error:
         said = str(error)

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "row_block.hpp"
 #include "skmm/base/memory.hpp"
 #include "skmm/base/types.hpp"
 #include "skmm/simd/kernels.hpp"
@@ -22,6 +23,12 @@ constexpr i64 kSums = 32;
 constexpr i64 kRoom = 1 << 25;
 // The multiply-adds made for a part between two ticks.
 constexpr i64 kWork = 1 << 28;
+
+// Returns row i of z, in place or in the scratch memory room (z.cols).
+template <class View>
+const Element<View>* row(const View& z, i64 i, Element<View>* room) {
+    return piece(z, i, 0, static_cast<int>(z.cols), room);
+}
 
 // The number of panels of kPanel columns that hold k columns.
 i64 panels(i64 k) { return ceil_div(k, kPanel); }
@@ -69,14 +76,15 @@ private:
 
 }  // namespace
 
-template <class T>
-void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& tick, double* m) {
+template <class View>
+void second_moment(View z, const double* s, int n_threads, const Tick& tick, double* m) {
     const i64 k = z.cols, ld = panels(k) * kPanel;
     const i64 most = std::clamp<i64>(kRoom / (k * ld), 4, kSums);
     const i64 parts = std::min(most, ceil_div(z.rows, std::max(kBlock, k)));
     const i64 part = ceil_div(z.rows, parts);
     const i64 step = std::max(kWork / (k * k) / kBlock, i64{1}) * kBlock;
     const Scratch<double> sums(parts * k * ld), rooms(n_threads * Panels::size(k));
+    const Scratch<Element<View>> row_rooms(n_threads * k);
     for (i64 from = 0; from < part; from += step) {
         tick(std::min(from * parts, z.rows));
         parallel_blocks(parts, n_threads, [&](i64 b, int slot) {
@@ -87,7 +95,7 @@ void second_moment(MatrixView<T> z, const double* s, int n_threads, const Tick& 
             for (i64 i = b * part + from; i < last; ++i) {
                 const double weight = s == nullptr ? 1.0 : s[i];
                 if (weight == 0.0) continue;
-                block.push(z.row(i), std::sqrt(weight));
+                block.push(row(z, i, row_rooms.data() + slot * k), std::sqrt(weight));
                 if (block.full()) block.flush(sum);
             }
             block.flush(sum);
@@ -107,8 +115,8 @@ namespace {
 // Multiplies `count` rows with D (k, d) and calls f(first, n, p, y) for the products y (n, kPanel)
 // of the rows [first, first + n) with panel p of D. Columns of y beyond the last column of D are
 // zero. For a given row, the panels come in order.
-template <class T, class F>
-void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
+template <class View, class F>
+void for_products(View z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
                   const Tick& tick, const F& f) {
     const i64 k = z.cols, width = panels(d.cols) * kPanel;
     const Scratch<double> strips(k * width);  // D as (panels, k, kPanel)
@@ -127,6 +135,7 @@ void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double
     }
     const i64 room = kBlock * (k + kPanel);
     const Scratch<double> rooms(n_threads * room);
+    const Scratch<Element<View>> row_rooms(n_threads * k);
     const i64 step = std::max(kWork / (k * width) / kBlock, i64{1}) * kBlock * kSums;
     for (i64 from = 0; from < count; from += step) {
         tick(from);
@@ -135,8 +144,10 @@ void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double
             double *const x = rooms.data() + slot * room, *const y = x + kBlock * k;
             const i64 first = from + b * kBlock, n = std::min(kBlock, from + here - first);
             for (i64 i = 0; i < n; ++i) {
-                const T* row = z.row(rows == nullptr ? first + i : rows[first + i]);
-                std::transform(row, row + k, x + i * k, [](T v) { return static_cast<double>(v); });
+                const i64 which = rows == nullptr ? first + i : rows[first + i];
+                const Element<View>* const stored = row(z, which, row_rooms.data() + slot * k);
+                std::transform(stored, stored + k, x + i * k,
+                               [](Element<View> v) { return static_cast<double>(v); });
             }
             for (i64 p = 0; p < panels(d.cols); ++p) {
                 std::fill_n(y, n * kPanel, 0.0);
@@ -150,8 +161,8 @@ void for_products(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double
 
 }  // namespace
 
-template <class T>
-void row_norms(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
+template <class View>
+void row_norms(View z, const i64* rows, i64 count, MatrixView<double> d, int n_threads,
                const Tick& tick, double* q) {
     for_products(z, rows, count, d, n_threads, tick, [&](i64 first, i64 n, i64 p, const double* y) {
         if (p == 0) std::fill_n(q + first, n, 0.0);
@@ -159,9 +170,9 @@ void row_norms(MatrixView<T> z, const i64* rows, i64 count, MatrixView<double> d
     });
 }
 
-template <class T, class Out>
-void multiply(MatrixView<T> z, const i64* rows, MatrixView<double> d, int n_threads,
-              const Tick& tick, MutableMatrixView<Out> out) {
+template <class View, class Out>
+void multiply(View z, const i64* rows, MatrixView<double> d, int n_threads, const Tick& tick,
+              MutableMatrixView<Out> out) {
     for_products(z, rows, out.rows, d, n_threads, tick,
                  [&](i64 first, i64 n, i64 p, const double* y) {
                      const i64 used = std::min<i64>(kPanel, d.cols - p * kPanel);
@@ -172,9 +183,10 @@ void multiply(MatrixView<T> z, const i64* rows, MatrixView<double> d, int n_thre
                  });
 }
 
-template <class T>
-void multiply_rounded(MatrixView<T> z, const i64* rows, MatrixView<double> d, int n_threads,
-                      const Tick& tick, MutableMatrixView<T> out) {
+template <class View>
+void multiply_rounded(View z, const i64* rows, MatrixView<double> d, int n_threads,
+                      const Tick& tick, MutableMatrixView<Element<View>> out) {
+    using T = Element<View>;
     const i64 k = z.cols;
     const Strips strips(k, d.cols, d.data, d.stride, 1);
     const T scale = static_cast<T>(strips.scale());
@@ -188,7 +200,7 @@ void multiply_rounded(MatrixView<T> z, const i64* rows, MatrixView<double> d, in
             T *const x = rooms.data() + slot * room, *const y = x + kStripRows * k;
             const i64 first = from + b * kStripRows, n = std::min(kStripRows, from + here - first);
             for (i64 i = 0; i < n; ++i)
-                std::copy_n(z.row(rows == nullptr ? first + i : rows[first + i]), k, x + i * k);
+                copy_row(z, rows == nullptr ? first + i : rows[first + i], x + i * k);
             strips.multiply(x, n, y);
             for (i64 i = 0; i < n; ++i)
                 std::transform(y + i * width, y + i * width + d.cols, out.row(first + i),
@@ -197,26 +209,37 @@ void multiply_rounded(MatrixView<T> z, const i64* rows, MatrixView<double> d, in
     }
 }
 
-template <class T>
-void sum_unit_rows(MatrixView<T> z, const i64* rows, i64 count, const i64* cell, i64 cells,
-                   int n_threads, const Tick& tick, double* sums) {
+template <class View>
+void take(View z, const i64* rows, i64 count, int n_threads, Element<View>* out) {
+    const double work = static_cast<double>(count * z.cols);
+    parallel_blocks(ceil_div(count, kBlock), worth(work, n_threads), [&](i64 b, int) {
+        for (i64 t = b * kBlock; t < std::min(count, (b + 1) * kBlock); ++t)
+            copy_row(z, rows == nullptr ? t : rows[t], out + t * z.cols);
+    });
+}
+
+template <class View>
+void sum_unit_rows(View z, const i64* rows, i64 count, const i64* cell, i64 cells, int n_threads,
+                   const Tick& tick, double* sums) {
+    using T = Element<View>;
     const i64 k = z.cols, size = cells * k;
     const i64 most = std::clamp<i64>(kRoom / size, 1, kSums);
     const i64 parts = std::min(most, ceil_div(count, 8 * kBlock)), part = ceil_div(count, parts);
     const Scratch<double> rooms(parts * size);
+    const Scratch<T> row_rooms(n_threads * k);
     const std::vector<double> ones(at(k), 1.0);
     tick(0);
-    parallel_blocks(parts, n_threads, [&](i64 b, int) {
+    parallel_blocks(parts, n_threads, [&](i64 b, int slot) {
         double* const own = rooms.data() + b * size;
         std::fill_n(own, size, 0.0);
         for (i64 t = b * part; t < std::min(count, (b + 1) * part); ++t) {
-            const T* const row = z.row(rows == nullptr ? t : rows[t]);
+            const T* const x = row(z, rows == nullptr ? t : rows[t], row_rooms.data() + slot * k);
             double square;
-            kernels().of<T>().square_dots(row, 1, k, ones.data(), &square);
+            kernels().of<T>().square_dots(x, 1, k, ones.data(), &square);
             if (square == 0.0) continue;
             const double scale = 1.0 / std::sqrt(square);
             double* const sum = own + cell[t] * k;
-            for (i64 j = 0; j < k; ++j) sum[j] += scale * static_cast<double>(row[j]);
+            for (i64 j = 0; j < k; ++j) sum[j] += scale * static_cast<double>(x[j]);
         }
     });
     std::fill_n(sums, size, 0.0);
@@ -224,20 +247,45 @@ void sum_unit_rows(MatrixView<T> z, const i64* rows, i64 count, const i64* cell,
         for (i64 e = 0; e < size; ++e) sums[e] += rooms.data()[b * size + e];
 }
 
-template <class T>
-void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick& tick, double* p) {
+template <class View>
+const Element<View>* block(View z, i64 first, i64 count, Element<View>* room) {
+    return pieces(slice(z, first, count), room).data;
+}
+
+namespace {
+
+// Calls f(i, n, x) for consecutive rows x (n, k) of z that cover [first, last), the first of which
+// is row i. The scratch memory `room` is (kBlock, k).
+template <class View, class F>
+void for_rows(View z, i64 first, i64 last, Element<View>* room, const F& f) {
+    for (i64 i = first; i < last; i += kBlock) {
+        const i64 n = std::min(kBlock, last - i);
+        f(i, n, block(z, i, n, room));
+    }
+}
+
+}  // namespace
+
+template <class View>
+void column_squares(View y, const double* s, int n_threads, const Tick& tick, double* p) {
     constexpr i64 kSlice = 64;
     const i64 k = y.cols, blocks = ceil_div(y.rows, kSumBlock);
     const Scratch<double> parts(kSlice * k);
+    const Scratch<Element<View>> rooms(n_threads * kBlock * k);
     const std::vector<double> ones(s == nullptr ? kSumBlock : 0, 1.0);
     std::fill_n(p, k, 0.0);
     for (i64 from = 0; from < blocks; from += kSlice) {
         tick(from * kSumBlock);
         const i64 here = std::min(kSlice, blocks - from);
-        parallel_blocks(here, n_threads, [&](i64 b, int) {
-            const i64 first = (from + b) * kSumBlock, n = std::min(kSumBlock, y.rows - first);
-            kernels().of<T>().weighted_squares(
-                y.row(first), n, k, s == nullptr ? ones.data() : s + first, parts.data() + b * k);
+        parallel_blocks(here, n_threads, [&](i64 b, int slot) {
+            const i64 first = (from + b) * kSumBlock, last = std::min(first + kSumBlock, y.rows);
+            double* const part = parts.data() + b * k;
+            std::fill_n(part, k, 0.0);
+            for_rows(y, first, last, rooms.data() + slot * kBlock * k,
+                     [&](i64 i, i64 n, const Element<View>* x) {
+                         kernels().of<Element<View>>().weighted_squares(
+                             x, n, k, s == nullptr ? ones.data() : s + i, part);
+                     });
         });
         for (i64 e = 0; e < here * k; ++e) p[e % k] += parts.data()[e];
     }
@@ -246,45 +294,55 @@ void column_squares(MatrixView<T> y, const double* s, int n_threads, const Tick&
 namespace {
 
 // Computes one number x_i for each row of Z by a kernel, in blocks of rows.
-template <class T, class Kernel>
-void each_row(Kernel kernel, MatrixView<T> z, const double* u, int n_threads, const Tick& tick,
-              double* x) {
+template <class View, class Kernel>
+void each_row(Kernel kernel, View z, const double* u, int n_threads, const Tick& tick, double* x) {
     constexpr i64 kSlice = 64 * kSumBlock;
+    const i64 room = kBlock * z.cols;
+    const Scratch<Element<View>> rooms(n_threads * room);
     for (i64 from = 0; from < z.rows; from += kSlice) {
         tick(from);
-        for_blocks(std::min(kSlice, z.rows - from), n_threads, [&](i64 first, i64 last) {
-            kernel(z.row(from + first), last - first, z.cols, u, x + from + first);
+        const i64 end = std::min(from + kSlice, z.rows);
+        const double work = static_cast<double>((end - from) * z.cols);
+        const int team = worth(work, n_threads);
+        parallel_blocks(ceil_div(end - from, kSumBlock), team, [&](i64 b, int slot) {
+            const i64 first = from + b * kSumBlock;
+            for_rows(z, first, std::min(first + kSumBlock, end), rooms.data() + slot * room,
+                     [&](i64 i, i64 n, const Element<View>* rows) {
+                         kernel(rows, n, z.cols, u, x + i);
+                     });
         });
     }
 }
 
 }  // namespace
 
-template <class T>
-void square_dots(MatrixView<T> y, const double* u, int n_threads, const Tick& tick, double* g) {
-    each_row(kernels().of<T>().square_dots, y, u, n_threads, tick, g);
+template <class View>
+void square_dots(View y, const double* u, int n_threads, const Tick& tick, double* g) {
+    each_row(kernels().of<Element<View>>().square_dots, y, u, n_threads, tick, g);
 }
 
-template <class T>
-void dots(MatrixView<T> z, const double* u, int n_threads, const Tick& tick, double* t) {
-    each_row(kernels().of<T>().dots, z, u, n_threads, tick, t);
+template <class View>
+void dots(View z, const double* u, int n_threads, const Tick& tick, double* t) {
+    each_row(kernels().of<Element<View>>().dots, z, u, n_threads, tick, t);
 }
 
-#define SKMM_PRODUCTS(T)                                                                           \
-    template void second_moment(MatrixView<T>, const double*, int, const Tick&, double*);          \
-    template void row_norms(MatrixView<T>, const i64*, i64, MatrixView<double>, int, const Tick&,  \
-                            double*);                                                              \
-    template void multiply(MatrixView<T>, const i64*, MatrixView<double>, int, const Tick&,        \
-                           MutableMatrixView<T>);                                                  \
-    template void multiply_rounded(MatrixView<T>, const i64*, MatrixView<double>, int,             \
-                                   const Tick&, MutableMatrixView<T>);                             \
-    template void sum_unit_rows(MatrixView<T>, const i64*, i64, const i64*, i64, int, const Tick&, \
+#define SKMM_PRODUCTS(View)                                                                        \
+    template void second_moment(View, const double*, int, const Tick&, double*);                   \
+    template void row_norms(View, const i64*, i64, MatrixView<double>, int, const Tick&, double*); \
+    template void multiply(View, const i64*, MatrixView<double>, int, const Tick&,                 \
+                           MutableMatrixView<Element<View>>);                                      \
+    template void multiply_rounded(View, const i64*, MatrixView<double>, int, const Tick&,         \
+                                   MutableMatrixView<Element<View>>);                              \
+    template void take(View, const i64*, i64, int, Element<View>*);                                \
+    template const Element<View>* block(View, i64, i64, Element<View>*);                           \
+    template void sum_unit_rows(View, const i64*, i64, const i64*, i64, int, const Tick&,          \
                                 double*);                                                          \
-    template void column_squares(MatrixView<T>, const double*, int, const Tick&, double*);         \
-    template void square_dots(MatrixView<T>, const double*, int, const Tick&, double*);            \
-    template void dots(MatrixView<T>, const double*, int, const Tick&, double*);
-SKMM_PRODUCTS(float)
-SKMM_PRODUCTS(double)
+    template void column_squares(View, const double*, int, const Tick&, double*);                  \
+    template void square_dots(View, const double*, int, const Tick&, double*);                     \
+    template void dots(View, const double*, int, const Tick&, double*);
+SKMM_PRODUCTS(MatrixView<float>)
+SKMM_PRODUCTS(MatrixView<double>)
+SKMM_PRODUCTS(HalfView)
 template void multiply(MatrixView<float>, const i64*, MatrixView<double>, int, const Tick&,
                        MutableMatrixView<double>);
 

@@ -64,7 +64,7 @@ public:
     // and C change, and p and q are out of date until the next refresh().
     void add(const RowList& rows, const Tick& tick, i64 done) {
         const bool many = rows.size() > 1 && 3 * static_cast<i64>(rows.size()) > k();
-        if (many || w_.z.view.data == nullptr) {
+        if (many || !w_.z.block) {
             add_moment(rows, tick, done);
             invert();
             return;
@@ -106,26 +106,28 @@ public:
                Vector& d, Vector& e) const {
         const i64 out = static_cast<i64>(leaving.size()), in = static_cast<i64>(entering.size());
         const Tick quiet = [&](i64) { tick(done); };
-        const auto product = [&](auto rows, const i64* which, i64 count, const double* d,
-                                 i64 cols) {
-            Vector result(at(count * cols));
-            multiply(rows, which, MatrixView<double>{d, rows.cols, cols, cols}, threads_, quiet,
-                     MutableMatrixView<double>{result.data(), count, cols, cols});
+        const auto product = [&](auto rows, const double* d, i64 cols) {
+            Vector result(at(rows.rows * cols));
+            multiply(rows, nullptr, MatrixView<double>{d, rows.cols, cols, cols}, threads_, quiet,
+                     MutableMatrixView<double>{result.data(), rows.rows, cols, cols});
             return result;
         };
         const auto all = [&](const Vector& rows, i64 count, const Vector& d, i64 cols) {
-            return product(MatrixView<double>{rows.data(), count, k(), k()}, nullptr, count,
-                           d.data(), cols);
+            return product(MatrixView<double>{rows.data(), count, k(), k()}, d.data(), cols);
+        };
+        const auto rows_times = [&](const RowList& rows, const double* d, i64 cols) {
+            const std::vector<T> z = taken(rows);
+            return product(MatrixView<T>{z.data(), static_cast<i64>(rows.size()), m(), m()}, d,
+                           cols);
         };
         // The rows wᵀC, then wᵀC², of those that leave; times Bᵀ they are the vectors whose
         // products with a row z are wᵀC w_z and wᵀC² w_z.
-        const Vector w = product(w_.z.view, leaving.data(), out, w_.b.data, k());
+        const Vector w = rows_times(leaving, w_.b.data, k());
         Vector uv = all(w, out, c_, k());
         const Vector v = all(uv, out, c_, k());
         uv.insert(uv.end(), v.begin(), v.end());
         const Vector by_rows = all(uv, 2 * out, bt_, m());
-        const Vector de = product(w_.z.view, entering.data(), in,
-                                  transposed(by_rows, 2 * out, m()).data(), 2 * out);
+        const Vector de = rows_times(entering, transposed(by_rows, 2 * out, m()).data(), 2 * out);
         d = transposed(de, in, 2 * out);
         e.assign(d.begin() + out * in, d.end());
         d.resize(at(out * in));
@@ -156,8 +158,8 @@ public:
     InformationMatrix among(const RowList& rows, std::vector<T>& storage) const {
         const i64 count = static_cast<i64>(rows.size());
         storage = taken(rows);
-        InformationMatrix some(*this,
-                               {row_matrix<T>({storage.data(), count, m(), m()}, threads_), w_.b});
+        InformationMatrix some(
+            *this, {row_matrix(MatrixView<T>{storage.data(), count, m(), m()}, threads_), w_.b});
         for (i64 i = 0; i < count; ++i) {
             some.p_[at(i)] = p_[at(rows[at(i)])];
             some.q_[at(i)] = q_[at(rows[at(i)])];
@@ -190,8 +192,8 @@ private:
           fresh_(true),
           fresh_trace_(all.fresh_trace_) {}
 
-    i64 n() const { return w_.z.view.rows; }
-    i64 m() const { return w_.z.view.cols; }
+    i64 n() const { return w_.z.rows; }
+    i64 m() const { return w_.z.cols; }
     i64 k() const { return w_.b.cols; }
 
     // A copy of the listed rows of Z.
@@ -247,7 +249,8 @@ private:
     // Adds row i to S (sign = 1) or removes it (sign = -1) in M and C, and records the change. The
     // next apply() updates p and q.
     void change(i64 i, double sign) {
-        const Vector w = row(w_.z.view.row(i));
+        std::vector<T> room(at(m()));
+        const Vector w = row(w_.z.block(i, 1, room.data()));
         const Change c = changed(w, sign);
         for (i64 a = 0; a < k(); ++a) {
             const double wa = sign * w[at(a)], ua = c.u[at(a)] / c.delta;
@@ -275,18 +278,23 @@ private:
             changes_[t].v = changes_[t].u + m();
         }
         constexpr i64 kSlice = 256 * kRowsAtOnce;
+        const Scratch<T> rooms(threads_ * kRowsAtOnce * m());
         for (i64 from = 0; from < n(); from += kSlice) {
             tick(done);
             const i64 some = std::min(kSlice, n() - from);
             const double work =
                 2.0 * static_cast<double>(some * m()) * static_cast<double>(changes_.size());
-            parallel_blocks(ceil_div(some, kRowsAtOnce), worth(work, threads_), [&](i64 b, int) {
-                const i64 first = from + b * kRowsAtOnce, rows = std::min(kRowsAtOnce, n() - first);
-                const int count = static_cast<int>(changes_.size());
-                kernels().of<T>().rank_one(w_.z.view.row(first), rows, m(), changes_.data(), count,
-                                           &p_[at(first)], &q_[at(first)],
-                                           along ? along + 2 * count * first : nullptr);
-            });
+            parallel_blocks(
+                ceil_div(some, kRowsAtOnce), worth(work, threads_), [&](i64 b, int slot) {
+                    const i64 first = from + b * kRowsAtOnce,
+                              rows = std::min(kRowsAtOnce, n() - first);
+                    const int count = static_cast<int>(changes_.size());
+                    const T* const z =
+                        w_.z.block(first, rows, rooms.data() + slot * kRowsAtOnce * m());
+                    kernels().of<T>().rank_one(z, rows, m(), changes_.data(), count, &p_[at(first)],
+                                               &q_[at(first)],
+                                               along ? along + 2 * count * first : nullptr);
+                });
         }
         changes_.clear();
         vectors_.clear();

@@ -36,8 +36,8 @@ public:
         for (std::size_t j = 0; j < root_.size(); ++j) target_[j] = problem.target[j] * root_[j];
     }
 
-    i64 rows() const { return problem_.y.view.rows; }
-    i64 cols() const { return problem_.y.view.cols; }
+    i64 rows() const { return problem_.y.rows; }
+    i64 cols() const { return problem_.y.cols; }
     i64 passes() const { return passes_; }
     const Vector& target() const { return target_; }
 

@@ -25,8 +25,8 @@ public:
               const Tick& tick)
         : z_(z), constraints_(constraints), set_(constraints), threads_(n_threads), tick_(tick) {}
 
-    i64 rows() const { return z_.view.rows; }
-    i64 cols() const { return z_.view.cols; }
+    i64 rows() const { return z_.rows; }
+    i64 cols() const { return z_.cols; }
     i64 size() const { return set_.size(); }
 
     // Makes a selection and returns its rows. next() returns the next row to choose, or -1 if there

@@ -7,6 +7,7 @@
 #include <deque>
 #include <vector>
 
+#include "../linalg/row_block.hpp"
 #include "../linalg/strips.hpp"
 #include "skmm/base/philox.hpp"
 
@@ -33,17 +34,19 @@ void nearest_of_block(const Strips& strips, const T* x, i64 n, T* y, i64* which,
 template <class T>
 class Set {
 public:
-    Set(MatrixView<T> z, const i64* rows, i64 n, i64 count, double* centres)
+    template <class View>
+    Set(View z, const i64* rows, i64 n, i64 count, double* centres)
         : n_(n), k_(z.cols), count_(count), centres_(centres), x_(at(n * k_)), left_(at(n)) {
         const std::vector<double> ones(at(k_), 1.0);
         for (i64 i = 0; i < n; ++i) {
-            const T* const row = z.row(rows[i]);
+            T* const row = x_.data() + i * k_;
+            copy_row(z, rows[i], row);
             double square;
             kernels().of<T>().square_dots(row, 1, k_, ones.data(), &square);
             left_[at(i)] = square > 0.0 ? 1.0 : 0.0;  // a row of zeros has no direction
             const double scale = square > 0.0 ? 1.0 / std::sqrt(square) : 0.0;
             for (i64 j = 0; j < k_; ++j)
-                x_[at(i * k_ + j)] = static_cast<T>(scale * static_cast<double>(row[j]));
+                row[j] = static_cast<T>(scale * static_cast<double>(row[j]));
         }
     }
 
@@ -109,26 +112,27 @@ private:
 
 }  // namespace
 
-template <class T>
-void spherical_centres(MatrixView<T> z, const RowSets& sets, const u64* seeds, int sweeps,
-                       int n_threads, const Tick& tick, double* centres) {
+template <class View>
+void spherical_centres(View z, const RowSets& sets, const u64* seeds, int sweeps, int n_threads,
+                       const Tick& tick, double* centres) {
     for (i64 from = 0; from < sets.sets; from += kSets) {
         tick(sets.first[from]);
         parallel_blocks(std::min(kSets, sets.sets - from), n_threads, [&](i64 b, int) {
             const i64 g = from + b, first = sets.first[g], of = sets.first_centre[g];
             const i64 count = sets.first_centre[g + 1] - of;
             if (count == 0) return;
-            Set<T> set(z, sets.rows + first, sets.first[g + 1] - first, count,
-                       centres + of * z.cols);
+            Set<Element<View>> set(z, sets.rows + first, sets.first[g + 1] - first, count,
+                                   centres + of * z.cols);
             set.draw_first(seeds[g]);
             for (int s = 0; s < sweeps; ++s) set.sweep();
         });
     }
 }
 
-template <class T>
-void nearest_centre(MatrixView<T> z, const RowSets& sets, MatrixView<double> centres, int n_threads,
+template <class View>
+void nearest_centre(View z, const RowSets& sets, MatrixView<double> centres, int n_threads,
                     const Tick& tick, i64* which, double* product) {
+    using T = Element<View>;
     struct Block {
         const Strips* strips;
         i64 first, rows;
@@ -151,20 +155,20 @@ void nearest_centre(MatrixView<T> z, const RowSets& sets, MatrixView<double> cen
         parallel_blocks(std::min(kBlocks, total - from), n_threads, [&](i64 b, int slot) {
             const Block& block = blocks[at(from + b)];
             T *const x = rooms.data() + slot * room, *const y = x + kStripRows * k;
-            for (i64 i = 0; i < block.rows; ++i)
-                std::copy_n(z.row(sets.rows[block.first + i]), k, x + i * k);
+            for (i64 i = 0; i < block.rows; ++i) copy_row(z, sets.rows[block.first + i], x + i * k);
             nearest_of_block(*block.strips, x, block.rows, y, which + block.first,
                              product + block.first);
         });
     }
 }
 
-#define SKMM_SPHERICAL_CELLS(T)                                                          \
-    template void spherical_centres(MatrixView<T>, const RowSets&, const u64*, int, int, \
-                                    const Tick&, double*);                               \
-    template void nearest_centre(MatrixView<T>, const RowSets&, MatrixView<double>, int, \
-                                 const Tick&, i64*, double*);
-SKMM_SPHERICAL_CELLS(float)
-SKMM_SPHERICAL_CELLS(double)
+#define SKMM_SPHERICAL_CELLS(View)                                                                 \
+    template void spherical_centres(View, const RowSets&, const u64*, int, int, const Tick&,       \
+                                    double*);                                                      \
+    template void nearest_centre(View, const RowSets&, MatrixView<double>, int, const Tick&, i64*, \
+                                 double*);
+SKMM_SPHERICAL_CELLS(MatrixView<float>)
+SKMM_SPHERICAL_CELLS(MatrixView<double>)
+SKMM_SPHERICAL_CELLS(HalfView)
 
 }  // namespace skmm

@@ -246,7 +246,7 @@ void exchange(i64 n_rows, i64 groups, double enough, double pays, int n_threads,
 template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& constraints,
                  const RowList& start, int n_threads, const Tick& tick) {
-    const i64 n_rows = w.z.view.rows;
+    const i64 n_rows = w.z.rows;
     InformationMatrix<T> info(w, o.ridge, n_threads);
     CandidateSet set(constraints);
     Design design{constraints.include, 0};

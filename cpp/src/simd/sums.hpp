@@ -60,7 +60,6 @@ SKMM_INLINE void sum_each_row(const T* x, i64 rows, i64 k, const double* u, doub
 
 template <class T>
 static void weighted_squares(const T* y, i64 rows, i64 k, const double* s, double* p) {
-    for (i64 j = 0; j < k; ++j) p[j] = 0.0;
     for (i64 i = 0; i < rows; ++i) {
         const double si = s[i];
         if (si == 0.0) continue;

@@ -22,12 +22,14 @@ SKMM_INLINE u32 widened_half(u32 h) {
     return (bits & subnormal) | (normal & ~subnormal) | sign;
 }
 
-static void widen_half(const Half* x, int count, float* out) {
+static void widen_half(const Half* x, int count, float scale, float* out) {
     for (int c = 0; c < count; c += 32)
         __builtin_prefetch(reinterpret_cast<const char*>(x + c) + kPrefetchAhead);
     for (int c = 0; c < count; ++c) {
         const u32 bits = widened_half(x[c].bits);
-        __builtin_memcpy(out + c, &bits, sizeof bits);
+        float f;
+        __builtin_memcpy(&f, &bits, sizeof bits);
+        out[c] = scale * f;
     }
 }
 

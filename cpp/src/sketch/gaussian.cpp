@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "../linalg/row_block.hpp"
 #include "instantiate.hpp"
-#include "row_block.hpp"
 #include "skmm/base/memory.hpp"
 #include "skmm/base/parallel.hpp"
 #include "skmm/base/types.hpp"

@@ -2,8 +2,8 @@
 // of rows of Γ by Hadamard butterflies.
 #include <algorithm>
 
+#include "../linalg/row_block.hpp"
 #include "instantiate.hpp"
-#include "row_block.hpp"
 #include "segments.hpp"
 #include "sign_targets.hpp"
 #include "skmm/base/types.hpp"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "../linalg/row_block.hpp"
 #include "instantiate.hpp"
-#include "row_block.hpp"
 #include "segments.hpp"
 #include "sign_targets.hpp"
 #include "skmm/base/types.hpp"

@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     sketch.add_argument("--method", help="how gradients are found")
     sketch.add_argument("--batch-size", type=int, help="(a DataLoader has its own)")
     sketch.add_argument("--shard-rows", type=int, help="rows of a file, held in memory")
+    sketch.add_argument("--dtype", help='"float16" for half the disk; default: float32')
     sketch.add_argument(
         "--fingerprint-extra",
         help="what rows depend on and fingerprints cannot see: a version, say",
@@ -152,7 +153,7 @@ def _sketch(build: str, out: Path, **options: Any) -> None:
     from ..gradients import GradientSketcher, sketch_dataset
 
     out = out.absolute()  # the user's function may change the current directory
-    of_store = ("batch_size", "shard_rows", "fingerprint_extra", "accept")
+    of_store = ("batch_size", "shard_rows", "dtype", "fingerprint_extra", "accept")
     store_options = {name: options.pop(name) for name in of_store if name in options}
     model, dataset = _built(build)
     sketcher: Any = GradientSketcher(model, **options)

@@ -32,6 +32,7 @@ class TensorRowMatrix:
     x: torch.Tensor  # (N, m) float32 or float64
 
     least_block: ClassVar[int] = 256
+    entry_error: ClassVar[float] = 0.0
 
     @property
     def core(self) -> TensorRowMatrix:

@@ -11,13 +11,14 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, default_collate
 
 from .._support import arrays, checks
+from .._support.float16_rows import scaled_halves
 from .._support.json_text import parsed
 from .._support.progress import bar
 from .._support.types import Array, Indices
@@ -61,6 +62,7 @@ def sketch_dataset(
     tokenizer: Any = None,
     token_budget: int | None = None,
     sort_by_length: bool | None = None,
+    dtype: Literal["float16"] | None = None,
     resume: bool = True,
     fingerprint_extra: Any = None,
     accept: Sequence[str] = (),
@@ -106,6 +108,12 @@ def sketch_dataset(
     sort_by_length : bool, optional
         Whether the samples of a shard are batched by their lengths, the longest first, so that
         little is padded. Rows stay in the order of the data set. Default: with `token_budget`.
+    dtype : "float16", optional
+        Store 16-bit floats: half the disk, and half the reading when rows are chosen. Selections
+        are as good; "auto", where an exchange leads to the next, may choose other rows. Each row
+        has a power of two as its scale, so that no entry overflows and all are rounded to 11 binary
+        digits. Eigenvalues of the second moment count as zero below about 2.4e-7 of its largest
+        diagonal entry. Default: as the sketcher gives them, mostly float32.
     resume : bool, default True
         Whether a store at `path` may be continued; nothing is ever overwritten.
     fingerprint_extra : numbers, strings, arrays, or lists and dicts of these, optional
@@ -154,6 +162,8 @@ def sketch_dataset(
     resume = checks.boolean("resume", resume)
     progress = checks.boolean("progress", progress)
     shard_rows = checks.integer("shard_rows", shard_rows, 1)
+    if dtype is not None:
+        checks.choice("dtype", dtype, ("float16",))
     accepted = _names("accept", accept)
     extra = _extra(fingerprint_extra)
     first = batching.first(loader, range(min(shard_rows, len(samples))))
@@ -182,7 +192,7 @@ def sketch_dataset(
         manifest = Manifest(
             n_samples=len(samples),
             sketch_dim=sketcher.sketch.out_dim,
-            dtype=str(Z.dtype),
+            dtype=dtype or str(Z.dtype),
             batch_size=batching.most,
             shard_rows=shard_rows,
             fingerprint=_as_json(fields),
@@ -207,7 +217,7 @@ def _fill(
     if not shards:
         return
     done = len(store) - sum(len(store._rows(k)) for k in shards)
-    buffer = np.empty((max(len(store._rows(k)) for k in shards), store.sketch_dim), store.dtype)
+    buffer = np.empty((max(len(store._rows(k)) for k in shards), store._columns), store.dtype)
     batches = batching.batches(loader, [store._rows(k) for k in shards])
     restart = getattr(sketcher, "_restart", lambda: None)  # of a GradientSketcher
     with bar("sketch", len(store), progress, "samples", before=done) as tick:
@@ -217,6 +227,8 @@ def _fill(
             while done < end:
                 rows, batch = next(batches)
                 Z = _sketch(sketcher, batch, rows)
+                if buffer.dtype == np.float16:
+                    Z = _rounded(Z, rows)
                 if Z.dtype != buffer.dtype:
                     raise TypeError(f"sketcher: expected {buffer.dtype} as before, got {Z.dtype}")
                 buffer[rows - shard.start] = Z
@@ -278,6 +290,18 @@ def _require_padding_without_effect(sketcher: Sketcher, loader: DataLoader[Any])
             f"off by {error:.2g} of its norm when padded from {lengths[short]} to {lengths[long]} "
             "tokens: pad on the right, give an attention mask, and label padding -100"
         )
+
+
+def _rounded(Z: Array, rows: Indices) -> Array:
+    """The sketches of these rows of the dataset in 16 bits."""
+    halves, lost = scaled_halves(Z)
+    if len(lost):
+        raise ValueError(
+            "dtype: expected sketches in the range of float32 with 'float16', got a largest entry "
+            f"of {np.abs(Z[lost[0]]).max():.3g} in row {rows[lost[0]]}; scale the loss, or take "
+            "dtype=None"
+        )
+    return halves
 
 
 def _as_json(fields: dict[str, Any]) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def solve(problem: Problem, o: MatchOptions) -> MomentMatch:
     unit = float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))  # Y has eigenvalues about 1
     V = mom.eigenvectors[:, : mom.rank] * unit
     scratch_dir = problem.scratch_dir
-    if scratch_dir is None and is_mapped(pool.Z.core):
+    if scratch_dir is None and is_mapped(pool.Z.x):
         scratch_dir = tempfile.gettempdir()
     free = constraints.free
     Y = pool.Z.times(V, free if constraints.constrained else None, threads, scratch_dir)

@@ -120,7 +120,7 @@ def _of_tasks(pool: Pool, moments: Floats, found: VOptimal) -> Floats:
 def _of_unit_rows(problem: Problem) -> Pool:
     """The pool of the rows of X scaled to norm 1: a copy, as large as Z."""
     Z, scratch_dir = problem.pool.Z, problem.scratch_dir
-    if scratch_dir is None and is_mapped(Z.core):
+    if scratch_dir is None and is_mapped(Z.x):
         scratch_dir = tempfile.gettempdir()
     rows = scaled_rows("X", Z, scratch_dir)
     return Pool.of_rows(rows, "X", problem.n_threads)

@@ -26,6 +26,18 @@ def rounding_of_moments(k: int, row_error: float = 0.0) -> float:
     return k * (16 * EPS + row_error**2)
 
 
+def rounding_of_entries(moments: Floats, n: int, entry_error: float) -> float:
+    """A bound on the largest eigenvalue that the rounding of entries adds to a second moment of n
+    rows, whose diagonal is `moments`, where each entry has this relative error.
+
+    Errors of entries are as if independent, with variances of at most σ² = entry_error² max_j M_jj,
+    so the largest eigenvalue of their second moment is about σ² (1 + √(k/n))² (Bai and Yin 1993).
+    The variance of a rounding is a sixth of this bound, which leaves room for the limit.
+    """
+    spread = (1 + np.sqrt(len(moments) / n)) ** 2
+    return entry_error**2 * float(moments.max()) * float(spread)
+
+
 def inverse_root(M: Floats, error: float) -> tuple[Floats, bool]:
     """R (k, k) with R Rᵀ = M⁻¹, and whether M is regular: whether its eigenvalues exceed `error`.
 

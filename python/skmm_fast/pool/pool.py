@@ -116,9 +116,10 @@ class Pool:
     whitening: Whitened | None = None  # W, where it is that of another second moment than Σ̃
 
     @classmethod
-    def of(cls, Z: Any, *, name: str = "Z", n_threads: int = 1) -> Pool:
-        """The pool of the rows of Z. Raises as `moments`; errors call Z by this name."""
-        return cls.of_rows(row_matrix(name, Z), name, n_threads)
+    def of(cls, Z: Any, *, name: str = "Z", n_threads: int = 1, entry_error: float = 0.0) -> Pool:
+        """The pool of the rows of Z, whose entries have this error (`RowMatrix`). Raises as
+        `moments`; errors call Z by this name."""
+        return cls.of_rows(row_matrix(name, Z, entry_error), name, n_threads)
 
     @classmethod
     def of_rows(cls, rows: RowMatrix, name: str, n_threads: int) -> Pool:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._support import arrays, tensors
+from .._support.float16_rows import ROUNDING, Float16Rows
 from .._support.row_sets import RowSets
 from .._support.scratch import room
 from .._support.types import Array, Floats, Indices
@@ -26,6 +27,15 @@ class RowMatrix(Protocol):
     """A matrix Z (N, m) of float32 or float64. Sums and products are float64."""
 
     least_block: ClassVar[int]  # rows that greedy additions choose per pass, at least
+
+    @property
+    def x(self) -> Any:
+        """The rows themselves: an array, `Float16Rows` or a tensor."""
+
+    @property
+    def entry_error(self) -> float:
+        """The relative error of the entries, where they were rounded to fewer digits than dtype
+        has; else 0."""
 
     @property
     def shape(self) -> tuple[int, int]: ...
@@ -96,40 +106,47 @@ class RowMatrix(Protocol):
         left out."""
 
 
-def row_matrix(name: str, Z: Any) -> RowMatrix:
-    """The rows of a checked Z: a CUDA tensor where it lies, anything else as a C-contiguous array.
-    Errors call it `name`."""
+def row_matrix(name: str, Z: Any, entry_error: float = 0.0) -> RowMatrix:
+    """The rows of a checked Z: a CUDA tensor or `Float16Rows` where it lies, anything else as a
+    C-contiguous array, whose entries have this error. Errors call it `name`."""
+    if isinstance(Z, Float16Rows):
+        return HostRowMatrix(Z, ROUNDING)
     if tensors.on_device(Z):
         from ..device.row_matrix import TensorRowMatrix
 
         return TensorRowMatrix(tensors.device_matrix(name, Z))
-    return HostRowMatrix(arrays.contiguous_matrix(name, Z))
+    return HostRowMatrix(arrays.contiguous_matrix(name, Z), entry_error)
 
 
 @dataclass(frozen=True)
 class HostRowMatrix:
     """Rows in host memory, or in a memory map."""
 
-    core: Array
+    x: Array | Float16Rows
+    entry_error: float = 0.0
 
     least_block: ClassVar[int] = 1
 
     @property
+    def core(self) -> Any:
+        return self.x.core if isinstance(self.x, Float16Rows) else self.x
+
+    @property
     def shape(self) -> tuple[int, int]:
-        return self.core.shape
+        return self.x.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.core.dtype
+        return self.x.dtype
 
     def __len__(self) -> int:
-        return len(self.core)
+        return len(self.x)
 
     def array(self, rows: Indices | slice) -> Array:
-        return self.core[rows]
+        return self.x[rows]
 
     def take(self, rows: Indices) -> HostRowMatrix:
-        return HostRowMatrix(self.core[rows])
+        return HostRowMatrix(self.x.take(rows, axis=0), self.entry_error)
 
     def second_moment(self, s: Floats | None, threads: int) -> Floats:
         return _core.second_moment(self.core, s, threads)
@@ -159,11 +176,11 @@ class HostRowMatrix:
 
     def gram(self, B: Floats, rows: Indices | None = None) -> Floats:
         total = np.zeros((B.shape[1], B.shape[1]))
-        parts: Any = arrays.row_blocks(self.core)
+        parts: Any = arrays.row_blocks(self.x)
         if rows is not None:
             parts = (rows[i : i + GRAM_ROWS] for i in range(0, len(rows), GRAM_ROWS))
         for part in parts:
-            block = self.core[part].astype(np.float64) @ B
+            block = self.x[part].astype(np.float64) @ B
             total += block.T @ block
         return total
 
@@ -175,11 +192,11 @@ class HostRowMatrix:
 
     def mean(self, rows: Indices | None = None) -> Floats:
         total = np.zeros(self.shape[1])
-        parts: Any = arrays.row_blocks(self.core)
+        parts: Any = arrays.row_blocks(self.x)
         if rows is not None:
             parts = (rows[i : i + GRAM_ROWS] for i in range(0, len(rows), GRAM_ROWS))
         for part in parts:
-            total += self.core[part].sum(axis=0, dtype=np.float64)
+            total += self.x[part].sum(axis=0, dtype=np.float64)
         return total / (len(self) if rows is None else len(rows))
 
     def spherical_centres(

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._support import arrays, checks
 from .._support.types import DenseMatrix, Floats
-from .inverses import rounding_of_moments
+from .inverses import rounding_of_entries, rounding_of_moments
 from .row_matrix import RowMatrix, row_matrix
 
 
@@ -103,11 +103,12 @@ def spectrum(Z: RowMatrix, sigma: Floats) -> Moments:
     eigenvalues, eigenvectors = np.linalg.eigh(sigma)
     eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
     rounding = rounding_of_moments(m, row_error=float(np.sqrt(m) * np.finfo(Z.dtype).eps))
+    least = rounding * eigenvalues[0] + rounding_of_entries(np.diag(sigma), n, Z.entry_error)
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
     return Moments(
         eigenvalues=eigenvalues,
         eigenvectors=_signed(np.ascontiguousarray(eigenvectors[:, ::-1])),
-        rank=int((eigenvalues > rounding * eigenvalues[0]).sum()),
+        rank=int((eigenvalues > least).sum()),
         intrinsic_dim=int((tail <= tail[0] / n).argmax()),
         n_samples=n,
     )

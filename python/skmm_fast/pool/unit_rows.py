@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._support import arrays
+from .._support.float16_rows import Float16Rows
 from .._support.scratch import room
 from .._support.types import Array
 from .row_matrix import HostRowMatrix, RowMatrix, row_matrix
@@ -20,13 +21,12 @@ def scaled_rows(
 ) -> RowMatrix:
     """The rows of Z scaled to norm 1, in a copy where Z lies or in a file of scratch_dir."""
     if isinstance(Z, HostRowMatrix):
-        x = Z.core
-        return HostRowMatrix(of_unit_norm(name, x, room(x.shape, x.dtype, scratch_dir)))
-    x = Z.core.x
-    return row_matrix(name, of_unit_norm_on_device(x, x.new_empty(x.shape)))
+        out = of_unit_norm(name, Z.x, room(Z.shape, Z.dtype, scratch_dir))
+        return HostRowMatrix(out, Z.entry_error)
+    return row_matrix(name, of_unit_norm_on_device(Z.x, Z.x.new_empty(Z.x.shape)))
 
 
-def of_unit_norm(name: str, Z: Array, out: Array) -> Array:
+def of_unit_norm(name: str, Z: Array | Float16Rows, out: Array) -> Array:
     """Writes the scaled rows of Z to `out`, which may be Z. Raises ValueError for NaN and Inf."""
     finite = np.empty(len(Z), np.bool_)
     for rows in arrays.row_blocks(Z):

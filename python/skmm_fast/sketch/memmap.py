@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from .._support.float16_rows import Float16Rows
 from .._support.types import Array
 
 BATCH_BYTES = 1 << 28  # bytes of a memory map in a batch, about
@@ -46,8 +47,8 @@ def batches(x: Array, offset: int = 0) -> Iterator[tuple[slice, slice]]:
 
 
 def is_mapped(x: object) -> bool:
-    """Whether x is a view of a shared memory map."""
-    return _shared_mapping(x) is not None
+    """Whether x is a view of a shared memory map, or `Float16Rows` of one."""
+    return _shared_mapping(x.halves if isinstance(x, Float16Rows) else x) is not None
 
 
 def _shared_mapping(x: object) -> mmap.mmap | None:

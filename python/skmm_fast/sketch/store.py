@@ -20,6 +20,7 @@ import numpy as np
 
 from .._support import checks
 from .._support.files import only_writer, open_regular, write_whole
+from .._support.float16_rows import Float16Rows
 from .._support.json_text import parsed, require_names
 from .._support.npy import MOST_BYTES
 from .._support.types import Array
@@ -42,7 +43,7 @@ class Manifest:
 
     n_samples: int  # N
     sketch_dim: int  # m
-    dtype: str  # "float32" or "float64"
+    dtype: str  # "float32", "float64", or "float16" for `Float16Rows`
     batch_size: int  # rows of a shard that are sketched together, at most
     shard_rows: int  # rows of each shard but the last
     fingerprint: dict[str, Any]  # fields of sketcher and dataset, as JSON gives them back
@@ -51,7 +52,7 @@ class Manifest:
     def __post_init__(self) -> None:
         for name in ("n_samples", "sketch_dim", "batch_size", "shard_rows"):
             checks.integer(name, getattr(self, name), 1, MOST_BYTES)
-        checks.choice("dtype", self.dtype, ("float32", "float64"))
+        checks.choice("dtype", self.dtype, ("float16", "float32", "float64"))
         if self.n_samples * self.sketch_dim * np.dtype(self.dtype).itemsize > MOST_BYTES:
             raise ValueError(
                 f"n_samples: expected rows of {MOST_BYTES} bytes in all, got {self.n_samples} rows "
@@ -123,7 +124,7 @@ class SketchStore:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of the sketches, float32 or float64."""
+        """The type of the sketches in the files: float16, float32 or float64."""
         return np.dtype(self._manifest.dtype)
 
     @property
@@ -152,7 +153,7 @@ class SketchStore:
             f"{done} of {self._n_shards} shards)"
         )
 
-    def array(self) -> np.memmap[Any, np.dtype[Any]]:
+    def array(self) -> np.memmap[Any, np.dtype[Any]] | Float16Rows:
         """All sketches, as one memory map of the shards' files.
 
         Nothing is copied but the borders of shards, a page of memory each. In stores of up to 4 GB
@@ -161,8 +162,9 @@ class SketchStore:
 
         Returns
         -------
-        (N, m) np.memmap
-            Read-only.
+        (N, m) np.memmap, or Float16Rows of one
+            Read-only. `Float16Rows`, of a store of 16-bit floats, is for `select`; indexing by rows
+            gives them in float32, and `np.asarray` all of them.
 
         Raises
         ------
@@ -187,10 +189,11 @@ class SketchStore:
                 f"{self.path}: expected a complete store, got one where {rows} of "
                 f"{self.n_samples} rows are missing; sketching again goes on with them"
             )
-        if self.n_samples * self.sketch_dim * self.dtype.itemsize <= VERIFIED:
+        if self.n_samples * self._row_bytes <= VERIFIED:
             self._verify()
         shards = [self._shard(k) for k in range(self._n_shards)]
-        return shards[0] if len(shards) == 1 else joined(shards)
+        whole = shards[0] if len(shards) == 1 else joined(shards)
+        return Float16Rows(whole, scaled=True) if self.dtype == np.float16 else whole
 
     def verify(self) -> None:
         """Hold every shard that exists against its checksum; it is read in full.
@@ -234,6 +237,15 @@ class SketchStore:
         self._verified.update(there)
 
     @property
+    def _columns(self) -> int:
+        """The numbers of a row in the files. Rows of 16-bit floats have an exponent behind them."""
+        return self.sketch_dim + (self.dtype == np.float16)
+
+    @property
+    def _row_bytes(self) -> int:
+        return self._columns * self.dtype.itemsize
+
+    @property
     def _n_shards(self) -> int:
         return -(-self.n_samples // self._manifest.shard_rows)
 
@@ -246,7 +258,7 @@ class SketchStore:
         return self.path / f"shard-{shard:05}.npy"
 
     def _shard(self, shard: int) -> np.memmap[Any, np.dtype[Any]]:
-        shape = (len(self._rows(shard)), self.sketch_dim)
+        shape = (len(self._rows(shard)), self._columns)
         return mapped(self._file(shard), shape, self.dtype, self._manifest.checksum is not None)
 
     def _identity(self, shard: int) -> str:
@@ -263,7 +275,7 @@ class SketchStore:
 
     def _write(self, shard: int, Z: Array) -> None:
         identity = None if self._manifest.checksum is None else self._identity(shard)
-        first_byte = self._rows(shard).start * self.sketch_dim * self.dtype.itemsize
+        first_byte = self._rows(shard).start * self._row_bytes
         write_whole(self._file(shard), lambda f: write_shard(f, Z, first_byte, identity))
         self._verified.add(shard)
 

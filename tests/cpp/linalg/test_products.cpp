@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "../support/check.hpp"
+#include "../support/halves.hpp"
 #include "../support/shared.hpp"
 #include "skmm/linalg/products.hpp"
 #include "skmm/linalg/row_matrix.hpp"
@@ -117,7 +118,7 @@ TEST(rows_of_weight_zero_are_not_read) {
 TEST(a_row_matrix_takes_rows_in_the_order_asked_for) {
     const i64 n = 6, k = 3;
     const std::vector<float> z = normals<float>(n * k);
-    const RowMatrix<float> rows = row_matrix<float>({z.data(), n, k, k}, 1);
+    const RowMatrix<float> rows = row_matrix(MatrixView<float>{z.data(), n, k, k}, 1);
     std::vector<float> taken(3 * k);
     rows.take({4, 0, 4}, taken.data());
     for (i64 j = 0; j < k; ++j)
@@ -192,4 +193,60 @@ TEST(rounded_products_have_the_digits_of_a_float) {
         check_rounded<double>(size);
     }
     check_rounded<double>(1e150);
+}
+
+// The results of all products over rows, one after another.
+template <class View>
+static std::vector<double> all_products(View z, int threads) {
+    const i64 n = z.rows, k = z.cols, d = 35;
+    const std::vector<double> by = normals<double>(k * d, 5), u = normals<double>(k, 6);
+    std::vector<double> s(n), m(k * k), q(n), sums(3 * k), p(k), g(n), t(n), results;
+    std::vector<i64> list, cell;
+    for (i64 i = 0; i < n; ++i) {
+        s[i] = static_cast<double>(i % 3) / 7.0;
+        list.push_back(i * 7 % n);
+        cell.push_back(i % 3);
+    }
+    std::vector<float> products(n * d), rounded(n * d), taken(n * k), room(200 * k);
+    const MatrixView<double> right{by.data(), k, d, d};
+    second_moment(z, s.data(), threads, kQuiet, m.data());
+    row_norms(z, list.data(), n, right, threads, kQuiet, q.data());
+    multiply(z, list.data(), right, threads, kQuiet,
+             MutableMatrixView<float>{products.data(), n, d, d});
+    multiply_rounded(z, list.data(), right, threads, kQuiet, {rounded.data(), n, d, d});
+    take(z, list.data(), n, threads, taken.data());
+    sum_unit_rows(z, list.data(), n, cell.data(), 3, threads, kQuiet, sums.data());
+    column_squares(z, s.data(), threads, kQuiet, p.data());
+    square_dots(z, u.data(), threads, kQuiet, g.data());
+    dots(z, u.data(), threads, kQuiet, t.data());
+    for (const auto& x : {m, q, sums, p, g, t}) results.insert(results.end(), x.begin(), x.end());
+    for (const auto& x : {products, rounded, taken})
+        results.insert(results.end(), x.begin(), x.end());
+    const float* const rows = block(z, i64{77}, i64{200}, room.data());
+    results.insert(results.end(), rows, rows + 200 * k);
+    return results;
+}
+
+TEST(products_of_halves_are_those_of_the_same_floats) {
+    for (const bool scaled : {false, true}) {
+        const check::HalfMatrix z(9001, 19, scaled);
+        const std::vector<double> expected = all_products(z.wide_view(), 1);
+        for (const int threads : {1, 3}) CHECK(all_products(z.view(), threads) == expected);
+    }
+}
+
+TEST(any_bits_are_rows) {
+    std::vector<Half> bits;
+    for (int b = 0; b < 1 << 16; ++b) {
+        bits.push_back({0x3c00});  // 1
+        bits.push_back({static_cast<u16>(b)});
+    }
+    std::vector<float> scales(1 << 16);
+    take(HalfView{bits.data(), 1 << 16, 1, 2, true}, nullptr, 1 << 16, 2, scales.data());
+    for (int b = 0; b < 1 << 16; ++b) {
+        const bool finite = (b >> 10 & 31) < 31, nan = !finite && (b & 1023) != 0;
+        double e = finite ? check::value({static_cast<u16>(b)}) : b >> 15 || nan ? -1e9 : 1e9;
+        e = std::max(std::min(std::trunc(e), 127.0), -126.0);
+        CHECK(scales[b] == std::ldexp(1.0F, static_cast<int>(e)));
+    }
 }

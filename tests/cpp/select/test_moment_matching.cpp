@@ -46,7 +46,7 @@ struct TwoGroups {
     static constexpr double kCap = 0.01;
 
     MomentProblem<double> problem() const {
-        return {row_matrix<double>({y.data(), kRows, kCols, kCols}, 2),
+        return {row_matrix(MatrixView<double>{y.data(), kRows, kCols, kCols}, 2),
                 target.data(),
                 weight.data(),
                 kCap,

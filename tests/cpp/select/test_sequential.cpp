@@ -49,7 +49,7 @@ struct Rows {
     static constexpr i64 kRows = 200, kCols = 6;
 
     RowMatrix<double> matrix(int threads) const {
-        return row_matrix<double>({z.data(), kRows, kCols, kCols}, threads);
+        return row_matrix(MatrixView<double>{z.data(), kRows, kCols, kCols}, threads);
     }
     // ⟨x, z_i⟩, where x is turned by some columns.
     double dot(const double* x, i64 i, i64 turn = 0) const {
@@ -130,7 +130,7 @@ TEST(random_pivoting_picks_what_is_not_in_the_span) {
         z[i * k + i % k] = length;
         norm[i] = length * length;
     }
-    const RowMatrix<double> rows = row_matrix<double>({z.data(), n_rows, k, k}, 2);
+    const RowMatrix<double> rows = row_matrix(MatrixView<double>{z.data(), n_rows, k, k}, 2);
     for (std::uint64_t seed = 0; seed < 50; ++seed) {
         const RowList chosen =
             random_pivoting(rows, norm.data(), {n_rows, {}, {9}, {}}, seed, 2, kQuiet);
@@ -146,7 +146,7 @@ TEST(random_pivoting_picks_what_is_not_in_the_span) {
 // Within four standard deviations.
 TEST(random_pivoting_picks_in_proportion_to_squared_residuals) {
     const double z[] = {1.0, 2.0, 0.0, 3.0}, norm[] = {1.0, 4.0, 0.0, 9.0};
-    const RowMatrix<double> rows = row_matrix<double>({z, 4, 1, 1}, 1);
+    const RowMatrix<double> rows = row_matrix(MatrixView<double>{z, 4, 1, 1}, 1);
     const int draws = 5000;
     double often[4] = {};
     for (int seed = 0; seed < draws; ++seed) {

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "../support/check.hpp"
+#include "../support/halves.hpp"
 #include "../support/shared.hpp"
 #include "skmm/select/spherical_cells.hpp"
 
@@ -109,4 +111,22 @@ TEST(rows_of_zeros_are_drawn_where_there_are_no_others) {
                       centres.data());
     CHECK(std::all_of(centres.begin(), centres.begin() + 6, [](double x) { return x == 0.0; }));
     CHECK(centres[6] == 1.0);
+}
+
+TEST(cells_of_halves_are_those_of_the_same_floats) {
+    const check::HalfMatrix z(700, 11, true);
+    std::vector<i64> list;
+    for (i64 t = 0; t < z.n; ++t) list.push_back(t * 3 % z.n);
+    const std::vector<i64> first{0, 300, 700}, first_centre{0, 4, 70};
+    const std::vector<u64> seeds{1, 2};
+    const RowSets sets{2, list.data(), first.data(), first_centre.data()};
+    const auto cells = [&](auto rows) {
+        std::vector<double> centres(70 * z.k), product(z.n);
+        std::vector<i64> which(z.n);
+        spherical_centres(rows, sets, seeds.data(), 2, 2, kQuiet, centres.data());
+        nearest_centre(rows, sets, MatrixView<double>{centres.data(), 70, z.k, z.k}, 2, kQuiet,
+                       which.data(), product.data());
+        return std::tuple(centres, which, product);
+    };
+    CHECK(cells(z.view()) == cells(z.wide_view()));
 }

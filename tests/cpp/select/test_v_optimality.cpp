@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "../support/check.hpp"
+#include "../support/halves.hpp"
 #include "../support/shared.hpp"
 #include "skmm/select/v_optimality.hpp"
 
@@ -163,6 +164,19 @@ TEST(v_optimal_needs_nothing_but_passes) {
         CHECK(near.rows == far.rows && near.swaps == far.swaps);
         const Design one = design(row_matrix(rows, 1), 1);
         CHECK(near.rows == one.rows && near.swaps == one.swaps);
+    }
+}
+
+TEST(v_optimal_rows_of_halves_are_those_of_the_same_floats) {
+    const check::HalfMatrix z(3000, 9, true);
+    const Identity identity(z.k);
+    for (const i64 block : {1, 16}) {
+        const auto design = [&](auto rows) {
+            return v_optimal(Whitened<float>{row_matrix(rows, 2), identity.view()},
+                             greedy(block, true), {z.n, {}, {40}, {7}}, {11}, 2, kQuiet);
+        };
+        const Design of_halves = design(z.view()), of_floats = design(z.wide_view());
+        CHECK(of_halves.rows == of_floats.rows && of_halves.swaps == of_floats.swaps);
     }
 }
 

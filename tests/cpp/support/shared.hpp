@@ -26,7 +26,7 @@ struct Identity {
     skmm::MatrixView<double> view() const { return {b.data(), k, k, k}; }
     skmm::Whitened<double> of(const std::vector<double>& w) const {
         const auto n = static_cast<i64>(w.size()) / k;
-        return {skmm::row_matrix<double>({w.data(), n, k, k}, 2), view()};
+        return {skmm::row_matrix(skmm::MatrixView<double>{w.data(), n, k, k}, 2), view()};
     }
     i64 k;
     std::vector<double> b;
@@ -36,7 +36,7 @@ struct Identity {
 template <class T>
 skmm::RowMatrix<T> elsewhere(skmm::MatrixView<T> z) {
     skmm::RowMatrix<T> all = skmm::row_matrix(z, 2);
-    all.view.data = nullptr;
+    all.block = nullptr;
     return all;
 }
 

@@ -168,8 +168,8 @@ void check_outer_products(const Make& make) {
 }
 
 // 16-bit rows give the bits of the same rows in float.
-template <class U, class S>
-void check_narrow(const S& s, i64 n, void (*widen)(const U*, int, float*)) {
+template <class U, class S, class Widen>
+void check_narrow(const S& s, i64 n, const Widen& widen) {
     std::mt19937 engine(3);
     std::vector<U> a(n * s.in_dim);
     for (U& x : a) x.bits = static_cast<std::uint16_t>(engine() & 0xbfff);  // |x| < 2
@@ -181,7 +181,9 @@ void check_narrow(const S& s, i64 n, void (*widen)(const U*, int, float*)) {
 }
 template <class S>
 void check_16_bits(const S& s, i64 n) {
-    check_narrow<skmm::Half>(s, n, skmm::kernels().any.widen_half);
+    check_narrow<skmm::Half>(s, n, [](const skmm::Half* x, int count, float* out) {
+        skmm::kernels().any.widen_half(x, count, 1.0F, out);
+    });
     check_narrow<skmm::BFloat16>(s, n, skmm::kernels().any.widen_bfloat16);
 }
 

@@ -124,6 +124,11 @@ TEST(products_survive_failing_allocations) {
         return filled(p.kRows,
                       [&](double* out) { dots(p.view(), p.small.data(), threads, kQuiet, out); });
     });
+    check_failures([&](int threads) {
+        std::vector<float> out(p.kRows * p.kCols);
+        take(p.view(), nullptr, p.kRows, threads, out.data());
+        return numbers(out);
+    });
 }
 
 TEST(small_algebra_survives_failing_allocations) {

@@ -246,6 +246,18 @@ def test_errors_are_one_line(project, capsys):
     assert "10 of 90 rows are missing" in said(capsys, "select", "sketches", *chosen, 5)
 
 
+def test_stores_of_16_bits(project, capsys):
+    assert cli.main([*SKETCH, "--dtype", "float16", "--shard-rows", "40"]) == 0
+    assert "90 x 16 float16, 3 of 3 shards" in capsys.readouterr().out
+    assert cli.main(["verify", "sketches"]) == 0
+    assert cli.main(["select", "sketches", "-n", "20", "--out", "chosen.json"]) == 0
+    found = skmm.Selection.load("chosen.json").indices
+    assert np.array_equal(found, skmm.select(skmm.SketchStore("sketches"), 20).indices)
+    capsys.readouterr()
+    line = said(capsys, "sketch", "my_project:build", "--out", "s", "--dtype", "float8")
+    assert "dtype: expected one of 'float16'" in line
+
+
 @pytest.mark.parametrize(
     "argv",
     [

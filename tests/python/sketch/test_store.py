@@ -404,7 +404,7 @@ def test_a_torn_manifest(store, text):
         ("n_samples", -1),
         ("n_samples", "53"),
         ("sketch_dim", 4.0),
-        ("dtype", "float16"),
+        ("dtype", "bfloat16"),
         ("shard_rows", 0),
         ("fingerprint", None),
     ],

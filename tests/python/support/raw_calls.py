@@ -95,7 +95,10 @@ def valid_calls(rng, out, n=N, m=M):
     """Name of each function -> (function, arguments that it takes)."""
     dtype = rng.choice([np.float32, np.float64])
     integer = rng.choice([np.int32, np.int64])
-    z = rng.standard_normal((n, m)).astype(dtype)
+    z = values = rng.standard_normal((n, m)).astype(dtype)
+    halves = np.column_stack([z, rng.integers(-9, 9, n)]).astype(np.float16)
+    if dtype == np.float32 and rng.integers(2):
+        z = _core.HalfRows(halves, True)
     d, u, s = rng.standard_normal((m, K)), rng.standard_normal(m), rng.random(n)
     rows = rng.integers(0, n, n)
     threads = int(rng.integers(1, 4))
@@ -108,7 +111,7 @@ def valid_calls(rng, out, n=N, m=M):
     nnz = 2 * n
     indices = np.tile(np.array([0, m - 1], integer), n)
     indptr = np.arange(0, nnz + 1, 2, dtype=integer)
-    values = rng.standard_normal(nnz).astype(dtype)
+    nonzeros = rng.standard_normal(nnz).astype(dtype)
     half = rng.standard_normal((n, 2)).astype(dtype)
     sketches = {
         "SparseSign": _core.SparseSign(4 * m, 10, 2, 0),
@@ -119,6 +122,11 @@ def valid_calls(rng, out, n=N, m=M):
         "team_size": (_core.team_size, [threads]),
         "philox": (_core.philox, [(1, 2, 3, 4), 5]),
         "random_target_uniforms": (_core.random_target_uniforms, [rows, 1, 3]),
+        "HalfRows": (_core.HalfRows, [halves, bool(rng.integers(2))]),
+        "HalfRows.widen": (
+            _core.HalfRows.widen,
+            [_core.HalfRows(halves, True), out.array((n, m), np.float32), threads],
+        ),
         "second_moment": (_core.second_moment, [z, s, threads, None]),
         "row_norms": (_core.row_norms, [z, d, rows, threads, None]),
         "multiply": (_core.multiply, [z, d, rows, out.array((n, K), dtype), threads, None]),
@@ -144,7 +152,7 @@ def valid_calls(rng, out, n=N, m=M):
         ),
         "exchange_in_cells": (
             _core.exchange_in_cells,
-            [z, first, first_centre, np.arange(n), np.ones(2), held, u],
+            [values, first, first_centre, np.arange(n), np.ones(2), held, u],
         ),
         "Constraints": (_core.Constraints, [n, group, [1, 1], [0]]),
         "free_rows": (_core.Constraints.free_rows, [limits]),
@@ -172,8 +180,8 @@ def valid_calls(rng, out, n=N, m=M):
     }  # fmt: skip
     for name, sketch in sketches.items():
         to = out.array((n, 10), dtype)
-        entries = z if rng.integers(2) else z.astype(np.float16)
-        into = to if entries is z else out.array((n, 10), np.float32)
+        entries = values if rng.integers(2) else values.astype(np.float16)
+        into = to if entries is values else out.array((n, 10), np.float32)
         calls |= {
             name: (getattr(_core, name), [4 * m, 10, *([2] if name == "SparseSign" else []), 0]),
             f"{name}.sketch_dense": (sketch.sketch_dense, [entries, m, True, threads, into, None]),
@@ -183,7 +191,7 @@ def valid_calls(rng, out, n=N, m=M):
             ),
             f"{name}.sketch_csr": (
                 sketch.sketch_csr,
-                [values, indices, indptr, m, 2, True, threads, to, None],
+                [nonzeros, indices, indptr, m, 2, True, threads, to, None],
             ),
             f"{name}.rows": (sketch.rows, [3, out.array((2, 10), np.float32)]),
         }
@@ -272,6 +280,9 @@ def odd(rng, name, place, value, args):
             _core.Constraints(N + 1, None, [1], []),
             _core.Constraints.__new__(_core.Constraints),
             _core.SparseSign.__new__(_core.SparseSign),
+            _core.HalfRows.__new__(_core.HalfRows),
+            _core.HalfRows(np.ones((N, M), np.float16), bool(rng.integers(2))),
+            _core.HalfRows(np.ones((0, M), np.float16), False),
             Rows(), Rows(rng.choice(ODD_RESULTS[1:])),
             Rows(shape=(N, int(rng.choice([-1, 0, 2**62])))),
             Rows(shape=(-1, M)), Rows(shape="text"),

@@ -18,6 +18,7 @@ VALUES, ONE = np.ones(3, np.float32), np.array([2])
 GROUP = np.zeros(2, np.int32)
 TENS, TWOS, HALVES = np.ones(10), np.ones(2), np.full(2, 0.5)
 ROWS, CELL = np.ones((5, 10), np.float32), np.array([0, 1, 0, 1, 1])  # in two cells of 2 and 3
+HALF = ROWS.astype(np.float16)
 FIVE, KEYS = np.arange(5), np.array([1, 2], np.uint64)
 NO_COLUMNS, TEN_OF_NONE, NO_ROWS = np.zeros((2, 0), "f"), np.zeros((10, 0)), np.zeros((0, 10))
 OFFSETS, SLOT_OFFSETS, SLOTS = np.array([0, 2, 5]), np.array([0, 1, 2]), np.array([1, 3])
@@ -286,6 +287,23 @@ REFUSED = [
     ("cells: expected 1..rows", lambda: unit_sums(cell=CELL[:0], rows=CELL[:0])),
     ("rows: expected 0..N-1", lambda: unit_sums(rows=CELL + 4)),
     ("n_threads: expected 1..1024", lambda: unit_sums(threads=1025)),
+    # Rows of halves
+    (TYPE, lambda: _core.HalfRows(ROWS, False)),
+    (TYPE, lambda: _core.HalfRows(ROWS.astype(np.uint16), False)),
+    (TYPE, lambda: _core.HalfRows(ROWS.astype(">f2"), False)),
+    ("z: expected contiguous", lambda: _core.HalfRows(HALF[:, ::2], False)),
+    ("z: expected contiguous", lambda: _core.HalfRows(HALF[:, :4], False)),
+    ("z: expected contiguous", lambda: _core.HalfRows(HALF[0], False)),
+    ("z: .* of at least one column", lambda: _core.HalfRows(HALF[:, :0].copy(), False)),
+    ("z: .* of at least one column", lambda: _core.HalfRows(HALF[:, :1].copy(), True)),
+    (TYPE, lambda: _core.dots(HALF, TENS)),
+    (TYPE, lambda: _core.dots(_core.HalfRows.__new__(_core.HalfRows), TENS)),
+    ("u: expected .k,.", lambda: _core.dots(_core.HalfRows(HALF, True), TENS)),
+    (TYPE, lambda: _core.multiply(_core.HalfRows(HALF, False), EYE, None, np.eye(5, 10), 1)),
+    ("z: .* of at least one row", lambda: _core.second_moment(_core.HalfRows(HALF[:0], False))),
+    ("b: expected as many rows", lambda: v_optimal(_core.HalfRows(HALF[:2], True))),
+    ("out: expected contiguous", lambda: _core.HalfRows(HALF, True).widen(ROWS, 1)),
+    ("n_threads: expected 1..1024", lambda: _core.HalfRows(HALF, False).widen(ROWS, 0)),
     # Mean matching
     (TYPE, lambda: exchange(ROWS.astype(int))),
     ("rows: expected rows of b", lambda: exchange(ROWS[:4])),

@@ -13,13 +13,16 @@
 
 namespace skmm {
 
-// The operations on the rows of a matrix (N, k). Solvers call them outside parallel regions. A
-// function that a method does not call may be left empty.
+// The operations on the rows of a matrix (N, k). Solvers call them outside parallel regions, but
+// for `block`. A function that a method does not call may be left empty.
 template <class T>
 struct RowMatrix {
-    MatrixView<T> view;  // the shape, and the rows; data is null if they are not in memory
+    std::int64_t rows, cols;
     // Copies the listed rows to out (rows.size(), k).
     std::function<void(const std::vector<std::int64_t>& rows, T* out)> take;
+    // Returns the rows [first, first + count), in place or in the scratch memory room (count, k).
+    // Many threads may call it at once. It is empty if the rows are not in memory.
+    std::function<const T*(std::int64_t first, std::int64_t count, T* room)> block;
     // These four compute what the functions of the same name in linalg/products.hpp compute, over
     // all rows of the matrix.
     std::function<void(MatrixView<double> d, const Tick& tick, double* q)> row_norms;
@@ -28,12 +31,17 @@ struct RowMatrix {
     std::function<void(const double* u, const Tick& tick, double* t)> dots;
 };
 
-// The RowMatrix of rows in memory. It keeps a view of z, not a copy.
-template <class T>
-RowMatrix<T> row_matrix(MatrixView<T> z, int n_threads) {
-    return {z,
-            [z](const std::vector<std::int64_t>& rows, T* out) {
-                for (const std::int64_t i : rows) out = std::copy_n(z.row(i), z.cols, out);
+// The RowMatrix of contiguous rows in memory. It keeps a view of z, not a copy.
+template <class View>
+RowMatrix<Element<View>> row_matrix(View z, int n_threads) {
+    using T = Element<View>;
+    return {z.rows,
+            z.cols,
+            [z, n_threads](const std::vector<std::int64_t>& rows, T* out) {
+                take(z, rows.data(), static_cast<std::int64_t>(rows.size()), n_threads, out);
+            },
+            [z](std::int64_t first, std::int64_t count, T* room) {
+                return block(z, first, count, room);
             },
             [z, n_threads](MatrixView<double> d, const Tick& tick, double* q) {
                 row_norms(z, nullptr, z.rows, d, n_threads, tick, q);

@@ -1,9 +1,10 @@
 // Spherical k-means on several sets of rows at once: centres, and the nearest centre of each row.
-// Only the directions of rows count.
+// Only the directions of rows count. A View is as in linalg/products.hpp.
 #pragma once
 
 #include <cstdint>
 
+#include "skmm/base/half_view.hpp"
 #include "skmm/base/parallel.hpp"
 #include "skmm/base/views.hpp"
 
@@ -23,15 +24,15 @@ struct RowSets {
 // are rows of the set, each drawn with a probability in proportion to 1 minus its largest cosine to
 // the former (Arthur and Vassilvitskii 2007). They go through `sweeps` of Lloyd's algorithm
 // (Dhillon and Modha 2001). Set g draws with the key seeds[g].
-template <class T>
-void spherical_centres(MatrixView<T> z, const RowSets& sets, const std::uint64_t* seeds, int sweeps,
+template <class View>
+void spherical_centres(View z, const RowSets& sets, const std::uint64_t* seeds, int sweeps,
                        int n_threads, const Tick& tick, double* centres);
 
 // For position t in `rows`, a row z of set g: which[t] = argmax_c ⟨z, c⟩ over the centres c of g,
-// counted from first_centre[g], and product[t] = that largest product, in the arithmetic of T. Ties
-// go to the lowest centre. All sets have centres.
-template <class T>
-void nearest_centre(MatrixView<T> z, const RowSets& sets, MatrixView<double> centres, int n_threads,
+// counted from first_centre[g], and product[t] = that largest product, in the arithmetic of its
+// element type. Ties go to the lowest centre. All sets have centres.
+template <class View>
+void nearest_centre(View z, const RowSets& sets, MatrixView<double> centres, int n_threads,
                     const Tick& tick, std::int64_t* which, double* product);
 
 }  // namespace skmm

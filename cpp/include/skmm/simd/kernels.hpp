@@ -106,8 +106,8 @@ struct RaySums {
 
 // The kernels whose types do not depend on the element type of a sketch or a matrix.
 struct TypeFreeKernels {
-    // out[c] = x[c] for c < count. The conversion is exact.
-    void (*widen_half)(const Half* x, int count, float* out);
+    // out[c] = scale * x[c], or x[c], for c < count. The conversion is exact.
+    void (*widen_half)(const Half* x, int count, float scale, float* out);
     void (*widen_bfloat16)(const BFloat16* x, int count, float* out);
 
     // Writes the targets of the rows j[0], ..., j[count - 1] of a sparse-sign Γ. Columns are
@@ -179,7 +179,7 @@ struct TypedKernels {
     // out[k] += x * row[k] for k < m.
     void (*axpy)(T x, const float* row, std::int64_t m, T* out);
 
-    // p[j] = Σ_i s_i y_ij² for j < k, over i < rows.
+    // p[j] += s_i y_ij² for j < k and i < rows, one row after another.
     void (*weighted_squares)(const T* y, std::int64_t rows, std::int64_t k, const double* s,
                              double* p);
 

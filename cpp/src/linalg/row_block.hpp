@@ -3,13 +3,26 @@
 // use.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "skmm/base/float16.hpp"
+#include "skmm/base/half_view.hpp"
 #include "skmm/base/views.hpp"
 #include "skmm/simd/kernels.hpp"
 
 namespace skmm {
+
+// The factor of the entries of row i.
+inline float scale_of_row(HalfView a, std::int64_t i) {
+    if (!a.scaled) return 1.0F;
+    float e;
+    kernels().any.widen_half(a.row(i) + a.cols, 1, 1.0F, &e);
+    const int exponent = e > kLeastExponent ? static_cast<int>(std::min<float>(e, kLargestExponent))
+                                            : kLeastExponent;  // for NaN too
+    return std::ldexp(1.0F, exponent);
+}
 
 // Returns the columns [c, c + count) of row i. They are in place, or in the scratch memory room
 // (count).
@@ -19,7 +32,11 @@ const T* piece(MatrixView<T> a, std::int64_t i, std::int64_t c, int, T*) {
 }
 inline const float* piece(MatrixView<Half> a, std::int64_t i, std::int64_t c, int count,
                           float* room) {
-    kernels().any.widen_half(a.row(i) + c, count, room);
+    kernels().any.widen_half(a.row(i) + c, count, 1.0F, room);
+    return room;
+}
+inline const float* piece(HalfView a, std::int64_t i, std::int64_t c, int count, float* room) {
+    kernels().any.widen_half(a.row(i) + c, count, scale_of_row(a, i), room);
     return room;
 }
 inline const float* piece(MatrixView<BFloat16> a, std::int64_t i, std::int64_t c, int count,
@@ -31,6 +48,15 @@ template <class T>
 const T* piece(OuterView<T> a, std::int64_t i, std::int64_t c, int count, T* room) {
     kernels().of<T>().outer(a.left.row(i), a.right.row(i), a.right.cols, a.first + c, count, room);
     return room;
+}
+
+// Copies row i to out (a.cols), in its summation type. a must have fewer than 2^31 columns.
+template <class T>
+void copy_row(MatrixView<T> a, std::int64_t i, T* out) {
+    std::copy_n(a.row(i), a.cols, out);
+}
+inline void copy_row(HalfView a, std::int64_t i, float* out) {
+    piece(a, i, 0, static_cast<int>(a.cols), out);
 }
 
 // Returns the address to prefetch for row i, in a pass that takes all rows through the columns
