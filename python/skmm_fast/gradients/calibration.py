@@ -74,7 +74,7 @@ def calibrate(
             "loss: expected one that depends on the chosen parameters, got one without gradients; "
             "is the model, the loss or this call under torch.no_grad() or inference_mode()?"
         )
-    types = {p.dtype for p in backward.model.parameters()}
+    types = {p.dtype for p in backward.model.parameters() if p.is_floating_point()}
     expanded: set[Module] = set()
     dims: dict[Module, SampleDims] = {}
     orders = {name: [method] if method != "auto" else list(OF_THE_MODEL) for name in backward.slots}

@@ -267,8 +267,9 @@ class CheckedPass:
                 raise ValueError(
                     f"check: expected gradients by {how!r} that equal the loop's and those of the "
                     f"whole batch, got {name!r} {failure.reason}. Is a weight used "
-                    "outside of its layer, do samples of a batch depend on each other, or is "
-                    "something random at work? method='auto' or 'loop' may do, or other params"
+                    "outside of its layer, do samples of a batch depend on each other, is a "
+                    "checkpoint reentrant, or is something random at work? method='auto' or 'loop' "
+                    "may do, or other params"
                 )
         before = {methods[name] for name in names}
         if "hooks" in before:

@@ -7,6 +7,7 @@ tokens (B · T, ...) or positions first (T, B, ...), and which of its tensors se
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +90,8 @@ def _calls(model: Module, samples: Batch) -> dict[Module, list[tuple[Shapes, Sha
 
     handles = [m.register_forward_hook(hook, with_kwargs=True) for m in model.modules()]
     try:
-        with frozen(model), torch.no_grad():
+        with frozen(model), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of missing gradients; other passes say what there is
             output(model, samples)
     finally:
         for handle in handles:

@@ -345,7 +345,14 @@ class GradientSketcher:
 
     def _sum_type(self) -> torch.dtype:
         """float64 where all chosen parameters are float64, else float32."""
-        types = {p.dtype for p in self._parameters().values()}
+        named = self._parameters()
+        types = {p.dtype for p in named.values()}
+        for name, p in named.items():
+            if not (p.is_floating_point() or p.is_complex()):
+                raise TypeError(
+                    f"params: expected parameters that have gradients, got {name!r} of {p.dtype}, "
+                    "as in quantised layers; params='trainable' leaves out those that are frozen"
+                )
         if not types <= {torch.float32, torch.float64, torch.bfloat16}:
             raise TypeError(
                 f"model: expected parameters of float32, float64 or bfloat16, got {types}; "
