@@ -59,7 +59,7 @@ class ModuleCall:
     def _by_sample(self, i: int, g: torch.Tensor) -> torch.Tensor:
         dim = self.dims.outputs[i]
         if dim is None:
-            raise ValueError(f"of {type(self.module).__name__} has an output that samples share")
+            raise ValueError(f"in {type(self.module).__name__}, with an output that samples share")
         return split(g, dim, self.n)
 
 
