@@ -109,7 +109,7 @@ def _orders(
     model, orders = backward.model, {}
     for name, paths in around(model, backward.slots).items():
         known = (path for path in paths if model.get_submodule(path) in dims)
-        usable = [path for path in known if dims[model.get_submodule(path)].come_out][:MODULES]
+        usable = [path for path in known if dims[model.get_submodule(path)].can_run_alone][:MODULES]
         inside = [f"{how} {path}" for path in usable for how in OF_THE_MODEL]
         hooks = [] if name in without_hooks else ["hooks"]
         orders[name] = [*hooks, *inside, *OF_THE_MODEL]

@@ -26,6 +26,7 @@ UNCHANGED = (
 )
 Shape = tuple[int, ...] | None  # None: of what is no tensor
 Shapes = tuple[Shape, ...]
+_Call = tuple[Shapes, Shapes, bool]  # what goes in, what comes out, and `is_repeatable`
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,12 @@ class SampleDims:
 
     inputs: tuple[int | None, ...]
     outputs: tuple[int | None, ...]
+    repeatable: bool  # as in `is_repeatable`
 
     @property
-    def come_out(self) -> bool:
-        """Whether a tensor with samples comes out."""
-        return any(d is not None for d in self.outputs)
+    def can_run_alone(self) -> bool:
+        """Whether the call can be made again, and a tensor with samples comes out."""
+        return self.repeatable and any(d is not None for d in self.outputs)
 
     def fit(self, leaves: list[Any], n: int) -> bool:
         """Whether a call with these leaves as arguments holds n samples along the dimensions."""
@@ -56,8 +58,7 @@ def is_repeatable(leaves: list[Any]) -> bool:
 
 
 def sample_dims(model: Module, samples: Batch) -> dict[Module, SampleDims]:
-    """The dimensions of the samples in each module that is called, alike in all its calls, which
-    can be made again."""
+    """The dimensions of the samples in each module that is called, and alike in all its calls."""
     several = _calls(model, samples)
     alone = several if samples.size == 1 else _calls(model, samples.rows(slice(0, 1)))
     found = {}
@@ -80,13 +81,14 @@ def merged(x: torch.Tensor, dim: int) -> torch.Tensor:
     return x.flatten(0, 1).movedim(0, dim)
 
 
-def _calls(model: Module, samples: Batch) -> dict[Module, list[tuple[Shapes, Shapes]]]:
+def _calls(model: Module, samples: Batch) -> dict[Module, list[_Call]]:
     """The shapes of what goes into each call of each module and of what comes out."""
-    found: dict[Module, list[tuple[Shapes, Shapes]]] = {}
+    found: dict[Module, list[_Call]] = {}
 
     def hook(module: Module, args: Any, kwargs: Any, out: Any) -> None:
-        shapes = _shapes(tree_leaves((args, kwargs))), _shapes(tree_leaves(out))
-        found.setdefault(module, []).append(shapes)
+        leaves = tree_leaves((args, kwargs))
+        call = _shapes(leaves), _shapes(tree_leaves(out)), is_repeatable(leaves)
+        found.setdefault(module, []).append(call)
 
     handles = [m.register_forward_hook(hook, with_kwargs=True) for m in model.modules()]
     try:
@@ -103,17 +105,13 @@ def _shapes(leaves: list[Any]) -> Shapes:
     return tuple(tuple(x.shape) if isinstance(x, torch.Tensor) else None for x in leaves)
 
 
-def _dims_of(
-    several: tuple[Shapes, Shapes], alone: tuple[Shapes, Shapes], n: int
-) -> SampleDims | None:
+def _dims_of(several: _Call, alone: _Call, n: int) -> SampleDims | None:
     """None where a call of n samples is built unlike that of one sample."""
-    if any(len(a) != len(b) for a, b in zip(several, alone, strict=True)):
+    pairs = list(zip(several[:2], alone[:2], strict=True))
+    if any(len(a) != len(b) for a, b in pairs):
         return None
-    inputs, outputs = (
-        tuple(_dim(x, y, n) for x, y in zip(a, b, strict=True))
-        for a, b in zip(several, alone, strict=True)
-    )
-    return SampleDims(inputs, outputs)
+    inputs, outputs = (tuple(_dim(x, y, n) for x, y in zip(a, b, strict=True)) for a, b in pairs)
+    return SampleDims(inputs, outputs, several[2])
 
 
 def _dim(several: Shape, alone: Shape, n: int) -> int | None:
