@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,7 +29,7 @@ from torch.func import functional_call, grad, vmap
 from torch.utils.data import Subset, TensorDataset
 
 import skmm_fast as skmm
-from common import save
+from common import result_path, save
 from finetune import POOL, LastLayers, new_model, predicted, texts_of, train
 from skmm_fast.gradients import GradientSketcher
 
@@ -163,18 +164,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=["encoder", "Llama", "GPT-2", "finetunes"])
     args = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    for who in args.only:
-        if who == "finetunes":
+    path = result_path("factored")
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    for part in args.only:
+        if part == "finetunes":
             found = finetunes(args.seeds)
-        elif who == "encoder":
+        elif part == "encoder":
             found = quality("MiniLM, last two layers", *encoder(), "cross-entropy")
         else:
-            found = quality(f"{who}, random, 4 layers", *language(who), "causal-lm")
-        for row in found:
-            rows.append(row)
-            print(row, flush=True)
-    save("factored", rows)
+            found = quality(f"{part}, random, 4 layers", *language(part), "causal-lm")
+        rows = [row for row in rows if row["part"] != part]
+        rows += [{"part": part, **row} for row in found]
+        save("factored", rows)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """One pass of some samples through the model, which adds their sketched gradients to sums.
 
-Each parameter has its own method: hooks on its layer, vmap(grad) of the whole model, or a loop over
-the samples. `calibration` and `checked_pass` choose the methods; this module carries them out.
+Each parameter has its own method: hooks on its layer; vmap(grad) of a module around it or of the
+whole model; or a loop over the samples, through either. `calibration` and `checked_pass` choose the
+methods; this module carries them out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,11 +18,14 @@ from .._support.types import Indices
 from ..sketch.base import Sketch
 from .adam_update import AdamUpdate
 from .batch import Batch, own
-from .captured_gradients import Module, OnCall, OnRefusal, captured_gradients, frozen
+from .captured_gradients import Module, OnCall, OnRefusal, captured_gradients
+from .frozen import frozen
 from .functional import Gradients, by_loop, by_vmap, output
 from .layer_rules import rule_of
 from .losses import Loss
+from .module_calls import ModuleCall, captured_calls
 from .parameters import Slot, owners
+from .sample_dims import SampleDims
 from .sketch_accumulator import SketchAccumulator
 
 
@@ -38,6 +42,7 @@ class Observer:
     """What a pass by hooks asks, and what it tells while it runs."""
 
     expand: Callable[[Module], bool] = lambda module: False  # as in `captured_gradients`
+    dims: Callable[[Module], SampleDims | None] = lambda module: None  # as in `captured_gradients`
     on_call: OnCall = lambda module, out: None  # of each call of a layer with hooks
     on_losses: Callable[[torch.Tensor], None] = lambda losses: None  # before the backward pass
     # Of a layer whose gradients cannot be read; None: raise MethodFails.
@@ -45,6 +50,15 @@ class Observer:
 
 
 QUIET = Observer()
+
+
+@contextmanager
+def _failing(names: Collection[str]) -> Iterator[None]:
+    """A context in which any error is a failure of the method of the parameters `names`."""
+    try:
+        yield
+    except Exception as error:
+        raise MethodFails(names, str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -81,8 +95,9 @@ class BackwardPass:
     ) -> None:
         """Add the sketched gradients of `samples` to `sums`.
 
-        `methods` gives the method of each parameter: "hooks", "vmap", "loop", or "none" for one on
-        which the loss must not depend. `ids` (B,) are the sample ids, which random targets use.
+        `methods` gives the method of each parameter: "hooks"; "vmap" or "loop", of the whole model,
+        or followed by the name of a module, of its calls; or "none" for one on which the loss must
+        not depend. `ids` (B,) are the sample ids, which random targets use.
         Raises MethodFails for parameters whose method does not give their gradients; then `sums`
         may hold some of them.
         """
@@ -90,14 +105,21 @@ class BackwardPass:
         def names(method: str) -> list[str]:
             return [name for name, how in methods.items() if how == method]
 
-        samples = self._by_hooks(
-            samples, ids, names("hooks"), frozenset(names("none")), sums, observer
+        inside: dict[str, list[str]] = {}  # the parameters found by calls of a module, by its name
+        for name, method in methods.items():
+            if path := method.partition(" ")[2]:
+                inside.setdefault(path, []).append(name)
+        samples, calls = self._by_hooks(
+            samples, ids, names("hooks"), inside, frozenset(names("none")), sums, observer
         )
+        for method in dict.fromkeys(methods.values()):
+            how, _, path = method.partition(" ")
+            for call in calls.get(path, []):
+                with _failing(names(method)):
+                    self._dense(call.gradients(self.model, names(method), how), sums)
         if names("vmap"):
-            try:
+            with _failing(names("vmap")):
                 self._dense(by_vmap(self.model, names("vmap"), self.loss, samples), sums)
-            except Exception as error:
-                raise MethodFails(names("vmap"), str(error)) from error
         if names("loop"):
             self._dense(by_loop(self.model, names("loop"), self.loss, samples), sums)
 
@@ -155,12 +177,13 @@ class BackwardPass:
         samples: Batch,
         ids: Indices,
         names: list[str],
+        inside: dict[str, list[str]],
         unused: frozenset[str],
         sums: SketchAccumulator,
         observer: Observer,
-    ) -> Batch:
+    ) -> tuple[Batch, dict[str, list[ModuleCall]]]:
         """Add the gradients of the parameters `names`, and return the samples with their targets as
-        labels.
+        labels, and the calls of the modules whose names are in `inside`.
 
         The targets may depend on the model's output, so this runs even where `names` is empty.
         Raises MethodFails where the loss depends on a parameter of `unused`.
@@ -170,6 +193,9 @@ class BackwardPass:
         def refuse(module: Module, reason: str) -> None:
             own_names = [slot.name for slot in slots_in[module].values()]
             raise MethodFails(own_names, f"of a layer, {type(module).__name__}, that {reason}")
+
+        def refuse_call(path: str, reason: str) -> None:
+            raise MethodFails(inside[path], reason)
 
         on_refusal = observer.on_refusal or refuse
 
@@ -195,10 +221,23 @@ class BackwardPass:
         with (
             frozen(self.model, except_for=unused),
             captured_gradients(
-                list(slots_in), samples.size, on_gradient, on_refusal, observer.on_call, expand
+                list(slots_in),
+                samples.size,
+                on_gradient,
+                on_refusal,
+                observer.on_call,
+                expand,
+                observer.dims,
             ),
+            captured_calls(
+                {path: self.model.get_submodule(path) for path in inside},
+                samples.size,
+                observer.dims,
+                refuse_call,
+                observer.on_call,
+            ) as calls,
         ):
-            with torch.set_grad_enabled(bool(slots_in or unused)):
+            with torch.set_grad_enabled(bool(slots_in or inside or unused)):
                 try:
                     losses, samples = self._losses(samples, ids)
                 except Exception as error:
@@ -216,4 +255,4 @@ class BackwardPass:
             ]
         if used:
             raise MethodFails(used, "it gets a gradient, unlike in the samples before")
-        return samples
+        return samples, calls

@@ -1,4 +1,4 @@
-"""Calibration: the first samples suggest by which method the gradient of each parameter is found.
+"""Calibration: the first samples suggest by which methods the gradient of each parameter is found.
 
 `checked_pass` then holds these methods against the loop and against the whole batch.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,11 +18,15 @@ from .backward_pass import QUIET, BackwardPass, MethodFails, Observer
 from .batch import Batch
 from .captured_gradients import Module
 from .layer_rules import rule_of
-from .parameters import Slot, owners
+from .parameters import Slot, around, owners
 from .proof import PerParameter
+from .sample_dims import SampleDims, sample_dims
 
 MethodName = Literal["auto", "hooks", "vmap", "loop"]
 
+OF_THE_MODEL = "vmap", "loop"  # methods that need no formula, for the model or a module in it
+# So many modules around a parameter are tried, since larger ones take as long as the model.
+MODULES = 2
 # torch warns with these words when a reentrant checkpoint loses gradients.
 CHECKPOINT = "None of the inputs have requires_grad=True"
 
@@ -33,6 +38,8 @@ class Calibration:
     samples: Batch  # a batch of few of them
     ids: Indices
     methods: dict[str, str]  # the method of each parameter
+    orders: dict[str, list[str]]  # the methods that each may have, the fastest first
+    dims: dict[Module, SampleDims]  # where modules have their samples
     alone: PerParameter  # their sketched gradients by the loop: one model call a sample
     expanded: frozenset[Module]  # layers whose one row serves all samples
     tolerance: float  # the relative error that other methods may have
@@ -43,9 +50,11 @@ def calibrate(
 ) -> Calibration:
     """Look at the first max(check, 2) samples of a batch; `check` of them, or one, by the loop.
 
-    With `method` "auto" a parameter has hooks where its layer allows it and no updates are made of
-    gradients, else vmap. Except with "loop", parameters on which the losses do not depend have
-    "none". Raises ValueError for parameters that `method` cannot do.
+    With `method` "auto" a parameter has the first of these methods that may do: hooks, where its
+    layer allows it; vmap, or a loop, of the calls of a module around it; vmap of the whole model;
+    the loop. Updates are no sums over calls: for them there are only the last two. Except with
+    "loop", parameters on which the losses do not depend have "none". Raises ValueError for
+    parameters that `method` cannot do.
     """
     n = min(max(check, 2), samples.size)
     samples, ids = samples.rows(slice(0, n)), ids[:n]
@@ -64,26 +73,46 @@ def calibrate(
             "loss: expected one that depends on the chosen parameters, got one without gradients; "
             "is the model, the loss or this call under torch.no_grad() or inference_mode()?"
         )
-    types = {p.dtype for p in backward.model.parameters()}
+    types = {p.dtype for p in backward.model.parameters() if p.is_floating_point()}
     expanded: set[Module] = set()
-    methods = {name: "vmap" if name in alone else "none" for name in backward.slots}
-    if method == "loop":
-        methods = by_loop
-    elif method != "vmap" and not backward.updates:  # hooks form no whole gradients
+    dims: dict[Module, SampleDims] = {}
+    orders = {name: [method] if method != "auto" else list(OF_THE_MODEL) for name in backward.slots}
+    if method in ("auto", "hooks") and not backward.updates:  # these form no whole gradients
+        dims = sample_dims(backward.model, samples)
         try:
-            reasons = _without_hooks(backward, samples, ids, types, expanded)
+            reasons = _without_hooks(backward, samples, ids, types, dims, alone, expanded)
         except MethodFails:  # the model may not take an expanded output
             expanded.clear()
-            reasons = _without_hooks(backward, samples, ids, types, None)
-        methods.update(dict.fromkeys(alone.keys() - reasons.keys(), "hooks"))
-        first = next((name for name in backward.slots if methods[name] == "vmap"), None)
-        if first is not None and method == "hooks":
-            raise ValueError(
-                f"params: expected parameters whose gradients can be read off their layers, got "
-                f"{first!r}: {reasons[first]}; method='auto' or 'vmap' may do"
+            reasons = _without_hooks(backward, samples, ids, types, dims, alone, None)
+        if method == "hooks":
+            first = next(
+                (name for name in backward.slots if name in alone and name in reasons), None
             )
+            if first is not None:
+                raise ValueError(
+                    "params: expected parameters whose gradients can be read off their layers, got "
+                    f"{first!r}: {reasons[first]}; method='auto' or 'vmap' may do"
+                )
+        else:
+            orders = _orders(backward, reasons.keys(), dims)
+    used = backward.slots if method == "loop" else alone
+    methods = {name: orders[name][0] if name in used else "none" for name in backward.slots}
     tolerance = proof.tolerance(types, backward.device.type)
-    return Calibration(samples, ids, methods, alone, frozenset(expanded), tolerance)
+    return Calibration(samples, ids, methods, orders, dims, alone, frozenset(expanded), tolerance)
+
+
+def _orders(
+    backward: BackwardPass, without_hooks: Collection[str], dims: dict[Module, SampleDims]
+) -> dict[str, list[str]]:
+    """The methods that each parameter may have, the fastest first."""
+    model, orders = backward.model, {}
+    for name, paths in around(model, backward.slots).items():
+        known = (path for path in paths if model.get_submodule(path) in dims)
+        usable = [path for path in known if dims[model.get_submodule(path)].can_run_alone][:MODULES]
+        inside = [f"{how} {path}" for path in usable for how in OF_THE_MODEL]
+        hooks = [] if name in without_hooks else ["hooks"]
+        orders[name] = [*hooks, *inside, *OF_THE_MODEL]
+    return orders
 
 
 def require_independence(
@@ -142,9 +171,12 @@ def _without_hooks(
     samples: Batch,
     ids: Indices,
     types: set[torch.dtype],
+    dims: dict[Module, SampleDims],
+    used: Collection[str],
     expanded: set[Module] | None,
 ) -> dict[str, str]:
-    """The parameters whose gradients cannot be read off their layers, each with the reason.
+    """The parameters whose gradients cannot be read off their layers, each with the reason: there
+    is no formula, its calls do not fit it, or one of `used` is not in a layer that is called.
 
     The types of the layers' outputs are added to `types`, and layers whose one row serves all
     samples to `expanded`; None: there are no such layers.
@@ -171,10 +203,10 @@ def _without_hooks(
         return expanded is not None
 
     hooked = dict.fromkeys((name for name in backward.slots if name not in reasons), "hooks")
-    observer = Observer(expand, on_call, on_refusal=refuse)
+    observer = Observer(expand, dims.get, on_call, on_refusal=refuse)
     sketches(backward, samples, ids, hooked, observer)
     for module, own_slots in slots_in.items():
         for slot in own_slots.values():
-            if slot.name not in called:
+            if slot.name in used and slot.name not in called:
                 reasons.setdefault(slot.name, f"its layer, {type(module).__name__}, is not called")
     return reasons

@@ -26,13 +26,12 @@ from .calibration import (
     sketches,
 )
 from .captured_gradients import Module
-from .layer_rules import rule_of
 from .parameters import owners, some
 from .row_order import may_move_rows
+from .sample_dims import SampleDims
 
 T = TypeVar("T")
 
-SLOWER = {"hooks": "vmap", "vmap": "loop"}
 # Batches of new shapes are proven while proofs are fewer than FREE_PROOFS and one in PROOF_EVERY.
 FREE_PROOFS, PROOF_EVERY = 16, 50
 
@@ -84,6 +83,8 @@ class CheckedPass:
         self.methods: dict[str, str] | None = None  # of each parameter, now
         self.first_methods: dict[str, str] | None = None  # after the first batch
         self.tolerance = 0.0
+        self._orders: dict[str, list[str]] = {}  # as in `Calibration`
+        self._dims: dict[Module, SampleDims] = {}  # as in `Calibration`
         self._expanded: frozenset[Module] = frozenset()  # as in `Calibration`
         self._size = 0  # samples of the largest batch so far, at most 2
         self._due = True  # whether the next batch is proven
@@ -109,6 +110,7 @@ class CheckedPass:
         if self.methods is None or self._size < min(samples.size, 2):
             first = calibrate(self.backward, samples, ids, self.method, self.check)
             self.tolerance, self._expanded = first.tolerance, first.expanded
+            self._orders, self._dims = first.orders, first.dims
         methods = first.methods if first is not None else self.methods
         assert methods is not None
         said: list[str] = []
@@ -157,7 +159,9 @@ class CheckedPass:
         record = proof.WeightedSums(Z, w) if recorded else None
         seen = _Seen(samples)
         sums = self.backward.sums(record or (lambda slot: Z), self.n_threads)
-        observer = Observer(self._expanded.__contains__, seen.on_call, seen.on_losses)
+        observer = Observer(
+            self._expanded.__contains__, self._dims.get, seen.on_call, seen.on_losses
+        )
         self.backward.add(samples, ids, methods, sums, observer)
         if not watched:
             return
@@ -205,7 +209,7 @@ class CheckedPass:
 
     def _hold_against_the_loop(self, first: Calibration, methods: dict[str, str]) -> None:
         """Raises MethodFails for parameters whose sketches differ from the loop's."""
-        observer = Observer(self._expanded.__contains__)
+        observer = Observer(self._expanded.__contains__, self._dims.get)
         found = sketches(self.backward, first.samples, first.ids, methods, observer)
         n = len(next(iter(first.alone.values())))
         found = {name: Z[:n] for name, Z in found.items()}
@@ -227,14 +231,14 @@ class CheckedPass:
                 return methods, work(methods, again)
             except MethodFails as failure:
                 again = True
-                if self.method == "auto" and self._expanded:
+                if self._expanded and self.method == "auto":
                     methods = self._without_expansion(methods)
                 else:
                     methods = self._slower(methods, failure, said)
 
     def _without_expansion(self, methods: dict[str, str]) -> dict[str, str]:
-        """The methods with vmap for layers whose one row serves all samples: when it is expanded,
-        the gradients of others may be wrong too."""
+        """The methods with the next slower one for layers whose one row serves all samples: when it
+        is expanded, the gradients of others may be wrong too."""
         names = [
             slot.name
             for module, own in owners(self.backward.model, self.backward.slots).items()
@@ -242,7 +246,8 @@ class CheckedPass:
             for slot in own.values()
         ]
         self._expanded = frozenset()
-        return methods | {name: "vmap" for name in names if methods[name] == "hooks"}
+        slower = {name: self._orders[name][1] for name in names if methods[name] == "hooks"}
+        return {**methods, **slower}
 
     def _slower(
         self, methods: dict[str, str], failure: MethodFails, said: list[str]
@@ -251,19 +256,19 @@ class CheckedPass:
         added to `said`. Raises where there is none."""
         names, changed = failure.names, {}
         for name in names:
-            how = methods[name]
-            if how == "none":
-                changed[name] = self._first_method(name)
-            elif self.method == "auto" and how in SLOWER:
-                changed[name] = SLOWER[how]
+            how, order = methods[name], self._orders[name]
+            slower = order if how == "none" else order[order.index(how) + 1 :]
+            if slower:
+                changed[name] = slower[0]
             elif failure.__cause__ is not None:  # torch's own error, of vmap
                 raise failure.__cause__
             else:
                 raise ValueError(
                     f"check: expected gradients by {how!r} that equal the loop's and those of the "
                     f"whole batch, got {name!r} {failure.reason}. Is a weight used "
-                    "outside of its layer, do samples of a batch depend on each other, or is "
-                    "something random at work? method='auto' or 'loop' may do, or other params"
+                    "outside of its layer, do samples of a batch depend on each other, is a "
+                    "checkpoint reentrant, or is something random at work? method='auto' or 'loop' "
+                    "may do, or other params"
                 )
         before = {methods[name] for name in names}
         if "hooks" in before:
@@ -277,14 +282,6 @@ class CheckedPass:
                 f"{names[0]!r} first, go through the model one sample at a time"
             )
         return {**methods, **changed}
-
-    def _first_method(self, name: str) -> str:
-        """The fastest method that may do for a parameter that now gets its first gradient."""
-        if self.method != "auto":
-            return self.method
-        slot = {name: self.backward.slots[name]}
-        rules = [rule_of(module) for module in owners(self.backward.model, slot)]
-        return "vmap" if None in rules or self.backward.updates else "hooks"
 
 
 def _require_equal(off: dict[str, float], to: str) -> None:

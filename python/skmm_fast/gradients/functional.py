@@ -6,7 +6,7 @@ checked against.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -14,11 +14,12 @@ from torch.func import functional_call, grad, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from .batch import Batch, own
-from .captured_gradients import frozen
-from .losses import Loss
+from .frozen import frozen
 
 VMAP_BYTES = 1 << 28  # bytes of gradients held at a time in `by_vmap`
 
+# loss(output of a model, labels) gives one number a sample, or the sum of them.
+PerSample = Callable[[Any, Any], torch.Tensor]
 # (samples, gradients by name). `samples` is a slice of b samples of the batch. A gradient has shape
 # (b, *shape of the parameter), or is None where the loss does not depend on the parameter.
 Gradients = tuple[slice, dict[str, torch.Tensor | None]]
@@ -34,7 +35,7 @@ def output(model: torch.nn.Module, samples: Batch) -> Any:
 
 
 def by_vmap(
-    model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch
+    model: torch.nn.Module, names: list[str], loss: PerSample, batch: Batch
 ) -> Iterator[Gradients]:
     """Gradients of the parameters `names` by vmap(grad), for VMAP_BYTES of them at a time.
 
@@ -84,7 +85,7 @@ def _as_batch_of_one(g: torch.Tensor | None) -> torch.Tensor | None:
 
 
 def by_loop(
-    model: torch.nn.Module, names: list[str], loss: Loss, batch: Batch
+    model: torch.nn.Module, names: list[str], loss: PerSample, batch: Batch
 ) -> Iterator[Gradients]:
     """Gradients of the parameters `names` by one backward pass a sample.
 

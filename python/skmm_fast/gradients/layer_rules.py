@@ -58,6 +58,14 @@ def _in_scope(module: nn.Module) -> bool:
     return True
 
 
+def takes_positions(module: nn.Module) -> bool:
+    """Whether the rule of a module holds for x (B, k, ...) with k rows of the module's input for
+    each sample: it takes all dimensions but those of its channels, which are last, for positions.
+    """
+    channels_first = (nn.Conv1d, nn.Conv2d, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)
+    return not isinstance(module, (*channels_first, nn.EmbeddingBag))
+
+
 def _positions(x: torch.Tensor) -> torch.Tensor:
     """x (B, ..., c), with all dimensions between as positions, in the shape (B, 1, c, T)."""
     return x.reshape(len(x), 1, -1, x.shape[-1]).transpose(2, 3)

@@ -6,9 +6,10 @@ other in the order of `model.named_parameters()`, each flattened row-major.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import takewhile
 
 import torch
 from torch.nn.utils.parametrize import is_parametrized
@@ -52,6 +53,21 @@ def owners(
         own_slots = {name: slot_of[id(p)] for name, p in own if id(p) in slot_of}
         if own_slots:
             found[module] = own_slots
+    return found
+
+
+def around(model: torch.nn.Module, names: Collection[str]) -> dict[str, list[str]]:
+    """For each of the parameters `names`, the names of the modules that hold all places where it
+    is, the smallest first; the model itself is not among them."""
+    places: dict[int, list[list[str]]] = {}
+    for path, p in model.named_parameters(remove_duplicate=False):
+        places.setdefault(id(p), []).append(path.split(".")[:-1])
+    found = {}
+    for name, p in model.named_parameters():
+        if name in names:
+            levels = zip(*places[id(p)], strict=False)
+            shared = [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
+            found[name] = [".".join(shared[:i]) for i in range(len(shared), 0, -1)]
     return found
 
 

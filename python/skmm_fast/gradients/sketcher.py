@@ -47,8 +47,10 @@ class GradientSketcher:
 
     Layers are sketched one by one inside one backward pass of the batch. Linear, convolution (1d,
     2d), embedding and normalisation layers have formulas of their own; a linear layer that sees one
-    vector a sample is sketched without its gradient being formed. Other parameters go to
-    `torch.func.vmap(grad)`, or where that fails to a loop.
+    vector a sample is sketched without its gradient being formed. For other parameters, of
+    `nn.MultiheadAttention`, fused experts, DoRA or recurrent layers, the module around them is run
+    again, alone, under `torch.func.vmap(grad)` or sample by sample; where that cannot be, because a
+    weight is used elsewhere or the module is given a cache, say, the whole model is.
 
     Batches are proven: the gradient of Σ w_i loss_i with random weights w, by one ordinary backward
     pass, is held against Σ w_i Z_i, parameter by parameter. The first batch is proven, and the
@@ -56,15 +58,18 @@ class GradientSketcher:
     that newly equals the number of samples; each until every parameter has had a gradient other
     than 0; and each in which the model may move rows as the data say (experts, batches sorted or
     packed inside). A proof takes up to as long as the batch. Parameters for which a formula is
-    wrong go to vmap, then to the loop, with a warning that names them. It is an error only where
+    wrong go to slower methods, with a warning that names them. It is an error only where
     nothing agrees.
 
     Parameters
     ----------
     model : torch.nn.Module
         In eval mode, called as model(inputs) or model(**inputs). Its parameters are float32,
-        float64 or bfloat16, whose gradients are summed as float32. `DataParallel` and
-        `DistributedDataParallel` are taken off, with a warning.
+        float64 or bfloat16, whose gradients are summed as float32; those that are not chosen may be
+        integers, as in quantised layers. `DataParallel` and `DistributedDataParallel` are taken
+        off, with a warning; models sharded among processes are refused. What `torch.compile` has
+        made runs as it was before. Attention of transformers that is given a cache cannot be run
+        alone: config.use_cache = False leaves it out.
     params : str, list of str or callable, default "last-2"
         "last" or "last-2" (the last one or two layers as `model.modules()` lists them; layers have
         a matrix or filters, so normalisation does not count; a parametrized layer, by weight_norm
@@ -98,8 +103,9 @@ class GradientSketcher:
     device : str or torch.device, default "auto"
         Where the parameters are expected to be, and the sketch is made; "auto": where they are.
     method : {"auto", "hooks", "vmap", "loop"}
-        "hooks" allows formulas alone, "vmap" and "loop" nothing else; "auto" takes for each
-        parameter the first of them that can be had.
+        "hooks" allows formulas alone, "vmap" and "loop", of the whole model, nothing else; "auto"
+        takes for each parameter the first that can be had of formulas, of vmap and loop through a
+        module, and of both through the model.
     check : int, default 2
         The number of samples of the first batch whose gradients are compared with the loop's. With
         0 nothing is compared or proven.
@@ -115,8 +121,9 @@ class GradientSketcher:
     ------
     TypeError, ValueError
         A module in training mode, no parameter chosen, unknown names, sketch_dim beyond the number
-        of parameters, parameters of other types or made under `torch.inference_mode`, an optimizer
-        that is not Adam, or that has no moments of a chosen parameter.
+        of parameters, parameters sharded among processes, of other types or made under
+        `torch.inference_mode`, an optimizer that is not Adam, or that has no moments of a chosen
+        parameter.
 
     Notes
     -----
@@ -236,7 +243,8 @@ class GradientSketcher:
 
     @property
     def methods(self) -> dict[str, str]:
-        """How the gradient of each parameter is found: "hooks", "vmap", "loop", or "none" where the
+        """How the gradient of each parameter is found: "hooks"; "vmap" or "loop", of the model or
+        of the module whose name follows, as in "vmap layers.0.attention"; or "none" where the
         losses of the samples so far do not depend on it. Known after the first batch, and others
         where a later batch needs it."""
         if self._checked.methods is None:
@@ -403,7 +411,14 @@ class GradientSketcher:
 
     def _sum_type(self) -> torch.dtype:
         """float64 where all chosen parameters are float64, else float32."""
-        types = {p.dtype for p in self._parameters().values()}
+        named = self._parameters()
+        types = {p.dtype for p in named.values()}
+        for name, p in named.items():
+            if not (p.is_floating_point() or p.is_complex()):
+                raise TypeError(
+                    f"params: expected parameters that have gradients, got {name!r} of {p.dtype}, "
+                    "as in quantised layers; params='trainable' leaves out those that are frozen"
+                )
         if not types <= {torch.float32, torch.float64, torch.bfloat16}:
             raise TypeError(
                 f"model: expected parameters of float32, float64 or bfloat16, got {types}; "

@@ -127,8 +127,8 @@ def test_outputs_that_lose_their_batch():
         )
 
 
-class Flat(nn.Module):
-    """(B, T, 3) goes through the layer as (B T, 3)."""
+class Called(nn.Module):
+    """Calls its layer for samples (B, 1, 3), and uses its weight for longer ones."""
 
     def __init__(self):
         super().__init__()
@@ -136,8 +136,9 @@ class Flat(nn.Module):
         self.inner, self.head = nn.Linear(3, 5), nn.Linear(5, 4)
 
     def forward(self, x):
-        h = torch.tanh(self.inner(x.flatten(0, 1)))
-        return self.head(h.view(*x.shape[:2], -1).mean(1))
+        layer = self.inner
+        h = layer(x) if x.shape[1] == 1 else F.linear(x, layer.weight, layer.bias)
+        return self.head(torch.tanh(h).mean(1))
 
 
 def ragged(samples):
@@ -154,12 +155,12 @@ def test_a_run_goes_on_with_what_its_first_batch_settled(tmp_path):
     data = [(torch.randn(1 if 8 <= i < 16 else 3, 3), i % 4) for i in range(24)]
     loader = torch.utils.data.DataLoader(data, batch_size=8, collate_fn=ragged)
     sizes = {"shard_rows": 8, "progress": False}
-    sketcher = GradientSketcher(Flat().eval(), params="all", sketch_dim=8)
+    sketcher = GradientSketcher(Called().eval(), params="all", sketch_dim=8)
     whole = sketch_dataset(sketcher, loader, tmp_path / "whole", **sizes)
     assert sketcher.methods["inner.weight"] == "vmap"
     for k in (1, 2):
         (tmp_path / "whole" / f"shard-0000{k}.npy").rename(tmp_path / f"{k}.npy")
-    sketcher = GradientSketcher(Flat().eval(), params="all", sketch_dim=8)
+    sketcher = GradientSketcher(Called().eval(), params="all", sketch_dim=8)
     sketcher(ragged(data[8:16]))  # settles something else
     again = sketch_dataset(sketcher, loader, tmp_path / "whole", **sizes)
     assert isinstance(whole, SketchStore)

@@ -208,7 +208,7 @@ def test_layers_with_formulas(name, dtype):
 def test_layers_without_formulas(name, dtype):
     sketcher = assert_equals_the_loop(*net_of(OTHERS[name], dtype=dtype))
     found = sketcher.methods
-    assert all((how == "vmap") == name.startswith("layer.") for name, how in found.items())
+    assert all((how == "vmap layer") == name.startswith("layer.") for name, how in found.items())
 
 
 @pytest.mark.filterwarnings(NO_BATCHING_RULE, r"ignore:vmap\(grad\) fails for this model")
@@ -217,7 +217,7 @@ def test_layers_without_formulas(name, dtype):
 def test_recurrent_layers(name, dtype):
     """vmap can do some of them."""
     sketcher = assert_equals_the_loop(*net_of(RECURRENT[name], dtype=dtype))
-    assert sketcher.methods["layer.weight_hh_l0"] in ("vmap", "loop")
+    assert sketcher.methods["layer.weight_hh_l0"] in ("vmap layer", "loop layer")
     assert sketcher.methods["front.weight"] == "hooks"
 
 
@@ -322,7 +322,7 @@ def test_bags_with_weights():
     sketcher = assert_equals_the_loop(
         WeightedBag().eval(), (tokens(T), torch.rand(B, T)), torch.arange(B) % 3
     )
-    assert sketcher.methods["bag.weight"] == "vmap"
+    assert sketcher.methods["bag.weight"] == "vmap bag"
 
 
 def test_bags_of_one_long_list():
@@ -461,7 +461,7 @@ def test_parametrized_weights(how):
     sketcher = assert_equals_the_loop(net.eval(), numbers(T, D).mean(1), torch.arange(B) % 3)
     methods = sketcher.methods
     assert methods["0.weight"] == methods["4.weight"] == "hooks"
-    assert "vmap" in methods.values()
+    assert "vmap 2" in methods.values()
 
 
 class Attention(nn.Module):
@@ -483,7 +483,7 @@ def test_attention(batch_first, options):
     torch.manual_seed(0)
     net = Attention(batch_first, **options).eval()
     sketcher = assert_equals_the_loop(net, numbers(T, D), torch.arange(B) % 3)
-    assert sketcher.methods["attention.out_proj.weight"] == "vmap"  # used outside of its layer
+    assert sketcher.methods["attention.out_proj.weight"] == "vmap attention"  # not called
     assert sketcher.methods["head.weight"] == "hooks"
 
 

@@ -32,6 +32,21 @@ class RMSNormOfPositions(nn.Module):
         return x * x.square().mean(1, keepdim=True).add(0.1).rsqrt() * self.weight
 
 
+class Fused(nn.Module):
+    """Experts with one parameter, for tokens (n · T, D) of all samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(2, D, D))
+
+    def forward(self, tokens, to):
+        out = torch.zeros_like(tokens)
+        for k in to.unique():
+            rows = (to == k).nonzero()[:, 0]
+            out = out.index_add(0, rows, torch.tanh(tokens[rows] @ self.weight[k]))
+        return out
+
+
 class Part(nn.Module):
     """A step of a model, h (n, T, D) -> (n, T, D), with layers that it may share with others.
 
@@ -51,6 +66,10 @@ class Part(nn.Module):
             "positions": lambda: nn.Embedding(8, D),
             "one row": lambda: nn.Embedding(1, D),
             "weight norm": lambda: parametrizations.weight_norm(nn.Linear(D, D)),
+            "attention": lambda: nn.MultiheadAttention(D, 2, batch_first=True),
+            "attention of positions first": lambda: nn.MultiheadAttention(D, 2),
+            "attention of all": lambda: nn.MultiheadAttention(D, 2),
+            "fused": Fused,
             "recurrent": lambda: nn.GRU(D, D, batch_first=True),
         }.get(how, nn.Identity)()
         self.query = nn.Parameter(torch.randn(1, D)) if "query" in how else None
@@ -95,6 +114,30 @@ class Part(nn.Module):
 
     def _recurrent(self, h, key):
         return self.norm(h)[0]
+
+    def _attention(self, h, key):
+        out, weights = self.norm(
+            h, h, h, key_padding_mask=(key > 0) & (key < 1).any(1, keepdim=True)
+        )
+        return h + out * weights.sum(2, keepdim=True)
+
+    def _attention_of_positions_first(self, h, key):
+        h = h.transpose(0, 1)
+        return self.layer(h + self.norm(h, h, h)[0]).transpose(0, 1)
+
+    def _attention_of_all(self, h, key):
+        return h + self.norm(h, h, h)[0]
+
+    def _fused(self, h, key):
+        return self.norm(h.flatten(0, 1), key.flatten()).view_as(h)
+
+    def _positions_first(self, h, key):
+        return torch.tanh(self.layer(h.transpose(0, 1))).transpose(0, 1)
+
+    def _in_place_after(self, h, key):
+        out = self.layer(torch.tanh(h))
+        h += out
+        return h
 
     def _sorted(self, h, key):
         order = key[:, 0].sort(stable=True).indices

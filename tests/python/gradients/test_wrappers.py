@@ -272,3 +272,30 @@ def test_heads_that_are_used_late_in_a_data_set(functional, tmp_path):
         again = GradientSketcher(model, params="all", sketch_dim=16)
         sketch_dataset(again, Tasks(), tmp_path / "once", **options)
         assert store._file(2).read_bytes() == last
+
+
+@pytest.mark.usefixtures("process_group")
+def test_sharded_models():
+    """They are refused, with words that lead to the same weights in a model that is taken."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor import distribute_tensor
+
+    mesh = init_device_mesh("cpu", (1,))
+    plain, sharded, part, split = net(), net(), net(), net()
+    sharded.load_state_dict(plain.state_dict())
+    for module in (sharded[0], sharded, part[2]):
+        fully_shard(module, mesh=mesh)
+    split[0].weight = nn.Parameter(distribute_tensor(split[0].weight.detach(), mesh))
+    named = [(sharded, "the model"), (part, "2"), (split, "0.weight")]
+    for model, name in named:
+        with pytest.raises(ValueError, match=f"model: expected whole .*'{name}' sharded, .*; load"):
+            GradientSketcher(model, params="all", sketch_dim=8)
+    sharded(X)  # its own parameters are whole after a call
+    with pytest.raises(ValueError, match="model: expected whole parameters in each process"):
+        GradientSketcher(sharded, params="2.*", sketch_dim=8)
+    whole, options = net(), StateDictOptions(full_state_dict=True)
+    whole.load_state_dict(get_model_state_dict(sharded, options=options))
+    expected = GradientSketcher(plain, params="all", sketch_dim=8)((X, Y))
+    assert torch.equal(GradientSketcher(whole, params="all", sketch_dim=8)((X, Y)), expected)

@@ -39,7 +39,8 @@ def gradients(model, names, loss, inputs, labels):
     named = dict(model.named_parameters())
     params = [named[name] for name in names]
     flags = [p.requires_grad for p in model.parameters()]
-    model.requires_grad_(True)
+    for p in model.parameters():
+        p.requires_grad_(p.is_floating_point())
     rows = []
     for i in range(len(labels)):
         one = tree_map(lambda x: x[i : i + 1] if isinstance(x, torch.Tensor) else x, inputs)  # noqa: B023
