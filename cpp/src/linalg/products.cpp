@@ -84,7 +84,8 @@ void second_moment(View z, const double* s, int n_threads, const Tick& tick, dou
     const i64 part = ceil_div(z.rows, parts);
     const i64 step = std::max(kWork / (k * k) / kBlock, i64{1}) * kBlock;
     const Scratch<double> sums(parts * k * ld), rooms(n_threads * Panels::size(k));
-    const Scratch<Element<View>> row_rooms(n_threads * k);
+    const i64 row_room = room_for(z, 1);
+    const Scratch<Element<View>> row_rooms(n_threads * row_room);
     for (i64 from = 0; from < part; from += step) {
         tick(std::min(from * parts, z.rows));
         parallel_blocks(parts, n_threads, [&](i64 b, int slot) {
@@ -95,7 +96,7 @@ void second_moment(View z, const double* s, int n_threads, const Tick& tick, dou
             for (i64 i = b * part + from; i < last; ++i) {
                 const double weight = s == nullptr ? 1.0 : s[i];
                 if (weight == 0.0) continue;
-                block.push(row(z, i, row_rooms.data() + slot * k), std::sqrt(weight));
+                block.push(row(z, i, row_rooms.data() + slot * row_room), std::sqrt(weight));
                 if (block.full()) block.flush(sum);
             }
             block.flush(sum);
@@ -135,7 +136,8 @@ void for_products(View z, const i64* rows, i64 count, MatrixView<double> d, int 
     }
     const i64 room = kBlock * (k + kPanel);
     const Scratch<double> rooms(n_threads * room);
-    const Scratch<Element<View>> row_rooms(n_threads * k);
+    const i64 row_room = room_for(z, 1);
+    const Scratch<Element<View>> row_rooms(n_threads * row_room);
     const i64 step = std::max(kWork / (k * width) / kBlock, i64{1}) * kBlock * kSums;
     for (i64 from = 0; from < count; from += step) {
         tick(from);
@@ -145,7 +147,8 @@ void for_products(View z, const i64* rows, i64 count, MatrixView<double> d, int 
             const i64 first = from + b * kBlock, n = std::min(kBlock, from + here - first);
             for (i64 i = 0; i < n; ++i) {
                 const i64 which = rows == nullptr ? first + i : rows[first + i];
-                const Element<View>* const stored = row(z, which, row_rooms.data() + slot * k);
+                const Element<View>* const stored =
+                    row(z, which, row_rooms.data() + slot * row_room);
                 std::transform(stored, stored + k, x + i * k,
                                [](Element<View> v) { return static_cast<double>(v); });
             }
@@ -226,14 +229,16 @@ void sum_unit_rows(View z, const i64* rows, i64 count, const i64* cell, i64 cell
     const i64 most = std::clamp<i64>(kRoom / size, 1, kSums);
     const i64 parts = std::min(most, ceil_div(count, 8 * kBlock)), part = ceil_div(count, parts);
     const Scratch<double> rooms(parts * size);
-    const Scratch<T> row_rooms(n_threads * k);
+    const i64 row_room = room_for(z, 1);
+    const Scratch<T> row_rooms(n_threads * row_room);
     const std::vector<double> ones(at(k), 1.0);
     tick(0);
     parallel_blocks(parts, n_threads, [&](i64 b, int slot) {
         double* const own = rooms.data() + b * size;
         std::fill_n(own, size, 0.0);
         for (i64 t = b * part; t < std::min(count, (b + 1) * part); ++t) {
-            const T* const x = row(z, rows == nullptr ? t : rows[t], row_rooms.data() + slot * k);
+            const T* const x =
+                row(z, rows == nullptr ? t : rows[t], row_rooms.data() + slot * row_room);
             double square;
             kernels().of<T>().square_dots(x, 1, k, ones.data(), &square);
             if (square == 0.0) continue;
@@ -271,7 +276,8 @@ void column_squares(View y, const double* s, int n_threads, const Tick& tick, do
     constexpr i64 kSlice = 64;
     const i64 k = y.cols, blocks = ceil_div(y.rows, kSumBlock);
     const Scratch<double> parts(kSlice * k);
-    const Scratch<Element<View>> rooms(n_threads * kBlock * k);
+    const i64 room = room_for(y, kBlock);
+    const Scratch<Element<View>> rooms(n_threads * room);
     const std::vector<double> ones(s == nullptr ? kSumBlock : 0, 1.0);
     std::fill_n(p, k, 0.0);
     for (i64 from = 0; from < blocks; from += kSlice) {
@@ -281,7 +287,7 @@ void column_squares(View y, const double* s, int n_threads, const Tick& tick, do
             const i64 first = (from + b) * kSumBlock, last = std::min(first + kSumBlock, y.rows);
             double* const part = parts.data() + b * k;
             std::fill_n(part, k, 0.0);
-            for_rows(y, first, last, rooms.data() + slot * kBlock * k,
+            for_rows(y, first, last, rooms.data() + slot * room,
                      [&](i64 i, i64 n, const Element<View>* x) {
                          kernels().of<Element<View>>().weighted_squares(
                              x, n, k, s == nullptr ? ones.data() : s + i, part);
@@ -297,7 +303,7 @@ namespace {
 template <class View, class Kernel>
 void each_row(Kernel kernel, View z, const double* u, int n_threads, const Tick& tick, double* x) {
     constexpr i64 kSlice = 64 * kSumBlock;
-    const i64 room = kBlock * z.cols;
+    const i64 room = room_for(z, kBlock);
     const Scratch<Element<View>> rooms(n_threads * room);
     for (i64 from = 0; from < z.rows; from += kSlice) {
         tick(from);

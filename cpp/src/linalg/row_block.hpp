@@ -50,6 +50,13 @@ const T* piece(OuterView<T> a, std::int64_t i, std::int64_t c, int count, T* roo
     return room;
 }
 
+// The scratch memory, in elements, that `rows` rows need at a time: none where they are in place.
+template <class T>
+std::int64_t room_for(MatrixView<T>, std::int64_t) {
+    return 0;
+}
+inline std::int64_t room_for(HalfView a, std::int64_t rows) { return rows * a.cols; }
+
 // Copies row i to out (a.cols), in its summation type. a must have fewer than 2^31 columns.
 template <class T>
 void copy_row(MatrixView<T> a, std::int64_t i, T* out) {

@@ -254,8 +254,7 @@ def test_stores_of_16_bits(project, capsys):
     found = skmm.Selection.load("chosen.json").indices
     assert np.array_equal(found, skmm.select(skmm.SketchStore("sketches"), 20).indices)
     capsys.readouterr()
-    line = said(capsys, "sketch", "my_project:build", "--out", "s", "--dtype", "float8")
-    assert "dtype: expected one of 'float16'" in line
+    assert "dtype: expected one of 'float16'" in said(capsys, *SKETCH, "--dtype", "float8")
 
 
 @pytest.mark.parametrize(
