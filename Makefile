@@ -41,6 +41,8 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_busy.py
 	$(BIN)/python bench/bench_quality.py
 	$(BIN)/python bench/bench_gradients.py
+	$(BIN)/python bench/bench_language.py
+	$(BIN)/python bench/bench_ragged.py
 	$(BIN)/python bench/bench_proofs.py
 	$(BIN)/python bench/bench_store.py
 	$(BIN)/python bench/bench_store16.py
@@ -71,6 +73,7 @@ bench-quality: .venv/.built
 	$(BIN)/python bench/real.py --tasks text & \
 	    $(BIN)/python bench/real.py --tasks digits rare-digits photographs embeddings && \
 	    $(BIN)/python bench/default.py && wait $$!
+	$(BIN)/python bench/factored.py
 	$(BIN)/python bench/auto.py --data digits rare-digits photographs
 	$(BIN)/python bench/auto.py
 	$(BIN)/python bench/finetune.py
