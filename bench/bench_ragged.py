@@ -3,7 +3,7 @@
 Lengths are log-normal with median 48, cut to 8 ... 1024; the model is Llama-shaped (15M, random
 weights), all linear layers by a factored sketch, m = 512. Fixed batches have 8 texts, in order,
 padded to the longest; the budget is that of one batch of 8 of the longest, 8192 tokens, sorted by
-length in shards of 512. Whole calls of `sketch_dataset`, with what the first batch proves, in turn.
+length in shards of 256. Whole calls of `sketch_dataset`, with what the first batch proves, in turn.
 A third call is stopped by SIGKILL half way and goes on.
 """
 
@@ -26,7 +26,7 @@ from bench_language import LINEAR, VOCABULARY, M, llama
 from common import peak_rss, save
 from skmm_fast.gradients import GradientSketcher, sketch_dataset
 
-SHARD = 512
+SHARD = 256
 
 
 class Words:
@@ -56,7 +56,7 @@ def sketched(samples: Any, folder: Path, **batches: Any) -> tuple[np.ndarray, fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-N", type=int, default=2048)
+    parser.add_argument("-N", type=int, default=512)
     parser.add_argument("--no-save", action="store_true")
     args = parser.parse_args()
     samples = texts(args.N)
@@ -70,7 +70,7 @@ def main() -> None:
             target=sketched, args=(samples, folder / "killed"), kwargs=budget
         )
         killed.start()
-        while not (folder / "killed" / "shard-00001.npy").exists():
+        while not (folder / "killed" / "shard-00000.npy").exists():
             time.sleep(0.05)
         os.kill(killed.pid, signal.SIGKILL)  # type: ignore[arg-type]
         killed.join()
