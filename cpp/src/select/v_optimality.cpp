@@ -90,13 +90,16 @@ bool reduced(double before, double after, double pays) {
 
 // Exchanges rows of the same group, among the listed rows: adds the row of largest gain, then
 // removes the row of least loss. Position i in `rows` is row i of info. A group is settled when the
-// row to remove is the row just added. Stops when every group is settled or tr C <= enough. Every
-// swap reduces tr C. Counts `swaps`, which here and below are what the tick is called with.
+// row to remove is the row just added. Stops when every group is settled, when as many swaps as
+// there are rows have not reduced tr C, or when tr C <= enough. Counts `swaps`, which here and
+// below are what the tick is called with.
 template <class T>
 void exchange_among(const RowList& rows, i64 groups, double enough, int n_threads, const Tick& tick,
                     InformationMatrix<T>& info, CandidateSet& set, i64& swaps) {
     const i64 count = static_cast<i64>(rows.size());
     std::vector<bool> settled(at(groups));
+    double before = info.trace();  // `count` swaps ago, or fewer
+    i64 since = 0;                 // the number of swaps since then
     for (;;) {
         tick(swaps);
         if (info.trace() <= enough) return;
@@ -120,6 +123,10 @@ void exchange_among(const RowList& rows, i64 groups, double enough, int n_thread
             set.add(rows[at(in)]);
             std::fill(settled.begin(), settled.end(), false);
             ++swaps;
+            if (++since < count) continue;
+            if (!reduced(before, info.trace(), 0.0)) return;
+            before = info.trace();
+            since = 0;
         } else {
             settled[at(group)] = true;
         }

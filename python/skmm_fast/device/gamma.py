@@ -143,7 +143,7 @@ def _rows(S: Sketch, j: Tensor) -> Tensor:
     """The rows of Γ numbered j (n,), as (n, m) float32."""
     if S.kind == "gaussian":
         return _gaussian(S, j)
-    target, sign = _sparse_sign(S, j) if S.kind == "sparse-sign" else _grouped_sign(S, j)
+    target, sign = {"sparse-sign": _sparse_sign, "grouped-sign": _grouped_sign}[S.kind](S, j)
     values = (1 - 2 * sign).float() * entry(sign.shape[1])
     return torch.zeros(len(j), S.out_dim, device=j.device).scatter_(1, target, values)
 

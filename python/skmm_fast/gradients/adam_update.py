@@ -50,6 +50,7 @@ def moments_of(
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The state of a parameter in Adam, and the group of settings that it is in. Raises TypeError
     or ValueError for another optimizer, or one that has not stepped on it."""
+    optimizer = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
     if not isinstance(optimizer, (torch.optim.Adam, torch.optim.AdamW)):
         raise TypeError(
             "scale: expected a dict of tensors, a function, or a torch.optim.Adam or AdamW, got "

@@ -19,6 +19,7 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from .._support import checks
 from .._support.types import Indices
+from .digests import digest
 from .samples import as_list, in_order, loaded
 
 CHUNK = 64  # samples that are read together where their lengths make the batches
@@ -38,8 +39,8 @@ class Batching(ABC):
         """The batches of each shard, one shard after the other: their row numbers, and what the
         loader makes of these samples."""
 
-    def first(self, loader: DataLoader[Any], shard: range) -> range:
-        """The first rows of the first shard, as many as one batch can hold."""
+    def first(self, loader: DataLoader[Any], shard: range) -> Sequence[int]:
+        """Rows of the first shard that make a batch."""
         return shard[: self.most]
 
 
@@ -60,8 +61,8 @@ class InOrder(Batching):
 
 
 class AsSampled(Batching):
-    """The rows of a shard in the order in which the loader's own sampler has them; in batches of no
-    more rows than the batches that the sampler had any of them in.
+    """The rows of a shard in the order and in the batches in which the loader's own sampler has
+    them; of a batch that has rows of several shards, each shard has its part.
 
     Raises ValueError for a sampler whose batches differ from one iteration to the next, or do not
     hold each row once.
@@ -83,9 +84,10 @@ class AsSampled(Batching):
                 "different; drop_last=False and a sampler of all rows give them"
             )
         sizes = [len(rows) for rows in batches]
-        self.most, self.description = max(sizes), "as a sampler has them"
+        self.most = max(sizes)
+        self.description = f"as a sampler has them: {digest([order, np.array(sizes)])}"
         self._place = np.argsort(order, kind="stable")  # of each row in the sampler's order
-        self._most = np.repeat(sizes, sizes)[self._place]  # the size of each row's batch
+        self._batch = np.repeat(np.arange(len(sizes)), sizes)[self._place]  # of each row
 
     def batches(
         self, loader: DataLoader[Any], shards: Sequence[range]
@@ -93,15 +95,13 @@ class AsSampled(Batching):
         rows = list(chain.from_iterable(map(self._cut, shards)))
         yield from zip(rows, loaded(loader, rows), strict=True)
 
-    def _cut(self, shard: range) -> Iterator[Indices]:
+    def first(self, loader: DataLoader[Any], shard: range) -> Sequence[int]:
+        rows: list[int] = self._cut(shard)[0].tolist()
+        return rows
+
+    def _cut(self, shard: range) -> list[Indices]:
         rows = shard.start + np.argsort(self._place[shard.start : shard.stop], kind="stable")
-        begin, most = 0, self.most
-        for end, row in enumerate(rows):
-            most = min(most, int(self._most[row]))
-            if end - begin >= most:
-                yield rows[begin:end]
-                begin, most = end, int(self._most[row])
-        yield rows[begin:]
+        return np.split(rows, np.flatnonzero(np.diff(self._batch[rows])) + 1)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class ByLength(Batching):
             for places in self.cut(lengths_of(samples)):
                 yield shard.start + places, collate([samples[i] for i in places])
 
-    def first(self, loader: DataLoader[Any], shard: range) -> range:
+    def first(self, loader: DataLoader[Any], shard: range) -> Sequence[int]:
         (samples,) = loaded(loader, [shard[: min(CHUNK, self.most)]], workers=1, collate=as_list)
         lengths = lengths_of(samples)
         return shard[: len(next(ByLength(self.most, self.tokens, sort=False).cut(lengths)))]
@@ -163,13 +163,19 @@ def _length_of(sample: Any) -> int:
     tokens = sample
     if isinstance(sample, Mapping):
         tokens = sample.get("input_ids", next(iter(sample.values()), None))
-    elif isinstance(sample, tuple) or (isinstance(sample, list) and np.ndim(sample[0])):
+    elif isinstance(sample, (tuple, list)) and sample and np.ndim(sample[0]):
         tokens = sample[0]
-    if isinstance(tokens, str) or not hasattr(tokens, "__len__") or not np.ndim(tokens):
+    elif isinstance(sample, tuple):
+        tokens = None
+    of_ids = isinstance(sample, Mapping) and "input_ids" in sample
+    if isinstance(tokens, str) or np.ndim(tokens) < 1 or (of_ids and np.ndim(tokens) != 1):
+        got = f"{np.ndim(tokens)} dimensions" if of_ids else type(tokens).__name__
         raise ValueError(
-            "dataset: expected samples of tokens (an entry input_ids, or first in a tuple) with "
-            f"token_budget or sort_by_length, got {type(tokens).__name__}"
+            "dataset: expected samples of tokens, input_ids (T,) or a first entry (T, ...), with "
+            f"token_budget or sort_by_length, got {got}"
         )
+    if len(tokens) == 0:
+        raise ValueError("dataset: expected samples of at least one token, got one without any")
     return len(tokens)
 
 

@@ -86,6 +86,7 @@ class CheckedPass:
         self._orders: dict[str, list[str]] = {}  # as in `Calibration`
         self._dims: dict[Module, SampleDims] = {}  # as in `Calibration`
         self._expanded: frozenset[Module] = frozenset()  # as in `Calibration`
+        self._first_expanded = self._expanded  # after the first batch
         self._size = 0  # samples of the largest batch so far, at most 2
         self._due = True  # whether the next batch is proven
         self._proven: set[str] = set()  # parameters with gradients other than 0 in a proof
@@ -97,6 +98,7 @@ class CheckedPass:
     def restart(self) -> None:
         """Go back to the methods that the first batch settled, and prove the next batch."""
         self.methods, self._due = self.first_methods, True
+        self._expanded = self._first_expanded
 
     def __call__(self, samples: Batch, ids: Indices, step: int) -> torch.Tensor:
         """(B, m) The sketches of a batch, `step` samples at a time.
@@ -131,7 +133,7 @@ class CheckedPass:
             warnings.warn(message, stacklevel=3)
         self.methods, self._due = methods, False
         if first is not None:
-            self.first_methods = methods
+            self.first_methods, self._first_expanded = methods, self._expanded
         self._size = max(self._size, min(samples.size, 2))
         return Z
 

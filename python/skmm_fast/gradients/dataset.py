@@ -85,9 +85,10 @@ def sketch_dataset(
         tensors); or a `DataLoader`, whose dataset, collate_fn, workers and batches are used; or a
         `Trainer` of Hugging Face or TRL, whose training samples and collator are used. The batches
         of a loader hold each row once, the same each time: in order, or as a sampler of your own
-        groups them. Samples must read the same each time and in any batch: the first batch is read
-        twice, and its first half once more; where batches are padded, a short sample is sketched
-        with a long one and alone.
+        groups them; where rows of a batch are in several shards, they are several batches. Samples
+        must read the same each time and in any batch: the first batch is read twice, and its first
+        half once more. Where batches are padded, the shortest of 64 first and 64 evenly spaced
+        samples is sketched alone and with the longest.
     path : path
         The folder, made where there is none. A relative one is that of the current directory at
         the time of the call.
@@ -95,7 +96,8 @@ def sketch_dataset(
         Samples sketched together, at most; they never straddle two shards. Default: 64, or as many
         as `token_budget` allows.
     shard_rows : int, default 4096
-        Rows of a file. One shard is held in memory: shard_rows · m numbers.
+        Rows of a file. One shard is held in memory: shard_rows · m numbers, and with `token_budget`
+        or `sort_by_length` its samples.
     collate_fn : callable, optional
         Makes a batch of a list of samples, where `dataset` is no `DataLoader`; one that pads, for
         texts of many lengths. Default: samples are stacked, as a `DataLoader` does.
@@ -104,7 +106,8 @@ def sketch_dataset(
         the batch, on the right, and get an attention mask; `labels` of tokens are padded by -100.
     token_budget : int, optional
         Batches are of at most so many tokens, with padding; a longer sample is a batch of its own.
-        The length of a sample is that of its `input_ids`, or of its first entry.
+        The length of a sample is that of its `input_ids`, or of its first entry. The batches of a
+        loader are not used then.
     sort_by_length : bool, optional
         Whether the samples of a shard are batched by their lengths, the longest first, so that
         little is padded. Rows stay in the order of the data set. Default: with `token_budget`.
@@ -267,13 +270,14 @@ def _named(rows: Indices) -> str:
 
 
 def _require_padding_without_effect(sketcher: Sketcher, loader: DataLoader[Any]) -> None:
-    """Raises ValueError where the shortest of the first samples has another sketch when it is
-    padded to the length of the longest. Samples without lengths are not padded."""
+    """Raises ValueError where a sample has another sketch when it is padded: the shortest of some
+    samples, to the length of the longest. Samples without lengths are not padded."""
     collate: Any = loader.collate_fn
     if collate in (stacked, default_collate):
         return
-    first = range(min(CHUNK, len(loader.dataset)))  # type: ignore[arg-type]
-    (samples,) = loaded(loader, [first], workers=1, collate=as_list)
+    N = len(loader.dataset)  # type: ignore[arg-type]
+    rows = np.unique(np.r_[: min(CHUNK, N), np.linspace(0, N - 1, CHUNK).astype(np.int64)])
+    (samples,) = loaded(loader, [rows], workers=1, collate=as_list)
     try:
         lengths = lengths_of(samples)
     except ValueError:
@@ -281,12 +285,14 @@ def _require_padding_without_effect(sketcher: Sketcher, loader: DataLoader[Any])
     long, short = int(lengths.argmax()), int(lengths.argmin())
     if lengths[long] == lengths[short]:
         return
-    _, padded = _sketch(sketcher, collate([samples[long], samples[short]]), np.array([long, short]))
-    (alone,) = _sketch(sketcher, collate([samples[short]]), np.array([short]))
+    two = [long, short]
+    _, padded = _sketch(sketcher, collate([samples[i] for i in two]), rows[two])
+    (alone,) = _sketch(sketcher, collate([samples[short]]), rows[[short]])
     error = np.linalg.norm(padded - alone) / max(np.linalg.norm(alone), np.finfo(float).tiny)
     if not error <= getattr(sketcher, "_tolerance", 0.1):
         raise ValueError(
-            f"dataset: expected samples whose sketches do not depend on padding, got row {short} "
+            f"dataset: expected samples whose sketches do not depend on padding, got row "
+            f"{rows[short]} "
             f"off by {error:.2g} of its norm when padded from {lengths[short]} to {lengths[long]} "
             "tokens: pad on the right, give an attention mask, and label padding -100"
         )

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from .batch import Batch
+from .frozen import frozen
 from .functional import output
 from .layer_rules import is_linear
 from .parameters import Slot, owners
@@ -56,7 +57,7 @@ def _without_tokens(model: nn.Module, modules: list[nn.Module], samples: Batch) 
         if is_linear(module)
     ]
     try:
-        with torch.no_grad():
+        with frozen(model), torch.no_grad():
             output(model, samples)
     finally:
         for handle in handles:

@@ -60,6 +60,12 @@ class Padding:
 def _padded(rows: list[Any], value: int) -> torch.Tensor:
     """The rows as a tensor, (B, longest), or (B,) where they are numbers."""
     tensors = [torch.as_tensor(row) for row in rows]
+    if any(t.ndim > 1 or (t.ndim == 1 and len(t) == 0) for t in tensors):
+        shape = next(tuple(t.shape) for t in tensors if t.ndim > 1 or len(t) == 0)
+        raise ValueError(
+            "dataset: expected samples with tokens (T,), at least one, with tokenizer, got "
+            f"shape {shape}"
+        )
     if tensors[0].ndim == 0:
         return torch.stack(tensors)
     return pad_sequence(tensors, batch_first=True, padding_value=value)

@@ -112,7 +112,7 @@ def stacked(samples: list[Any]) -> Any:
 
 def loaded(
     loader: DataLoader[Any],
-    batches: Sequence[range] | Sequence[Indices],
+    batches: Sequence[Sequence[int]] | Sequence[Indices],
     workers: int | None = None,
     collate: Collate | None = None,
 ) -> DataLoader[Any]:
@@ -141,8 +141,8 @@ class Read:
     fields: dict[str, str]  # of the fingerprint: its first and last sample, and some between
 
 
-def read_ends(loader: DataLoader[Any], rows: range, between: bool = False) -> Read:
-    """Read these first rows as a batch, and the first and the last row alone, more than once, as
+def read_ends(loader: DataLoader[Any], rows: Sequence[int], between: bool = False) -> Read:
+    """Read these rows as a batch, and the first and the last row alone, more than once, as
     the loader reads; and where `between`, evenly spaced rows once. The batches are read one after
     the other, by one process, so that whatever is random goes on from one to the next.
 
@@ -153,12 +153,13 @@ def read_ends(loader: DataLoader[Any], rows: range, between: bool = False) -> Re
     last = len(samples) - 1
     few = (len(rows) // 2) | 1  # odd: a sample and its neighbour part
     times = 2 if len(rows) >= MANY else READS
-    batches = [range(1), range(1), range(last, last + 1), range(last, last + 1)]
-    batches += [*[rows] * times, *[range(few)] * (few < len(rows))]
+    whole, part = tuple(rows), tuple(rows[:few])
+    batches: list[tuple[int, ...]] = [(0,), (0,), (last,), (last,)]
+    batches += [*[whole] * times, *[part] * (few < len(rows))]
     places = range(1, SPREAD + 1) if between else ()
     spread = sorted({round(i * last / (SPREAD + 1)) for i in places})
-    batches += [range(row, row + 1) for row in spread]
-    found: dict[range, tuple[Any, str]] = {}
+    batches += [(row,) for row in spread]
+    found: dict[tuple[int, ...], tuple[Any, str]] = {}
     for row_numbers, batch in zip(batches, loaded(loader, batches, workers=1), strict=True):
         try:
             now = digest(batch)
@@ -170,8 +171,8 @@ def read_ends(loader: DataLoader[Any], rows: range, between: bool = False) -> Re
                 "dataset: expected samples that read the same each time, got another "
                 f"{_named(row_numbers)} when read again; switch random augmentation off"
             )
-    first = found[rows][0]
-    if few < len(rows) and not all(_equal_starts(first, found[range(few)][0], len(rows), few)):
+    first = found[whole][0]
+    if few < len(rows) and not all(_equal_starts(first, found[part][0], len(rows), few)):
         raise ValueError(
             f"dataset: expected samples that read the same in any batch, got others in "
             f"a batch of {len(rows)} than in one of the first {few}: collate_fn "
@@ -179,15 +180,15 @@ def read_ends(loader: DataLoader[Any], rows: range, between: bool = False) -> Re
             "gradient of its sample"
         )
     fields = {
-        "dataset_first_sample": found[range(1)][1],
-        "dataset_last_sample": found[range(last, last + 1)][1],
+        "dataset_first_sample": found[(0,)][1],
+        "dataset_last_sample": found[(last,)][1],
     }
     if between:
-        fields["dataset_samples"] = digest([found[range(row, row + 1)][1] for row in spread])
+        fields["dataset_samples"] = digest([found[(row,)][1] for row in spread])
     return Read(first, fields)
 
 
-def _named(rows: range) -> str:
+def _named(rows: Sequence[int]) -> str:
     return f"row {rows[0]}" if len(rows) == 1 else f"batch of rows {rows[0]} to {rows[-1]}"
 
 

@@ -17,6 +17,9 @@ Scale = Mapping[str, torch.Tensor] | ScaleFunction
 def adam_scale(optimizer: torch.optim.Optimizer) -> ScaleFunction:
     """The scale by which Adam multiplies gradients, 1/(√v̂ + ε), as a function for `scale`.
 
+    Entries that have never had a gradient (rows of an embedding for tokens that did not occur) have
+    the scale 0: theirs would be 1/ε, beside which no other counts.
+
     The sketch is then of the direction in which Adam moves by the gradient of a sample, without its
     momentum. LESS takes the whole update instead, `scale=optimizer`, for the samples of the pool.
 
@@ -55,8 +58,10 @@ def adam_scale(optimizer: torch.optim.Optimizer) -> ScaleFunction:
 
     def scale(name: str, parameter: torch.nn.Parameter) -> torch.Tensor:
         state, group = moments_of(optimizer, name, parameter)
-        square = state["exp_avg_sq"] / (1 - group["betas"][1] ** int(state["step"]))
-        made: torch.Tensor = 1 / (square.sqrt() + group["eps"])
+        second = state["exp_avg_sq"]
+        square = second.to(torch.promote_types(second.dtype, torch.float32))
+        square = square / (1 - group["betas"][1] ** int(state["step"]))
+        made: torch.Tensor = (square > 0) / (square.sqrt() + group["eps"])
         return made
 
     return scale
@@ -73,6 +78,8 @@ def scales_of(
     `known` are the names of all parameters of the model. Raises TypeError or ValueError for names
     that are missing or unknown, other shapes, and numbers that are not finite.
     """
+    if isinstance(scale, torch.nn.ParameterDict):
+        scale = dict(scale.items())
     if isinstance(scale, Mapping):
         missing = [name for name in parameters if name not in scale]
         unknown = [name for name in scale if name not in known]

@@ -85,6 +85,11 @@ class SketchAccumulator:
             threads = checks.threads(self.n_threads)
             sketch._core.sketch_dense(G.contiguous().numpy(), first, True, threads, Z.numpy())
 
+    @property
+    def _entries(self) -> Sketch:
+        """The sketch of parameters that are sketched by their entries."""
+        return self.sketch._last if isinstance(self.sketch, Factored) else self.sketch
+
     def _block(self, slot: Slot) -> Block | None:
         """The matrix that is this slot, where the sketch has factored it."""
         return self.sketch._blocks.get(slot.offset) if isinstance(self.sketch, Factored) else None
@@ -95,10 +100,10 @@ class SketchAccumulator:
         if tensors.on_device(Z):
             from ..device.gamma import add_outer
 
-            add_outer(self.sketch, E, X, Z, slot.offset)
+            add_outer(self._entries, E, X, Z, slot.offset)
         else:
             threads = checks.threads(self.n_threads)
-            self.sketch._core.sketch_outer(
+            self._entries._core.sketch_outer(
                 E.numpy(), X.numpy(), slot.offset, True, threads, Z.numpy()
             )
 
@@ -120,7 +125,7 @@ class SketchAccumulator:
         if tensors.on_device(Z):
             from ..device.gamma import add_rows
 
-            add_rows(self.sketch, index.clamp(min=0), values * kept[..., None], Z, slot.offset)
+            add_rows(self._entries, index.clamp(min=0), values * kept[..., None], Z, slot.offset)
             return
         # The gradients become a CSR matrix (B, n·D). A key b·n + row names one of its nonzero rows.
         n_rows = slot.size // D
@@ -130,7 +135,7 @@ class SketchAccumulator:
         summed = torch.zeros(len(keys), D, dtype=Z.dtype).index_add_(0, place, values[kept])
         columns = (keys % n_rows)[:, None] * D + torch.arange(D)
         ends = torch.searchsorted(keys, torch.arange(B + 1) * n_rows) * D
-        self.sketch._core.sketch_csr(
+        self._entries._core.sketch_csr(
             summed.view(-1).numpy(),
             columns.view(-1).numpy(),
             ends.numpy(),

@@ -353,7 +353,14 @@ class GradientSketcher:
         """Find the weights that `Factored` takes as matrices, by the first samples of a batch."""
         few = samples.rows(slice(0, 2))
         matrices = matrices_of(self.model, self._slots, few, self.factor_dim)
-        sketch = replace(self.sketch, matrices=list(matrices.values()))  # type: ignore[type-var]
+        try:
+            sketch = replace(self.sketch, matrices=list(matrices.values()))  # type: ignore[type-var]
+        except ValueError as error:
+            raise ValueError(
+                f"sketch_dim: expected at most the number of coordinates that are left with "
+                f"factor_dim={self.factor_dim}, got {self.sketch.out_dim} ({error}); raise "
+                "factor_dim"
+            ) from error
         self._pass = replace(self._pass, sketch=sketch)
         self._checked = CheckedPass(self._pass, self.method, self.check, self.n_threads)
         self._settled = True
@@ -383,7 +390,7 @@ class GradientSketcher:
         return {name: named[name] for name in self._slots}
 
     def _scales(self, scale: Any) -> dict[str, torch.Tensor]:
-        known = dict(self.model.named_parameters())
+        known = dict(self.model.named_parameters(remove_duplicate=False))
         return scales_of(scale, self._parameters(), known, self._sum_type())
 
     def _device_of_parameters(self, device: Any) -> torch.device:

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from .._support import checks
+from .._support.arrays import BFLOAT16
 from .._support.cached import cached_property
 from .._support.types import Array
 from .base import Sketch
@@ -134,6 +135,10 @@ class Factored(Sketch):
     def _core(self) -> Any:
         return _Core(self)
 
+    def _has_matrices(self, start: int, stop: int) -> bool:
+        """Whether coordinates [start, stop) have entries of matrices."""
+        return any(b.first < stop and start < b.stop for b in self._blocks.values())
+
     def _add_on_device(self, A: Any, Z: Any, col_offset: int) -> None:
         from ..device.gamma import add_dense
 
@@ -215,6 +220,8 @@ class _Core:
     ) -> None:
         if not accumulate:
             Z[:] = 0
+        if A.dtype == BFLOAT16:  # NumPy cannot copy its numbers, only their bits
+            A = (A.astype(np.uint32) << 16).view(np.float32)
         self.sketch._add_dense(_by_core(threads), A, Z, col_offset)
         if tick is not None:
             tick(A.size)
@@ -229,12 +236,16 @@ class _Core:
         Z: Array,
         tick: Any = None,
     ) -> None:
+        S, cols = self.sketch, E.shape[1] * X.shape[1]
+        if not S._has_matrices(col_offset, col_offset + cols):
+            S._last._core.sketch_outer(E, X, col_offset, accumulate, threads, Z, tick)
+            return
         if not accumulate:
             Z[:] = 0
-        block = self.sketch._blocks.get(col_offset)
+        block = S._blocks.get(col_offset)
         if block is not None and block[1:] == (E.shape[1], X.shape[1]):
             add = _by_core(threads)
-            self.sketch._add_products(add, block, E[:, None], X[:, None], Z)
+            S._add_products(add, block, E[:, None], X[:, None], Z)
             return
         for i in range(len(E)):
             G = np.outer(E[i], X[i]).reshape(1, -1)
@@ -254,8 +265,7 @@ class _Core:
     ) -> None:
         """Rows are made dense, some at a time, where they have entries of a matrix."""
         S = self.sketch
-        stop = col_offset + cols
-        if all(b.stop <= col_offset or b.first >= stop for b in S._blocks.values()):
+        if not S._has_matrices(col_offset, col_offset + cols):
             S._last._core.sketch_csr(
                 values, indices, indptr, cols, col_offset, accumulate, threads, Z, tick
             )

@@ -184,6 +184,40 @@ def test_a_sampler_of_all_rows_is_followed(tmp_path, alone, sampler):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_batches_of_a_sampler_are_never_merged(tmp_path):
+    """Samples of equal lengths need no padding, and their batches none either."""
+    texts = [{"input_ids": torch.arange(1, 5 + i % 2)} for i in range(14)]
+    batches = [[0, 2, 4, 6], [1, 3, 5], [8, 10, 12], [7, 9, 11, 13]]
+    shapes = []
+
+    class Watched:
+        sketch, fingerprint = sketcher_of(gpt2()).sketch, dict
+
+        def forget(self):
+            pass
+
+        def __call__(self, batch, ids):
+            shapes.append((ids.tolist(), tuple(batch["input_ids"].shape)))
+            return torch.ones(len(ids), M)
+
+    loader = DataLoader(texts, batch_sampler=batches)
+    store_of(tmp_path, loader, sketcher=Watched(), shard_rows=8)
+    assert [ids for ids, _ in shapes[1:]] == [
+        [0, 2, 4, 6], [1, 3, 5], [7], [8, 10, 12], [9, 11, 13]
+    ]  # fmt: skip
+    store = store_of(tmp_path / "again", loader, sketcher=Watched(), shard_rows=8)
+    store._file(1).unlink()
+    other = DataLoader(texts, batch_sampler=[batches[0][::-1], *batches[1:]])
+    with pytest.raises(ValueError, match="differs in batches"):
+        store_of(tmp_path / "again", other, sketcher=Watched(), shard_rows=8)
+
+
+def test_padding_that_comes_late_is_refused(tmp_path):
+    texts = [{"input_ids": [1 + i % 7] * (8 if i < 70 else 3 + i % 5)} for i in range(140)]
+    with pytest.raises(ValueError, match="do not depend on padding"):
+        store_of(tmp_path, texts, collate_fn=on_the_left, batch_size=7)
+
+
 @pytest.mark.parametrize(
     ("loader", "what"),
     [
@@ -249,6 +283,11 @@ def test_lengths():
     for sample in ({"text": "abc"}, ("abc", 1), 3, torch.tensor(3), {"label": 0}):
         with pytest.raises(ValueError, match="expected samples of tokens"):
             lengths_of([sample])
+    with pytest.raises(ValueError, match=r"input_ids .* got 2 dimensions"):
+        lengths_of([{"input_ids": torch.ones(1, 3)}])
+    for sample in ({"input_ids": []}, []):
+        with pytest.raises(ValueError, match="at least one token"):
+            lengths_of([sample])
 
 
 @pytest.mark.parametrize(
@@ -258,6 +297,16 @@ def test_lengths():
         ({"tokenizer": Tokenizer(), "collate_fn": on_the_left}, ValueError, "got both"),
         ({"token_budget": 0, "tokenizer": Tokenizer()}, ValueError, "token_budget"),
         ({"sort_by_length": 1, "tokenizer": Tokenizer()}, TypeError, "sort_by_length"),
+        (
+            {"dataset": [{"input_ids": [1]}, {"input_ids": []}], "tokenizer": Tokenizer()},
+            ValueError,
+            "at least one",
+        ),
+        (
+            {"dataset": [{"input_ids": [[1, 2]]}] * 2, "tokenizer": Tokenizer()},
+            ValueError,
+            r"shape \(1, 2\)",
+        ),
         ({}, ValueError, "or tokenizer, which pads"),
         ({"dataset": [{"input_ids": [1, 2]}] * 3}, ValueError, "or tokenizer, which pads"),
         ({"dataset": [{"ids": [1, 2]}] * 3, "tokenizer": Tokenizer()}, ValueError, "input_ids"),

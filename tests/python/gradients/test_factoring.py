@@ -137,6 +137,25 @@ def test_devices_make_the_same_sums():
     torch.testing.assert_close(sums, expected, rtol=1e-4, atol=1e-3)
 
 
+def test_entries_have_the_rows_of_sparse_signs_on_devices_too():
+    """An accumulator hands `_entries` to the functions that devices have for them."""
+    from skmm_fast.device import gamma
+    from skmm_fast.gradients.sketch_accumulator import SketchAccumulator
+
+    S = Factored(2007, 32, matrices=[(3, 40, 50)], factor_dim=24)
+    rows = gamma.rows(SketchAccumulator(S, None)._entries, 2003, 2007, "cpu")
+    np.testing.assert_array_equal(rows, S.toarray(2003, 2007))
+    with pytest.raises(KeyError, match="factored"):
+        gamma.rows(S, 0, 1, "cpu")
+
+
+def test_a_sketch_that_is_wider_than_what_is_left():
+    model = torch.nn.Linear(20, 20).eval()
+    sketcher = GradientSketcher(model, params="all", loss="mse", **{**SMALL, "factor_dim": 4})
+    with pytest.raises(ValueError, match=r"sketch_dim: expected at most .* factor_dim=4, got 64"):
+        sketcher((torch.randn(B, T, 20), torch.randn(B, T, 20)))
+
+
 def test_errors():
     model = Classifier().eval()
     for options in ({"nnz_per_row": 4}, {"scale": torch.optim.Adam(model.parameters())}):

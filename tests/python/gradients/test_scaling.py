@@ -91,11 +91,29 @@ def test_the_scale_of_adam(kind):
             squares[name] = 0.9 * squares[name] + 0.1 * p.grad**2
         optimizer.step()
     expected = {
-        name: 1 / ((square / (1 - 0.9**3)).sqrt() + 1e-4) for name, square in squares.items()
+        name: (square > 0) / ((square / (1 - 0.9**3)).sqrt() + 1e-4)
+        for name, square in squares.items()
     }
     by_hand = GradientSketcher(net.eval(), scale=expected, **OPTIONS)((x, y))
     sketcher = GradientSketcher(net, scale=adam_scale(optimizer), **OPTIONS)
     torch.testing.assert_close(sketcher((x, y)), by_hand, rtol=1e-4, atol=1e-4)
+
+
+def test_a_wrapped_optimizer_and_other_names_of_tied_parameters():
+    accelerate = pytest.importorskip("accelerate")
+    net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
+    net[1].weight = net[0].weight
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.randn(B, 4)).square().sum().backward()
+    optimizer.step()
+    wrapped = accelerate.optimizer.AcceleratedOptimizer(optimizer)
+    batch, options = (torch.randn(B, 4), torch.randn(B, 4)), OPTIONS | {"sketch_dim": 8}
+    both = [
+        GradientSketcher(net.eval(), scale=adam_scale(o), **options)(batch)
+        for o in (optimizer, wrapped)
+    ]
+    assert torch.equal(*both)
+    GradientSketcher(net, scale=net.state_dict(), **options)(batch)
 
 
 def test_the_fingerprint_sees_the_scale():

@@ -30,6 +30,19 @@ def test_dense_rows(dtype):
     np.testing.assert_allclose(Z, G.astype(float) @ GAMMA, rtol=1e-4, atol=1e-4)
 
 
+def test_bfloat16():
+    torch = pytest.importorskip("torch")
+    for T in (S, skmm.Factored(4060, M, matrices=[(0, 200, 20)], factor_dim=K)):
+        G = torch.randn(3, T.in_dim).bfloat16()
+        Z = T.apply(G)
+        np.testing.assert_allclose(Z, T.apply(G.float()), rtol=1e-4, atol=1e-4)
+        parts = torch.zeros(3, M)
+        for first, stop in itertools.pairwise((0, 77, 2500, T.in_dim)):
+            part = G[:, first:stop].contiguous()
+            T.apply(part, out=parts, col_offset=first, accumulate=True)
+        np.testing.assert_allclose(parts, Z, rtol=1e-4, atol=1e-4)
+
+
 @given(st.lists(st.integers(1, R - 1), max_size=6, unique=True))
 def test_chunks_of_columns_add_up(cuts):
     G = rows(2)
