@@ -37,11 +37,11 @@ LINEAR = ["*_proj.weight"]
 BASE = "forward, backward without weight gradients"
 
 
-def llama(size: str) -> Any:
+def llama(size: str, vocabulary: int = VOCABULARY) -> Any:
     hidden, intermediate, layers, heads = SHAPES[size]
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         hidden_size=hidden,
         intermediate_size=intermediate,
         num_hidden_layers=layers,
@@ -79,7 +79,7 @@ def sketch(model: Any, ids: torch.Tensor, params: Any, how: str) -> Callable[[],
         params=params,
         loss="causal-lm",
         sketch=how,
-        sketch_dim=M,  # type: ignore[arg-type]
+        sketch_dim=M,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -80,7 +80,7 @@ def sketched(
         sketch_dim=m,
         seed=seed,
         n_threads=1,
-        **how,  # type: ignore[arg-type]
+        **how,
     )
     inputs, y = data
     rows = [slice(i, i + 50) for i in range(0, len(y), 50)]

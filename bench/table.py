@@ -23,7 +23,7 @@ TITLES = {
     "quality": "Stage 1: singular values of embedded subspaces (k = 64, 60 seeds)",
     "gradients": "Gradients of models, from inputs to their sketch (m = 512, 2 threads)",
     "language": "Gradients of language models (Llama shapes, B = 8, m = 512, 2 threads)",
-    "ragged": "Texts of many lengths: a budget of tokens beside batches of 8 (15M, 2 threads)",
+    "ragged": "Texts of many lengths: a budget of tokens beside batches of 8 (2 threads)",
     "factored": "Factored sketches beside sparse signs (m = 512; selections at m = 128)",
     "proofs": "Gradients: the proof of a batch (B = 64, m = 512; CPU seconds, one thread)",
     "store": "Gradients of 20 000 texts by the command line, killed once (m = 512, 2 threads)",

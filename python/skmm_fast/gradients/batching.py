@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -29,8 +29,11 @@ class Batching(ABC):
     """A rule that cuts shards into batches."""
 
     most: int  # samples of a batch, at most
-    # What the fingerprint says of the rule; None where `most` says all.
-    description: str | None = None
+
+    @property
+    def description(self) -> str | None:
+        """What the fingerprint says of the rule; None where `most` says all."""
+        return None
 
     @abstractmethod
     def batches(
@@ -85,9 +88,13 @@ class AsSampled(Batching):
             )
         sizes = [len(rows) for rows in batches]
         self.most = max(sizes)
-        self.description = f"as a sampler has them: {digest([order, np.array(sizes)])}"
+        self._digest = digest([order, np.array(sizes)])
         self._place = np.argsort(order, kind="stable")  # of each row in the sampler's order
         self._batch = np.repeat(np.arange(len(sizes)), sizes)[self._place]  # of each row
+
+    @property
+    def description(self) -> str:
+        return f"as a sampler has them: {self._digest}"
 
     def batches(
         self, loader: DataLoader[Any], shards: Sequence[range]
@@ -116,7 +123,7 @@ class ByLength(Batching):
     sort: bool
 
     @property
-    def description(self) -> str:  # type: ignore[override]
+    def description(self) -> str:
         order = "longest first" if self.sort else "in order"
         return order if self.tokens is None else f"{order}, of {self.tokens} tokens"
 
@@ -136,7 +143,7 @@ class ByLength(Batching):
     def first(self, loader: DataLoader[Any], shard: range) -> Sequence[int]:
         (samples,) = loaded(loader, [shard[: min(CHUNK, self.most)]], workers=1, collate=as_list)
         lengths = lengths_of(samples)
-        return shard[: len(next(ByLength(self.most, self.tokens, sort=False).cut(lengths)))]
+        return shard[: len(next(replace(self, sort=False).cut(lengths)))]
 
     def cut(self, lengths: Indices) -> Iterator[Indices]:
         """The places of samples of these lengths, batch by batch."""
@@ -167,12 +174,12 @@ def _length_of(sample: Any) -> int:
         tokens = sample[0]
     elif isinstance(sample, tuple):
         tokens = None
-    of_ids = isinstance(sample, Mapping) and "input_ids" in sample
-    if isinstance(tokens, str) or np.ndim(tokens) < 1 or (of_ids and np.ndim(tokens) != 1):
-        got = f"{np.ndim(tokens)} dimensions" if of_ids else type(tokens).__name__
+    most = 1 if isinstance(sample, Mapping) and "input_ids" in sample else np.inf
+    if not 1 <= np.ndim(tokens) <= most:  # texts have no dimension
         raise ValueError(
             "dataset: expected samples of tokens, input_ids (T,) or a first entry (T, ...), with "
-            f"token_budget or sort_by_length, got {got}"
+            f"token_budget or sort_by_length, got {type(tokens).__name__} of {np.ndim(tokens)} "
+            "dimensions"
         )
     if len(tokens) == 0:
         raise ValueError("dataset: expected samples of at least one token, got one without any")

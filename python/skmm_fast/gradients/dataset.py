@@ -275,7 +275,8 @@ def _require_padding_without_effect(sketcher: Sketcher, loader: DataLoader[Any])
     collate: Any = loader.collate_fn
     if collate in (stacked, default_collate):
         return
-    N = len(loader.dataset)  # type: ignore[arg-type]
+    dataset: Any = loader.dataset
+    N = len(dataset)
     rows = np.unique(np.r_[: min(CHUNK, N), np.linspace(0, N - 1, CHUNK).astype(np.int64)])
     (samples,) = loaded(loader, [rows], workers=1, collate=as_list)
     try:
@@ -291,10 +292,10 @@ def _require_padding_without_effect(sketcher: Sketcher, loader: DataLoader[Any])
     error = np.linalg.norm(padded - alone) / max(np.linalg.norm(alone), np.finfo(float).tiny)
     if not error <= getattr(sketcher, "_tolerance", 0.1):
         raise ValueError(
-            f"dataset: expected samples whose sketches do not depend on padding, got row "
-            f"{rows[short]} "
-            f"off by {error:.2g} of its norm when padded from {lengths[short]} to {lengths[long]} "
-            "tokens: pad on the right, give an attention mask, and label padding -100"
+            "dataset: expected samples whose sketches do not depend on padding, got row "
+            f"{rows[short]} off by {error:.2g} of its norm when padded from {lengths[short]} to "
+            f"{lengths[long]} tokens: pad on the right, give an attention mask, and label padding "
+            "-100"
         )
 
 

@@ -16,30 +16,31 @@ from .parameters import Slot, owners
 
 def matrices_of(
     model: nn.Module, slots: dict[str, Slot], samples: Batch, factor_dim: int
-) -> dict[str, tuple[int, int, int]]:
+) -> list[tuple[int, int, int]]:
     """The first coordinate, the rows and the columns of each weight to sketch as a matrix.
 
     These are the chosen weights of linear layers with more than factor_dim² entries, also those
     that an embedding shares. Not among them are layers whose inputs (B, d) have no dimension for
     tokens: a single product is embedded better by its entries. `samples` go through the model once.
     """
-    found: dict[str, tuple[int, int, int]] = {}
     layers: dict[str, list[nn.Module]] = {}
     for module, own in owners(model, slots).items():
         for slot in own.values():
             layers.setdefault(slot.name, []).append(module)
     flat = _without_tokens(model, [m for own in layers.values() for m in own], samples)
-    for name, modules in layers.items():
-        slot = slots[name]
-        linear = [is_linear(module) for module in modules]
-        known = all(
-            line or type(m) is nn.Embedding for line, m in zip(linear, modules, strict=True)
-        )
-        if len(slot.shape) != 2 or slot.size <= factor_dim**2 or not (any(linear) and known):
-            continue
-        if not flat & set(modules):
-            found[name] = (slot.offset, *slot.shape)
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    found = []
+    for name, slot in slots.items():
+        linear = {m for m in layers.get(name, []) if is_linear(m)}
+        others = set(layers.get(name, [])) - linear
+        if (
+            len(slot.shape) == 2
+            and slot.size > factor_dim**2
+            and linear
+            and not linear & flat
+            and all(type(module) is nn.Embedding for module in others)
+        ):
+            found.append((slot.offset, *slot.shape))
+    return found
 
 
 def _without_tokens(model: nn.Module, modules: list[nn.Module], samples: Batch) -> set[nn.Module]:

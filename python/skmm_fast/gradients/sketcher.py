@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -214,8 +214,8 @@ class GradientSketcher:
 
     def forget(self) -> None:
         """Forget what the batches so far have shown: the next one is treated as the first."""
-        self._checked = CheckedPass(self._pass, self.method, self.check, self.n_threads)
         self._settled = not isinstance(self.sketch, Factored)  # whether Γ is known
+        self._take_sketch(self.sketch if self._settled else self._factored([]))
         self._layout: Any = None  # `Batch.layout` of the batches so far
         self._attributes = identities(self.model)  # before a batch
 
@@ -312,6 +312,7 @@ class GradientSketcher:
         named = dict(self.model.named_parameters())
         updates = {name: update.parts for name, update in self._pass.updates.items()}
         scales = dict(self._pass.scales)
+        of_sketch = {k: v for k, v in vars(self.sketch).items() if not k.startswith("_")}
         return {
             "params": [
                 f"{name} {tuple(slot.shape)} {named[name].dtype}"
@@ -326,7 +327,7 @@ class GradientSketcher:
             **({"scale": digest(updates or scales)} if updates or scales else {}),
             "targets": self.targets,
             "sketch": type(self.sketch).__name__,
-            **{f.name: getattr(self.sketch, f.name) for f in fields(self.sketch)},  # type: ignore[arg-type]
+            **of_sketch,
             "dtype": str(self._pass.dtype),
             "autocast": autocast_on(self.device),
             "method": self.method,
@@ -354,16 +355,25 @@ class GradientSketcher:
         few = samples.rows(slice(0, 2))
         matrices = matrices_of(self.model, self._slots, few, self.factor_dim)
         try:
-            sketch = replace(self.sketch, matrices=list(matrices.values()))  # type: ignore[type-var]
+            self._take_sketch(self._factored(matrices))
         except ValueError as error:
             raise ValueError(
-                f"sketch_dim: expected at most the number of coordinates that are left with "
+                "sketch_dim: expected at most the number of coordinates that are left with "
                 f"factor_dim={self.factor_dim}, got {self.sketch.out_dim} ({error}); raise "
                 "factor_dim"
             ) from error
+        self._settled = True
+
+    def _factored(self, matrices: list[tuple[int, int, int]]) -> Factored:
+        S = self.sketch
+        return Factored(
+            S.in_dim, S.out_dim, matrices=matrices, factor_dim=self.factor_dim, seed=S.seed
+        )
+
+    def _take_sketch(self, sketch: Sketch) -> None:
+        """Use this sketch from the next batch on, which is treated as the first."""
         self._pass = replace(self._pass, sketch=sketch)
         self._checked = CheckedPass(self._pass, self.method, self.check, self.n_threads)
-        self._settled = True
 
     def _samples(self, batch: Any) -> Batch:
         """The batch on the device of the parameters, with labels where the loss implies them."""

@@ -8,7 +8,7 @@ for T tokens, where M itself takes O(T o i).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -135,9 +135,21 @@ class Factored(Sketch):
     def _core(self) -> Any:
         return _Core(self)
 
+    def _parts(self, start: int, stop: int) -> Iterator[tuple[Block | None, int, int]]:
+        """Coordinates [start, stop) in runs [first, end), each in one matrix or in none."""
+        for block in self._blocks.values():
+            if block.stop <= start or block.first >= stop:
+                continue
+            if block.first > start:
+                yield None, start, block.first
+            yield block, max(start, block.first), min(stop, block.stop)
+            start = block.stop
+        if start < stop:
+            yield None, start, stop
+
     def _has_matrices(self, start: int, stop: int) -> bool:
         """Whether coordinates [start, stop) have entries of matrices."""
-        return any(b.first < stop and start < b.stop for b in self._blocks.values())
+        return any(block is not None for block, _, _ in self._parts(start, stop))
 
     def _add_on_device(self, A: Any, Z: Any, col_offset: int) -> None:
         from ..device.gamma import add_dense
@@ -146,25 +158,19 @@ class Factored(Sketch):
 
     def _add_dense(self, add: Add, G: Any, Z: Any, first: int) -> None:
         """Z (n, m) += G (n, c) Γ[first : first + c]."""
-        done, stop = first, first + G.shape[1]
-        for block in self._blocks.values():
-            if block.stop <= done or block.first >= stop:
-                continue
-            if block.first > done:
-                add(self._last, G[:, done - first : block.first - first], Z, done)
-                done = block.first
-            end = min(stop, block.stop)
-            self._add_entries(add, block, G[:, done - first : end - first], Z, done - block.first)
-            done = end
-        if done < stop:
-            add(self._last, G[:, done - first :], Z, done)
+        for block, start, end in self._parts(first, first + G.shape[1]):
+            part = G[:, start - first : end - first]
+            if block is None:
+                add(self._last, part, Z, start)
+            else:
+                self._add_entries(add, block, part, Z, start - block.first)
 
     def _add_products(self, add: Add, block: Block, E: Any, X: Any, Z: Any) -> None:
         """Z (n, m) += Σ_t e_t ⊗ x_t for the matrix `block`, E (n, T, rows) and X (n, T, cols)."""
         self._add_sides(add, block, self._side(add, LEFT, block, E, Z), X, Z)
 
     def _add_sides(self, add: Add, block: Block, A: Any, X: Any, Z: Any) -> None:
-        """As `add_products`, for left sides A (n, T, k) in place of E."""
+        """As `_add_products`, for left sides A (n, T, k) in place of E."""
         P = A.swapaxes(1, 2) @ self._side(add, RIGHT, block, X, Z)
         add(self._last, P.reshape(len(P), -1), Z, block.first)
 
@@ -209,8 +215,7 @@ class Factored(Sketch):
 
 
 class _Core:
-    """What other sketches have in the compiled core, for arrays. It has the same functions, whose
-    steps are made by the core; a bar moves when all of them are done."""
+    """The functions that the core has for other sketches of arrays, made of its functions."""
 
     def __init__(self, sketch: Factored) -> None:
         self.sketch = sketch
@@ -244,12 +249,15 @@ class _Core:
             Z[:] = 0
         block = S._blocks.get(col_offset)
         if block is not None and block[1:] == (E.shape[1], X.shape[1]):
-            add = _by_core(threads)
-            S._add_products(add, block, E[:, None], X[:, None], Z)
+            S._add_products(_by_core(threads), block, E[:, None], X[:, None], Z)
+            if tick is not None:
+                tick(len(E) * cols)
             return
         for i in range(len(E)):
             G = np.outer(E[i], X[i]).reshape(1, -1)
-            self.sketch_dense(G, col_offset, True, threads, Z[i : i + 1], tick)
+            self.sketch_dense(G, col_offset, True, threads, Z[i : i + 1])
+            if tick is not None:
+                tick((i + 1) * cols)
 
     def sketch_csr(
         self,
@@ -274,26 +282,22 @@ class _Core:
         step = max(1, CHUNK // cols)
         for i in range(0, len(Z), step):
             rows = slice(i, i + step)
-            self.sketch_dense(G[rows].toarray(), col_offset, accumulate, threads, Z[rows], tick)
+            self.sketch_dense(G[rows].toarray(), col_offset, accumulate, threads, Z[rows])
+            if tick is not None:
+                tick(int(indptr[rows][-1]))
 
     def rows(self, start: int, out: Array) -> None:
         """Rows [start, start + len(out)) of Γ."""
-        S, done, stop = self.sketch, start, start + len(out)
-        for block in S._blocks.values():
-            if block.stop <= done or block.first >= stop:
+        S = self.sketch
+        for block, first, end in S._parts(start, start + len(out)):
+            part = out[first - start : end - start]
+            if block is None:
+                S._last._core.rows(first, part)
                 continue
-            if block.first > done:
-                S._last._core.rows(done, out[done - start : block.first - start])
-                done = block.first
-            end = min(stop, block.stop)
-            c, j = np.divmod(np.arange(done - block.first, end - block.first), block.cols)
-            part = out[done - start : end - start]
+            c, j = np.divmod(np.arange(first - block.first, end - block.first), block.cols)
             a = S._unit_sides(LEFT, block, c[0], c[-1] + 1)[c - c[0]]
             b = S._unit_sides(RIGHT, block, 0, block.cols)[j]
             S._last._core.sketch_outer(a, b, block.first, False, 1, part)
-            done = end
-        if done < stop:
-            S._last._core.rows(done, out[done - start :])
 
 
 def _by_core(threads: int) -> Add:

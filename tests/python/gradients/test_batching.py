@@ -283,7 +283,7 @@ def test_lengths():
     for sample in ({"text": "abc"}, ("abc", 1), 3, torch.tensor(3), {"label": 0}):
         with pytest.raises(ValueError, match="expected samples of tokens"):
             lengths_of([sample])
-    with pytest.raises(ValueError, match=r"input_ids .* got 2 dimensions"):
+    with pytest.raises(ValueError, match=r"input_ids .* got Tensor of 2 dimensions"):
         lengths_of([{"input_ids": torch.ones(1, 3)}])
     for sample in ({"input_ids": []}, []):
         with pytest.raises(ValueError, match="at least one token"):

@@ -121,6 +121,8 @@ def test_forget_forgets_what_is_factored():
     sketcher.forget()
     sketcher((torch.randn(B, T, 20), torch.randn(B, T, 30)))
     assert sketcher.factored == ["weight"]
+    sketcher.forget()
+    assert sketcher.factored == []
 
 
 def test_devices_make_the_same_sums():

@@ -80,6 +80,25 @@ def test_outer_products(first, o, i):
     np.testing.assert_allclose(Z, G @ GAMMA[first : first + o * i], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["dense", "outer", "outer, in part", "csr"])
+def test_ticks_end_with_all_that_there_is(kind):
+    ticks, Z = [], np.zeros((3, M))
+    E, X = np.ones((3, 40)), np.ones((3, 50))
+    if kind == "dense":
+        S._core.sketch_dense(np.ones((3, R)), 0, False, 1, Z, ticks.append)
+        total = 3 * R
+    elif kind == "csr":
+        G = sp.csr_array(np.eye(3, R))
+        S._core.sketch_csr(G.data, G.indices, G.indptr, R, 0, False, 1, Z, ticks.append)
+        total = 3
+    else:
+        first = 5 if kind == "outer" else 7
+        S._core.sketch_outer(E, X, first, False, 1, Z, ticks.append)
+        total = 3 * 2000
+    assert ticks == sorted(ticks)
+    assert ticks[-1] == total
+
+
 def test_sums_over_tokens_are_those_of_the_whole_matrix():
     block = S._blocks[5]
     E, X = RNG.standard_normal((3, 7, 40)), RNG.standard_normal((3, 7, 50))
