@@ -5,6 +5,10 @@ its result or MemoryError, and the next call works.
 
 Each limit is set in a process of its own, which makes all the calls in turn. Where a call ends the
 process, another one goes on behind it.
+
+NumPy casts through a buffer, and where it cannot have one it raises MemoryError after it released
+the GIL, which ends the process by signal 11 (docs/robustness.md). So the children set its buffers
+to their smallest size: what is tried here are our own allocations.
 """
 
 import argparse
@@ -32,6 +36,7 @@ def digest(call: Call) -> str:
 
 def work(size: int, rows: int, n_threads: int, names: list[str]) -> None:
     """What a child does: a line for each call, "begin" before it and its outcome after it."""
+    np.setbufsize(16)  # numbers
     small = calls(400, 1)
     for name in names:
         small[name]()  # the libraries load their parts, and BLAS takes its buffers
