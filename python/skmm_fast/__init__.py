@@ -17,6 +17,7 @@ from .methods.spherical_cells import cells
 from .methods.v_optimality import VOptimal, v_optimal
 from .pool.spectrum import Moments, moments
 from .sketch.base import Sketch
+from .sketch.checkpoints import combine
 from .sketch.factored import Factored
 from .sketch.operators import Gaussian, GroupedSign, SparseSign
 from .sketch.store import SketchStore
@@ -47,6 +48,7 @@ __all__ = [
     "VOptimal",
     "__version__",
     "cells",
+    "combine",
     "diagnose",
     "draw",
     "match_mean",

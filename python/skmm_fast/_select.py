@@ -19,6 +19,7 @@ from ._support.float16_rows import ROUNDING, Float16Rows
 from ._support.json_text import plain
 from ._support.progress import bar
 from ._support.scratch import room
+from ._support.side_by_side import SideBySide
 from ._support.types import Indices, Matrix, PerClass, VectorLike
 from ._usable import Usable
 from .methods import own_function
@@ -38,7 +39,7 @@ from .sketch.store import SketchStore
 
 MAX_SKETCH_DIM = 512  # the widest sketch by default
 
-Rows = Matrix | Float16Rows | SketchStore
+Rows = Matrix | Float16Rows | SideBySide | SketchStore
 Target = Rows | Sequence[Rows] | tuple[Rows, VectorLike] | Sequence[tuple[Rows, VectorLike]]
 Diagnose = Literal["auto", "full", "fast", "none"]
 Pilot = Literal["linear"] | Callable[[Indices], Rows | tuple[Rows, Rows | Sequence[Rows]]]
@@ -69,7 +70,7 @@ def select(
 
     Parameters
     ----------
-    X : (N, r) array, CSR matrix, tensor or SketchStore
+    X : (N, r) array, CSR matrix, tensor or SketchStore, or several by `combine`
         Per-sample gradients, their sketch, or features. NumPy arrays (`np.memmap` too) of float16,
         float32 or float64; SciPy CSR of float32 or float64; torch tensors, bfloat16 too. A tensor
         on a CUDA device stays there: results agree with those of the CPU to rounding.
@@ -326,13 +327,15 @@ def _checked_pilot(pilot: Any, method: Any) -> Any:
 
 
 def _checked(name: str, X: Any) -> Any:
-    """X checked by `arrays.matrix`, or `Float16Rows`; a store stands for its array."""
+    """X checked by `arrays.matrix`, `Float16Rows` or `SideBySide`; a store stands for its array."""
     rows = X.array() if isinstance(X, SketchStore) else X
-    return rows if isinstance(rows, Float16Rows) else arrays.matrix(name, rows)
+    return rows if isinstance(rows, (Float16Rows, SideBySide)) else arrays.matrix(name, rows)
 
 
 def _entry_error(A: Any) -> float:
     """The `entry_error` (`RowMatrix`) of a checked A, and of its sketch."""
+    if isinstance(A, SideBySide):
+        return A.entry_error
     narrow = isinstance(A, np.ndarray) and A.dtype == np.float16
     return ROUNDING if narrow or isinstance(A, Float16Rows) else 0.0
 
@@ -361,7 +364,15 @@ def _sketched(
     """Z = AΓ for a checked A, where Γ is S; A itself as a matrix of floats where S is None."""
     on_device = tensors.on_device(A)
     Z: Any
-    if S is not None:
+    if S is not None and isinstance(A, SideBySide):
+        Z = room((len(A), S.out_dim), A.dtype, scratch_dir)
+        finite = np.ones(len(A), np.bool_)
+        for part in arrays.row_blocks(A):
+            block = A[part]
+            finite[part] = arrays.finite_rows(block)
+            arrays.raise_not_finite(name, finite)
+            S._apply(name, block, threads, Z[part])
+    elif S is not None:
         in_file = scratch_dir is not None and not on_device
         rows = A.entries if isinstance(A, Float16Rows) else A
         out = room((A.shape[0], S.out_dim), sum_type(rows), scratch_dir) if in_file else None
@@ -370,7 +381,7 @@ def _sketched(
             A.multiply_by_scales(Z)
     elif on_device:
         Z = A.float() if A.dtype.itemsize == 2 else A
-    elif isinstance(A, Float16Rows):
+    elif isinstance(A, (Float16Rows, SideBySide)):
         Z = A
     elif isinstance(A, np.ndarray) and A.dtype == np.float16:
         Z = Float16Rows(A, scaled=False)

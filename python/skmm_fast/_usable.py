@@ -18,6 +18,7 @@ from ._selection import Selection
 from ._support import arrays, tensors
 from ._support.float16_rows import Float16Rows
 from ._support.scratch import room
+from ._support.side_by_side import SideBySide
 from ._support.types import Array, Indices
 from .methods import labels
 from .sketch.memmap import is_mapped
@@ -73,6 +74,8 @@ class Usable:
             X = X.array()
         if not _has_rows(X, self.n_rows):
             return X
+        if isinstance(X, SideBySide):
+            return X.with_parts(lambda part: self.of_matrix(part, scratch_dir))
         if isinstance(X, Float16Rows):
             return Float16Rows(self.of_matrix(X.halves, scratch_dir), X.scaled)
         if not isinstance(X, np.ndarray):
@@ -139,7 +142,7 @@ def _finite(X: Any, rows: Indices) -> Any:
     """(rows,) Whether all entries of each of these rows are finite."""
     if tensors.is_torch(X):
         return X[rows].isfinite().flatten(1).all(1).cpu().numpy()
-    if not isinstance(X, (np.ndarray, Float16Rows)):  # CSR
+    if not isinstance(X, (np.ndarray, Float16Rows, SideBySide)):  # CSR
         return arrays.finite_rows(X[rows])
     return np.concatenate([arrays.finite_rows(X[rows[part]]) for part in _parts(X, rows)])
 

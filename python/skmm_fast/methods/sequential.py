@@ -11,7 +11,8 @@ from .. import _core
 from .._support import checks
 from .._support.progress import bar
 from .._support.types import DenseMatrix, Indices, Matrix
-from ..pool.row_matrix import HostRowMatrix, RowMatrix
+from ..pool.host_rows import HostRowMatrix
+from ..pool.row_matrix import RowMatrix
 from .cost import Cost, Speed, Work
 from .model_outputs import log, predicted
 from .problem import Chosen, Problem

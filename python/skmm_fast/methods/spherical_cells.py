@@ -16,7 +16,8 @@ from .. import _core
 from .._support import checks
 from .._support.row_sets import RowSets
 from .._support.types import Array, DenseMatrix, Floats, Indices, VectorLike
-from ..pool.row_matrix import HostRowMatrix, RowMatrix, row_matrix
+from ..pool.host_rows import HostRowMatrix
+from ..pool.row_matrix import RowMatrix, row_matrix
 from ..pool.spectrum import require_finite
 from .constraints import power_counts
 from .groups import group_seed

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .._support import arrays
+from .._support import arrays, tensors
 from .._support.float16_rows import Float16Rows
 from .._support.scratch import room
+from .._support.side_by_side import SideBySide
 from .._support.types import Array
-from .row_matrix import HostRowMatrix, RowMatrix, row_matrix
+from .host_rows import HostRowMatrix
+from .row_matrix import RowMatrix, row_matrix
 
 DEVICE_ROWS = 1 << 16  # rows of a device that are held in float64 at a time
 
@@ -20,13 +22,13 @@ def scaled_rows(
     name: str, Z: RowMatrix, scratch_dir: str | os.PathLike[str] | None = None
 ) -> RowMatrix:
     """The rows of Z scaled to norm 1, in a copy where Z lies or in a file of scratch_dir."""
-    if isinstance(Z, HostRowMatrix):
-        out = of_unit_norm(name, Z.x, room(Z.shape, Z.dtype, scratch_dir))
-        return HostRowMatrix(out, Z.entry_error)
-    return row_matrix(name, of_unit_norm_on_device(Z.x, Z.x.new_empty(Z.x.shape)))
+    if tensors.on_device(Z.x):
+        return row_matrix(name, of_unit_norm_on_device(Z.x, Z.x.new_empty(Z.x.shape)))
+    out = of_unit_norm(name, Z.x, room(Z.shape, Z.dtype, scratch_dir))
+    return HostRowMatrix(out, Z.entry_error)
 
 
-def of_unit_norm(name: str, Z: Array | Float16Rows, out: Array) -> Array:
+def of_unit_norm(name: str, Z: Array | Float16Rows | SideBySide, out: Array) -> Array:
     """Writes the scaled rows of Z to `out`, which may be Z. Raises ValueError for NaN and Inf."""
     finite = np.empty(len(Z), np.bool_)
     for rows in arrays.row_blocks(Z):

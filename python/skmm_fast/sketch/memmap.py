@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from .._support.float16_rows import Float16Rows
+from .._support.side_by_side import SideBySide
 from .._support.types import Array
 
 BATCH_BYTES = 1 << 28  # bytes of a memory map in a batch, about
@@ -47,7 +48,9 @@ def batches(x: Array, offset: int = 0) -> Iterator[tuple[slice, slice]]:
 
 
 def is_mapped(x: object) -> bool:
-    """Whether x is a view of a shared memory map, or `Float16Rows` of one."""
+    """Whether x is a view of a shared memory map, or `Float16Rows` or `SideBySide` of one."""
+    if isinstance(x, SideBySide):
+        return any(is_mapped(part) for part in x.parts)
     return _shared_mapping(x.halves if isinstance(x, Float16Rows) else x) is not None
 
 

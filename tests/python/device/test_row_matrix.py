@@ -7,7 +7,7 @@ import skmm_fast as skmm
 from skmm_fast import _core
 from skmm_fast._support import tensors
 from skmm_fast.methods.registry import REGISTRY
-from skmm_fast.pool.row_matrix import HostRowMatrix
+from skmm_fast.pool.host_rows import HostRowMatrix
 
 torch = pytest.importorskip("torch")
 

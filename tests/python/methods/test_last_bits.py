@@ -6,7 +6,7 @@ import pytest
 
 import skmm_fast as skmm
 from skmm_fast.methods import groups, less, model_scores
-from skmm_fast.pool.row_matrix import HostRowMatrix
+from skmm_fast.pool.host_rows import HostRowMatrix
 
 N, M = 600, 6
 ULPS = 8

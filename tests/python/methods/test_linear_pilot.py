@@ -13,7 +13,7 @@ import skmm_fast as skmm
 from skmm_fast.methods import linear_pilot
 from skmm_fast.methods.labels import labels_of
 from skmm_fast.methods.linear_pilot import Head, LinearPilot
-from skmm_fast.pool.row_matrix import HostRowMatrix
+from skmm_fast.pool.host_rows import HostRowMatrix
 
 WORDS = np.array(["ant", "bee", "cat"])
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import skmm_fast as skmm
 from skmm_fast.methods.spherical_cells import cells_of
-from skmm_fast.pool.row_matrix import HostRowMatrix
+from skmm_fast.pool.host_rows import HostRowMatrix
 
 
 def partition(number):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from support.matching_reference import all_subsets, mean_error, mean_features
 from support.reference import second_moment
 
+from skmm_fast.pool.host_rows import HostRowMatrix
 from skmm_fast.pool.mean_metric import mean_metric
-from skmm_fast.pool.row_matrix import HostRowMatrix
 
 
 def metric_of(Z, rows=None, ridge=1.0):
