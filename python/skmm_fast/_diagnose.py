@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
+from . import _core, _lengths
 from ._support import arrays, checks
 from ._support.json_text import figure, plain, require_names
 from ._support.progress import bar
@@ -32,7 +32,9 @@ COPY = 0.999  # the cosine of two rows from which on one is a near copy of the o
 FIGURES = (
     "mean_error", "random_mean_error", "effective_size", "outliers", "pool_outliers",
     "near_copies", "v_optimality", "lower_bound", "c_s", "spectral", "moment_error",
+    "mean_length", "pool_mean_length",
 )  # fmt: skip
+ADDED = {"class_counts": None, "mean_length": "nan", "pool_mean_length": "nan"}  # to the format
 COUNTS = {"rank": 0, "intrinsic_dim": 0, "n": 1, "n_samples": 1}  # and their least values
 LOOKED_AT = 4096  # rows that outliers and near copies are looked for among, at most
 
@@ -82,6 +84,8 @@ class Diagnosis:
     class_counts : ClassCounts or None
         Where there are labels that are classes: `labels` (K,), the rows of each in the `pool` (K,)
         and among the `chosen` (K,), and `ratios` (K,) of the two shares.
+    mean_length, pool_mean_length : float
+        The mean length of the rows chosen and of all, where lengths are known.
 
     Examples
     --------
@@ -111,6 +115,8 @@ class Diagnosis:
     n_samples: int
     warnings: tuple[str, ...]
     class_counts: ClassCounts | None = None
+    mean_length: float = np.nan
+    pool_mean_length: float = np.nan
 
     @property
     def suggested_sketch_dim(self) -> int:
@@ -156,7 +162,7 @@ class Diagnosis:
         Raises ValueError or TypeError for other values.
         """
         if isinstance(values, dict):
-            values = {"class_counts": None, **values}  # not in the first files of this format
+            values = {**ADDED, **values}
         require_names(values, [field.name for field in fields(cls)])
         figures: dict[str, Any] = {name: figure(name, values[name]) for name in FIGURES}
         counts = {name: checks.integer(name, values[name], least) for name, least in COUNTS.items()}
@@ -177,11 +183,14 @@ class Diagnosis:
         )
 
     def __str__(self) -> str:
-        classes = []
+        more = []
         if self.class_counts is not None:
-            classes.append(f"classes                    {self.class_counts}")
+            more.append(f"classes                    {self.class_counts}")
+        if not np.isnan(self.mean_length):
+            of_pool = f"(pool {self.pool_mean_length:.4g})"
+            more.append(f"mean length                {self.mean_length:.4g} {of_pool}")
         if np.isnan(self.mean_error):
-            return "\n".join([self.verdict, f"{self.n} of {self.n_samples} rows", *classes])
+            return "\n".join([self.verdict, f"{self.n} of {self.n_samples} rows", *more])
         random = self.random_v_optimality
         lines = [
             self.verdict,
@@ -192,7 +201,7 @@ class Diagnosis:
             f"effective size             {self.effective_size:.4g}",
             f"outliers                   {self.outliers:.1%} (pool {self.pool_outliers:.1%})",
             f"near copies                {self.near_copies:.1%}",
-            *classes,
+            *more,
         ]
         if not np.isnan(self.v_optimality):
             lines.append(f"V-optimality tr(Σ̃ Σ̃_S⁻¹)   {self.v_optimality:.4g}")
@@ -220,6 +229,7 @@ def diagnose(
     *,
     weights: VectorLike | None = None,
     y: VectorLike | None = None,
+    lengths: VectorLike | None = None,
     n_random: int = DRAWS,
     bound: bool = True,
     seed: int = 0,
@@ -237,6 +247,8 @@ def diagnose(
         The weights ω of the rows chosen, positive; only their ratios count. Default: all equal.
     y : (N,) labels, optional
         Classes, whose rows are counted.
+    lengths : (N,) numbers, optional
+        How long the samples are, in tokens say; the diagnosis has the mean of the rows chosen.
     n_random : int, default 8
         The number of uniform draws of as many rows.
     bound : bool, default True
@@ -277,10 +289,25 @@ def diagnose(
     if weights is not None:  # of the indices as they were given
         omega = omega[np.argsort(arrays.vector("indices", indices))]
     labels = None if y is None else labels_of(y, len(pool.Z))
+    long = _lengths.checked("lengths", lengths, len(pool.Z))
     least = lower_bound(pool, len(S)) if bound else -np.inf
     metric = mean_metric(pool.Z, pool.second_moment, None)
     diagnosis = diagnose_rows(pool, metric, S, omega, n_random, seed, least)
-    return replace(diagnosis, class_counts=ClassCounts.of(labels, S))
+    return with_lengths(replace(diagnosis, class_counts=ClassCounts.of(labels, S)), long, S)
+
+
+def with_lengths(diagnosis: Diagnosis, lengths: Floats | None, S: Indices) -> Diagnosis:
+    """The diagnosis of the rows S with what their lengths (N,) say, where these are known."""
+    if lengths is None:
+        return diagnosis
+    found = _lengths.of_selection(lengths, S)
+    warned = () if found.warning is None else (found.warning,)
+    return replace(
+        diagnosis,
+        mean_length=found.chosen,
+        pool_mean_length=found.pool,
+        warnings=(*diagnosis.warnings, *warned),
+    )
 
 
 def not_diagnosed(n: int, n_samples: int) -> Diagnosis:

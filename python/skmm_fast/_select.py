@@ -11,7 +11,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ._diagnose import BOUND, DRAWS, diagnose_means, diagnose_rows, not_diagnosed
+from . import _lengths
+from ._diagnose import (
+    BOUND,
+    DRAWS,
+    diagnose_means,
+    diagnose_rows,
+    not_diagnosed,
+    with_lengths,
+)
 from ._plan import plan
 from ._selection import Selection, no_picture, picture_of
 from ._support import arrays, checks, tensors
@@ -58,6 +66,7 @@ def select(
     include: VectorLike | None = None,
     exclude: VectorLike | None = None,
     pilot: Pilot | None = None,
+    lengths: VectorLike | None = None,
     diagnose: Diagnose = "auto",
     target: Target | None = None,
     scratch_dir: str | os.PathLike[str] | None = None,
@@ -118,6 +127,10 @@ def select(
         (`skmm_fast.gradients.pilot` makes it of a torch model); with a target, to a pair: these,
         and the gradients of the target's rows there, or a list of them for several tasks. A pilot
         must not have seen the whole pool. The diagnosis is about its gradients.
+    lengths : (N,) numbers, optional
+        How long the samples are, in tokens say. They do not change the choice: the diagnosis has
+        their mean, and warns where the choice is one by length. A store of a language model's
+        sketches knows them.
     diagnose : {"auto", "full", "fast", "none"}
         How much of the diagnosis is made. "full": all of it. "auto" leaves out the certified bound
         where the method does not give it and it takes more than 1.6 · 10¹⁰ operations: it may then
@@ -192,6 +205,8 @@ def select(
     """
     A = _checked("X", X)
     N, r = A.shape
+    known = X.lengths if lengths is None and isinstance(X, SketchStore) else lengths
+    long = _lengths.checked("lengths", known, N)
     usable = None if exclude is None else Usable.of(A, y, include, exclude, method_options)
     if usable is not None:
         among = select(
@@ -199,8 +214,9 @@ def select(
             method=method, sketch_dim=sketch_dim, sketch=sketch, unit_rows=unit_rows,
             y=usable.of_labels(y), per_class=per_class, include=usable.numbers(include, "include"),
             exclude=usable.numbers(exclude, "exclude"), pilot=usable.of_pilot(pilot),
-            diagnose=diagnose, target=target, scratch_dir=scratch_dir, seed=seed,
-            n_threads=n_threads, progress=progress, **usable.of_options(method_options),
+            lengths=None if long is None else long[usable.rows], diagnose=diagnose, target=target,
+            scratch_dir=scratch_dir, seed=seed, n_threads=n_threads, progress=progress,
+            **usable.of_options(method_options),
         )  # fmt: skip
         excluded = len(arrays.rows("exclude", exclude, N))
         call = {"n": n, "n_exclude": excluded, "pilot": _named_pilot(pilot)}
@@ -286,7 +302,7 @@ def select(
             diagnosis = diagnose_means(by, metric, chosen.rows, weights)
         picture = picture_of(by, chosen.rows)
     counts = ClassCounts.of(problem.labels, chosen.rows)
-    diagnosis = replace(diagnosis, class_counts=counts)
+    diagnosis = with_lengths(replace(diagnosis, class_counts=counts), long, chosen.rows)
     facts = chosen.facts
     if not facts.get("converged", True):
         said = f"moment matching did not converge: gap {facts['gap']:.3g}; raise max_iter or tol"

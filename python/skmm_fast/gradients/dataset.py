@@ -222,7 +222,10 @@ def _fill(
     done = len(store) - sum(len(store._rows(k)) for k in shards)
     buffer = np.empty((max(len(store._rows(k)) for k in shards), store._columns), store.dtype)
     batches = batching.batches(loader, [store._rows(k) for k in shards])
-    restart = getattr(sketcher, "_restart", lambda: None)  # of a GradientSketcher
+    # Of a GradientSketcher:
+    restart = getattr(sketcher, "_restart", lambda: None)
+    lengths_in = getattr(sketcher, "_lengths", lambda batch: None)
+    lengths: Indices | None = None
     with bar("sketch", len(store), progress, "samples", before=done) as tick:
         for k in shards:
             restart()
@@ -230,6 +233,9 @@ def _fill(
             while done < end:
                 rows, batch = next(batches)
                 Z = _sketch(sketcher, batch, rows)
+                if (tokens := lengths_in(batch)) is not None:
+                    lengths = np.empty(len(buffer), np.int64) if lengths is None else lengths
+                    lengths[rows - shard.start] = tokens
                 if buffer.dtype == np.float16:
                     Z = _rounded(Z, rows)
                 if Z.dtype != buffer.dtype:
@@ -238,7 +244,8 @@ def _fill(
                 done += len(rows)
                 if tick is not None:
                     tick(done)
-            store._write(k, buffer[: len(shard)])
+            known = None if lengths is None else lengths[: len(shard)]
+            store._write(k, buffer[: len(shard)], known)
 
 
 def sketched_batches(

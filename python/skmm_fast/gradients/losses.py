@@ -54,6 +54,10 @@ class Loss(ABC):
         classes ("uniform"). Raises TypeError or ValueError for labels that do not fit the output.
         """
 
+    def lengths(self, labels: Any) -> Indices | None:
+        """(B,) How many tokens of each sample have a loss; None where that is not said."""
+        return None
+
 
 class KnownLoss(Loss):
     """A built-in loss: its labels can be checked and its targets drawn."""
@@ -164,6 +168,10 @@ class CausalLM(KnownLoss):
                 f"{tuple(labels.shape)} of {labels.dtype}"
             )
         _within(labels[labels != IGNORED], out.shape[2])
+
+    def lengths(self, labels: Any) -> Indices | None:
+        counts: Indices = (labels[:, 1:] != IGNORED).sum(1).cpu().numpy()
+        return counts
 
     def entries(self, out: torch.Tensor) -> int:
         return out.shape[1]

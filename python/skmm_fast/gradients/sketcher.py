@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from .._support import checks
+from .._support.types import Indices
 from .._version import __version__
 from ..sketch.base import Sketch
 from ..sketch.factored import Factored
@@ -381,6 +382,10 @@ class GradientSketcher:
         if self.loss == "causal-lm" and samples.labels is None:
             return samples.with_tokens_as_labels(losses.IGNORED)
         return samples
+
+    def _lengths(self, batch: Any) -> Indices | None:
+        """(B,) How many tokens of each sample have a loss; None where the loss has none."""
+        return self._pass.loss.lengths(self._samples(batch).labels)
 
     def _default_micro_batch(self, samples: Batch) -> int:
         """As many samples as have INPUT_BYTES of inputs on the CPU; all of them on a GPU."""

@@ -2,8 +2,8 @@
 
 `manifest.json` says what the rows are and how they are cut into shards. The shards are the files
 `shard-00000.npy` and so on, of a fixed number of rows each; the last may have fewer. Every file is
-complete as soon as it exists, so the shards that exist are those that are done. To read a store
-nothing is written.
+complete as soon as it exists, so the shards that exist are those that are done. Where samples are
+texts, `lengths-00000.npy` has how long those of a shard are. To read a store nothing is written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .._support.files import only_writer, open_regular, write_whole
 from .._support.float16_rows import Float16Rows
 from .._support.json_text import parsed, require_names
 from .._support.npy import MOST_BYTES
-from .._support.types import Array
+from .._support.types import Array, Indices
 from .joined import joined
 from .shard_file import CHECKSUM, is_as_written, mapped, write_shard
 
@@ -195,6 +195,30 @@ class SketchStore:
         whole = shards[0] if len(shards) == 1 else joined(shards)
         return Float16Rows(whole, scaled=True) if self.dtype == np.float16 else whole
 
+    @property
+    def lengths(self) -> Indices | None:
+        """(N,) How many tokens of each sample have a loss. None where that is not known: the loss
+        is not one over tokens, rows are missing, or a version before this wrote some.
+
+        Raises ValueError for a file that is not what was written.
+        """
+        if self._manifest.checksum is None:
+            return None
+        parts = []
+        for k in range(self._n_shards):
+            file = self._lengths_file(k)
+            try:
+                part = mapped(file, (len(self._rows(k)), 1), np.dtype(np.int64), footer=True)
+            except FileNotFoundError:
+                return None
+            if not is_as_written(part, self._identity(k)):
+                raise ValueError(
+                    f"{file}: expected the lengths that were written, got others; without this "
+                    "file the store knows no lengths"
+                )
+            parts.append(part[:, 0])
+        return np.concatenate(parts)
+
     def verify(self) -> None:
         """Hold every shard that exists against its checksum; it is read in full.
 
@@ -257,6 +281,9 @@ class SketchStore:
     def _file(self, shard: int) -> Path:
         return self.path / f"shard-{shard:05}.npy"
 
+    def _lengths_file(self, shard: int) -> Path:
+        return self.path / f"lengths-{shard:05}.npy"
+
     def _shard(self, shard: int) -> np.memmap[Any, np.dtype[Any]]:
         shape = (len(self._rows(shard)), self._columns)
         return mapped(self._file(shard), shape, self.dtype, self._manifest.checksum is not None)
@@ -273,9 +300,13 @@ class SketchStore:
             return False
         return True
 
-    def _write(self, shard: int, Z: Array) -> None:
+    def _write(self, shard: int, Z: Array, lengths: Indices | None = None) -> None:
+        """Write the rows of a shard, and before them their lengths, where these are known."""
         identity = None if self._manifest.checksum is None else self._identity(shard)
         first_byte = self._rows(shard).start * self._row_bytes
+        if lengths is not None and identity is not None:
+            column = lengths[:, None]
+            write_whole(self._lengths_file(shard), lambda f: write_shard(f, column, 0, identity))
         write_whole(self._file(shard), lambda f: write_shard(f, Z, first_byte, identity))
         self._verified.add(shard)
 
