@@ -259,11 +259,10 @@ import os, sys, time
 from pathlib import Path
 from skmm_fast.sketch.store import writing
 with writing(Path(sys.argv[2])):
-    worker = os.fork()
-    if worker == 0:
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)  # by now it has closed its copy of the lock
         time.sleep(60)
         os._exit(0)
-    print(worker, flush=True)
     time.sleep(60)
 """
 
