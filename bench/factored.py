@@ -137,7 +137,17 @@ def quality(who: str, model: Any, names: list[str], data: Any, loss: str) -> Ite
 
 
 def finetunes(seeds: int) -> Iterator[dict]:
-    """Accuracy after finetunes of the adapters."""
+    """Accuracy after finetunes of the adapters, over the seeds, and its standard error."""
+    found: dict[tuple[int, str], list[float]] = {}
+    for n, who, accuracy in tuned(seeds):
+        found.setdefault((n, who), []).append(accuracy)
+    for (n, who), values in found.items():
+        error = float(np.std(values, ddof=1)) / len(values) ** 0.5
+        yield {"n": n, "rows by": who, "accuracy": float(np.mean(values)), "se": error}
+
+
+def tuned(seeds: int) -> Iterator[tuple[int, str, float]]:
+    """n, what chose the rows, and the accuracy after a finetune on them, seed by seed."""
     for seed in range(seeds):
         model, names, (inputs, y) = encoder(seed)
         pool = TensorDataset(*inputs, y)
@@ -153,10 +163,10 @@ def finetunes(seeds: int) -> Iterator[dict]:
                 Zs["sparse signs"], n, method="uniform", seed=seed
             ).indices
             for who, rows in chosen.items():
-                tuned = new_model("adapters", texts, seed)
-                train(tuned, Subset(pool, rows.tolist()), "adapters", seed)
-                accuracy = float((predicted(tuned, test) == test.tensors[-1].numpy()).mean())
-                yield {"seed": seed, "n": n, "rows by": who, "accuracy": accuracy}
+                finetuned = new_model("adapters", texts, seed)
+                train(finetuned, Subset(pool, rows.tolist()), "adapters", seed)
+                found = predicted(finetuned, test) == test.tensors[-1].numpy()
+                yield n, who, float(found.mean())
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ from support.examples import examples
 from support.problems import check, problems
 
 import skmm_fast as skmm
+from skmm_fast._support.claims import Claims
 from skmm_fast.methods.registry import REGISTRY
-from skmm_fast.sketch.store import Manifest, create, writing
+from skmm_fast.sketch.store import Manifest, made, prepared
 
 torch = pytest.importorskip("torch")
 
@@ -69,10 +70,11 @@ class Select(RuleBasedStateMachine):
         if kind.startswith("store"):
             x = single if kind == "store32" else Z
             shard_rows = max(1, len(x) // 3)
-            with writing(file):
-                store = create(file, Manifest(*x.shape, str(x.dtype), 2, shard_rows, {}))
-                for k in store.missing:
-                    store._write(k, np.ascontiguousarray(x[list(store._rows(k))]))
+            prepared(file)
+            manifest = Manifest(*x.shape, str(x.dtype), 2, shard_rows, {})
+            store = made(file, manifest, Claims(file))
+            for k in store.missing:
+                store._write(k, np.ascontiguousarray(x[list(store._rows(k))]))
             return store
         return {
             "float16": lambda: Z.astype(np.float16),

@@ -1,14 +1,11 @@
-"""Files that are either complete or absent, folders that have one writer at a time, and reading of
-regular files alone."""
+"""Files that are either complete or absent, and reading of regular files alone."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,8 +16,6 @@ NOT_FILES = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-
-_locks: set[int] = set()  # descriptors of the locks that this process holds
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -73,38 +68,3 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-@contextmanager
-def only_writer(lock: Path) -> Iterator[None]:
-    """A context that holds a lock on the file `lock`, which is made and stays.
-
-    The lock ends with the process, however that ends. If another process or thread holds it, this
-    raises BlockingIOError. Something else than a regular file at `lock` is a ValueError.
-    """
-    with suppress(FileNotFoundError):
-        _require_regular(lock, os.stat(lock))
-    held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-    _locks.add(held)
-    try:
-        _require_regular(lock, os.fstat(held))
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(
-                error.errno, "another process or thread is writing here", str(lock.parent)
-            ) from None
-        yield
-    finally:
-        if held in _locks:
-            _locks.remove(held)
-            os.close(held)
-
-
-def _release_locks() -> None:
-    while _locks:
-        os.close(_locks.pop())
-
-
-# A forked worker may outlive its parent, and must not keep the parent's locks held.
-os.register_at_fork(after_in_child=_release_locks)

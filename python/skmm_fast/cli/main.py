@@ -18,11 +18,13 @@ from typing import Any, get_args
 
 from .._select import Diagnose, select
 from .._support import npy
+from .._support.claims import Claims
 from .._support.files import open_regular
 from .._support.optional import need
 from .._version import __version__
 from ..methods.registry import REGISTRY
 from ..sketch.store import SketchStore
+from .part import part_of, runs
 from .terminal import terminal
 
 # An option that is not given is not passed on, so the defaults are those of the public functions.
@@ -96,6 +98,17 @@ def _parser() -> argparse.ArgumentParser:
         "--accept", action="append", help="a field of the fingerprint that may differ; repeated"
     )
 
+    sketch.add_argument(
+        "--num-shards", type=_positive, help="parts of the work; default: by torchrun or SLURM"
+    )
+    sketch.add_argument("--shard-id", type=int, help="which part this process makes, from 0 on")
+
+    status = command(_status, "say which shards of a sketch store are there")
+    status.add_argument("store", type=Path, help="folder of the sketch store")
+    status.add_argument(
+        "--num-shards", type=_positive, default=None, help="say it in parts of the work"
+    )
+
     verify = command(_verify, "hold the shards of a sketch store against their checksums")
     verify.add_argument("store", type=Path, help="folder of the sketch store")
 
@@ -147,17 +160,59 @@ def _demo(out: Path, seeds: int) -> None:
     demo.run(out, seeds=seeds)
 
 
-def _sketch(build: str, out: Path, **options: Any) -> None:
+def _sketch(
+    build: str,
+    out: Path,
+    num_shards: int | None = None,
+    shard_id: int | None = None,
+    **options: Any,
+) -> None:
     """Sketch the per-sample gradients of a model over a dataset into a folder. The same command
-    goes on where it was stopped. The function is looked up from the current directory on."""
+    goes on where it was stopped. The function is looked up from the current directory on. Started
+    by torchrun, srun, or as the tasks of a SLURM array, each process makes a part."""
+    part = part_of(num_shards, shard_id, os.environ)
+    torch = need("torch", "torch")
     from ..gradients import GradientSketcher, sketch_dataset
 
     out = out.absolute()  # the user's function may change the current directory
     of_store = ("batch_size", "shard_rows", "dtype", "fingerprint_extra", "accept")
     store_options = {name: options.pop(name) for name in of_store if name in options}
+    if part.of > 1:
+        store_options |= {"num_shards": part.of, "shard_id": part.number}
+    local = os.environ.get("LOCAL_RANK")
+    if local and "device" not in options and torch.cuda.is_available():
+        options["device"] = f"cuda:{local}"
+        torch.cuda.set_device(options["device"])  # before the user's function makes a model
     model, dataset = _built(build)
     sketcher: Any = GradientSketcher(model, **options)
-    print(f"done: {sketch_dataset(sketcher, dataset, out, **store_options)}")
+    store = sketch_dataset(sketcher, dataset, out, **store_options)
+    of = f"part {part.number} of {part.of} (by {part.by}) " if part.of > 1 else ""
+    print(f"{of}done: {store}")
+
+
+def _status(store: Path, num_shards: int | None) -> None:
+    """Say which shards of a sketch store are there, which are missing and who makes them; and, in
+    parts of the work, what to submit again."""
+    opened = SketchStore(store)
+    missing = opened.missing
+    print(opened)
+    if not missing:
+        print("complete")
+        return
+    print(f"missing: shards {runs(missing)}")
+    claims = Claims(opened.path)
+    for k in missing:
+        who = claims.writer(opened._file(k).name)
+        if who is not None:
+            gone = ", which is gone" if claims.is_stale(opened._file(k).name) else ""
+            print(f"shard {k}: being made by {who}{gone}")
+    if num_shards is not None:
+        parts = [
+            number
+            for number in range(num_shards)
+            if set(opened._part(number, num_shards)) & set(missing)
+        ]
+        print(f"missing: parts --array={runs(parts)} of --num-shards {num_shards}")
 
 
 def _verify(store: Path) -> None:

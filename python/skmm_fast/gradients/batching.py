@@ -8,9 +8,9 @@ a run that goes on with some of the shards makes the same batches as one that ma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, tee
 from typing import Any
 
 import numpy as np
@@ -37,10 +37,10 @@ class Batching(ABC):
 
     @abstractmethod
     def batches(
-        self, loader: DataLoader[Any], shards: Sequence[range]
+        self, loader: DataLoader[Any], shards: Iterable[range]
     ) -> Iterator[tuple[Indices, Any]]:
         """The batches of each shard, one shard after the other: their row numbers, and what the
-        loader makes of these samples."""
+        loader makes of these samples. A shard is asked for when its samples begin to be read."""
 
     def first(self, loader: DataLoader[Any], shard: range) -> Sequence[int]:
         """Rows of the first shard that make a batch."""
@@ -54,12 +54,10 @@ class InOrder(Batching):
     most: int
 
     def batches(
-        self, loader: DataLoader[Any], shards: Sequence[range]
+        self, loader: DataLoader[Any], shards: Iterable[range]
     ) -> Iterator[tuple[Indices, Any]]:
-        rows = [
-            shard[i : i + self.most] for shard in shards for i in range(0, len(shard), self.most)
-        ]
-        for some, batch in zip(rows, loaded(loader, rows), strict=True):
+        rows, again = tee(_pieces(shards, self.most))
+        for some, batch in zip(rows, loaded(loader, again), strict=True):
             yield np.arange(some.start, some.stop), batch
 
 
@@ -97,10 +95,10 @@ class AsSampled(Batching):
         return f"as a sampler has them: {self._digest}"
 
     def batches(
-        self, loader: DataLoader[Any], shards: Sequence[range]
+        self, loader: DataLoader[Any], shards: Iterable[range]
     ) -> Iterator[tuple[Indices, Any]]:
-        rows = list(chain.from_iterable(map(self._cut, shards)))
-        yield from zip(rows, loaded(loader, rows), strict=True)
+        rows, again = tee(chain.from_iterable(map(self._cut, shards)))
+        yield from zip(rows, loaded(loader, again), strict=True)
 
     def first(self, loader: DataLoader[Any], shard: range) -> Sequence[int]:
         rows: list[int] = self._cut(shard)[0].tolist()
@@ -128,11 +126,11 @@ class ByLength(Batching):
         return order if self.tokens is None else f"{order}, of {self.tokens} tokens"
 
     def batches(
-        self, loader: DataLoader[Any], shards: Sequence[range]
+        self, loader: DataLoader[Any], shards: Iterable[range]
     ) -> Iterator[tuple[Indices, Any]]:
         collate: Any = loader.collate_fn
-        chunks = [shard[i : i + CHUNK] for shard in shards for i in range(0, len(shard), CHUNK)]
-        read = iter(loaded(loader, chunks, collate=as_list))
+        shards, again = tee(shards)
+        read = iter(loaded(loader, _pieces(again, CHUNK), collate=as_list))
         for shard in shards:
             samples: list[Any] = []
             while len(samples) < len(shard):
@@ -156,6 +154,11 @@ class ByLength(Batching):
                 yield order[begin:end]
                 begin, longest = end, length
         yield order[begin:]
+
+
+def _pieces(shards: Iterable[range], most: int) -> Iterator[range]:
+    """The rows of the shards, so many at a time."""
+    return (shard[i : i + most] for shard in shards for i in range(0, len(shard), most))
 
 
 def lengths_of(samples: Sequence[Any]) -> Indices:

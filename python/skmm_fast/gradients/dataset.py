@@ -9,46 +9,27 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, default_collate
 
-from .._support import arrays, checks
-from .._support.float16_rows import scaled_halves
+from .._support import checks
+from .._support.claims import Claims
 from .._support.json_text import parsed
-from .._support.progress import bar
-from .._support.types import Array, Indices
-from ..sketch.base import Sketch
-from ..sketch.store import Manifest, SketchStore, create, writing
-from .batching import CHUNK, Batching, batching_of, lengths_of
+from ..sketch.store import Manifest, SketchStore, made, prepared
+from .batching import CHUNK, batching_of, lengths_of
 from .content import content_of, table_of
 from .digests import digest
 from .padding import Padding
 from .samples import Collate, as_list, loaded, loader_of, read_ends, stacked
+from .shards import fill, part_of
+from .sketched import Sketcher, sketch_of
 
 BETWEEN = "dataset: samples but those that were read for the fingerprint"
-
-
-class Sketcher(Protocol):
-    """What `sketch_dataset` needs of a sketcher: a `GradientSketcher`, or an object like it."""
-
-    @property
-    def sketch(self) -> Sketch:
-        """Γ; sketch.out_dim is m."""
-
-    def __call__(self, batch: Any, sample_ids: Any = None) -> torch.Tensor:
-        """The sketches (B, m) of a batch, float32 or float64."""
-
-    def forget(self) -> None:
-        """Forget what earlier batches settled, so that the next batch is treated as the first."""
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Fields that JSON can hold and that say what the sketches depend on. They are known after
-        the first batch. A list "advisory unseen" names what they cannot see."""
 
 
 def sketch_dataset(
@@ -66,6 +47,8 @@ def sketch_dataset(
     resume: bool = True,
     fingerprint_extra: Any = None,
     accept: Sequence[str] = (),
+    num_shards: int | None = None,
+    shard_id: int | None = None,
     progress: bool = True,
 ) -> SketchStore:
     """Sketch every sample of a data set, into a folder; go on where an earlier call stopped.
@@ -125,20 +108,24 @@ def sketch_dataset(
     accept : list of str, default ()
         Names of fields of the fingerprint, as an error says them, that may differ from the stored
         ones, because the rows are the same nevertheless.
+    num_shards, shard_id : int, optional
+        Make one of `num_shards` parts of the store, number `shard_id` from 0 on; other processes,
+        here or on other machines that see the folder, make the others at the same time, or later,
+        and need not know of each other. A part is a run of shards, so there should be more of these
+        than parts. Default: inside a process group of torch.distributed its size and this
+        process's rank, and all wait for each other at the end; else all of the store.
     progress : bool, default True
         Show a bar (needs tqdm).
 
     Returns
     -------
     SketchStore
-        Complete.
+        Complete, or with `num_shards` at least in this part.
 
     Raises
     ------
     TypeError, ValueError
         A wrong argument, or fields that differ from the stored ones; the message names them.
-    BlockingIOError
-        Another process writes there.
     OSError
         The folder cannot be written, for a full disk say; the path is named.
 
@@ -172,13 +159,14 @@ def sketch_dataset(
     first = batching.first(loader, range(min(shard_rows, len(samples))))
     table, content = table_of(samples), content_of(samples)
     read = read_ends(loader, first, between=table is None and content is None)
-    with writing(folder) as exists:
-        if exists and not resume:
-            raise ValueError(f"path: expected no store with resume=False, got {folder}")
+    part = part_of(num_shards, shard_id)
+    if prepared(folder) and not resume:
+        raise ValueError(f"path: expected no store with resume=False, got {folder}")
+    with Claims(folder) as claims:
         # Every run begins with the first batch, so what that settles (methods, layout) is the same
         # in each run.
         sketcher.forget()
-        Z = _sketch(sketcher, read.first, np.array(first))
+        Z = sketch_of(sketcher, read.first, np.array(first))
         _require_padding_without_effect(sketcher, loader)
         fields = {
             **sketcher.fingerprint(),
@@ -200,80 +188,15 @@ def sketch_dataset(
             shard_rows=shard_rows,
             fingerprint=_as_json(fields),
         )
-        store = SketchStore(folder) if exists else create(folder, manifest)
+        store = made(folder, manifest, claims)
         store._require(manifest, accepted)
-        if store.missing:  # what is read here is little beside what is sketched
-            store._verify()
-        _fill(store, sketcher, loader, batching, progress)
+        mine = store._part(part.number, part.of)
+        if any(k in mine for k in store.missing):  # what is read is little beside what is sketched
+            store._verify(mine)
+        fill(store, mine, sketcher, loader, batching, claims, progress)
+    if part.in_group:
+        torch.distributed.barrier()
     return store
-
-
-def _fill(
-    store: SketchStore,
-    sketcher: Sketcher,
-    loader: DataLoader[Any],
-    batching: Batching,
-    progress: bool,
-) -> None:
-    """Sketch and write the shards that are missing. One loader reads the batches of all of them."""
-    shards = store.missing
-    if not shards:
-        return
-    done = len(store) - sum(len(store._rows(k)) for k in shards)
-    buffer = np.empty((max(len(store._rows(k)) for k in shards), store._columns), store.dtype)
-    batches = batching.batches(loader, [store._rows(k) for k in shards])
-    # Of a GradientSketcher:
-    restart = getattr(sketcher, "_restart", lambda: None)
-    lengths_in = getattr(sketcher, "_lengths", lambda batch: None)
-    lengths: Indices | None = None
-    with bar("sketch", len(store), progress, "samples", before=done) as tick:
-        for k in shards:
-            restart()
-            shard, end = store._rows(k), done + len(store._rows(k))
-            while done < end:
-                rows, batch = next(batches)
-                Z = _sketch(sketcher, batch, rows)
-                if (tokens := lengths_in(batch)) is not None:
-                    lengths = np.empty(len(buffer), np.int64) if lengths is None else lengths
-                    lengths[rows - shard.start] = tokens
-                if buffer.dtype == np.float16:
-                    Z = _rounded(Z, rows)
-                if Z.dtype != buffer.dtype:
-                    raise TypeError(f"sketcher: expected {buffer.dtype} as before, got {Z.dtype}")
-                buffer[rows - shard.start] = Z
-                done += len(rows)
-                if tick is not None:
-                    tick(done)
-            known = None if lengths is None else lengths[: len(shard)]
-            store._write(k, buffer[: len(shard)], known)
-
-
-def sketched_batches(
-    sketcher: Sketcher, loader: DataLoader[Any], batches: Sequence[range], name: str = "dataset"
-) -> Iterator[Array]:
-    """The checked sketches of these batches of rows, one batch after the other."""
-    for rows, batch in zip(batches, loaded(loader, batches), strict=True):
-        yield _sketch(sketcher, batch, np.array(rows), name)
-
-
-def _sketch(sketcher: Sketcher, batch: Any, rows: Indices, name: str = "dataset") -> Array:
-    """The checked sketches (B, m) of a batch, which holds these rows of the dataset."""
-    try:
-        Z = sketcher(batch, rows)
-    except ValueError as error:
-        raise ValueError(f"{name}: in {_named(rows)}: {error}") from error
-    if Z.shape != (len(rows), sketcher.sketch.out_dim):
-        raise ValueError(
-            f"sketcher: expected shape {(len(rows), sketcher.sketch.out_dim)} for {_named(rows)}, "
-            f"got {tuple(Z.shape)}"
-        )
-    return arrays.dense("sketcher", Z.detach().cpu().contiguous())
-
-
-def _named(rows: Indices) -> str:
-    if len(rows) == rows[-1] - rows[0] + 1:
-        return f"rows {rows[0]} to {rows[-1]}"
-    return f"rows {', '.join(map(str, rows[:8]))}" + ", ..." * (len(rows) > 8)
 
 
 def _require_padding_without_effect(sketcher: Sketcher, loader: DataLoader[Any]) -> None:
@@ -294,8 +217,8 @@ def _require_padding_without_effect(sketcher: Sketcher, loader: DataLoader[Any])
     if lengths[long] == lengths[short]:
         return
     two = [long, short]
-    _, padded = _sketch(sketcher, collate([samples[i] for i in two]), rows[two])
-    (alone,) = _sketch(sketcher, collate([samples[short]]), rows[[short]])
+    _, padded = sketch_of(sketcher, collate([samples[i] for i in two]), rows[two])
+    (alone,) = sketch_of(sketcher, collate([samples[short]]), rows[[short]])
     error = np.linalg.norm(padded - alone) / max(np.linalg.norm(alone), np.finfo(float).tiny)
     if not error <= getattr(sketcher, "_tolerance", 0.1):
         raise ValueError(
@@ -304,18 +227,6 @@ def _require_padding_without_effect(sketcher: Sketcher, loader: DataLoader[Any])
             f"{lengths[long]} tokens: pad on the right, give an attention mask, and label padding "
             "-100"
         )
-
-
-def _rounded(Z: Array, rows: Indices) -> Array:
-    """The sketches of these rows of the dataset in 16 bits."""
-    halves, lost = scaled_halves(Z)
-    if len(lost):
-        raise ValueError(
-            "dtype: expected sketches in the range of float32 with 'float16', got a largest entry "
-            f"of {np.abs(Z[lost[0]]).max():.3g} in row {rows[lost[0]]}; scale the loss, or take "
-            "dtype=None"
-        )
-    return halves
 
 
 def _as_json(fields: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Subset
 from .._support import arrays, checks
 from .._support.progress import bar
 from .._support.types import Indices
-from .dataset import sketched_batches
 from .samples import ordered_loader, read_ends
+from .sketched import sketched_batches
 from .sketcher import GradientSketcher
 
 Train = Callable[[Any, Subset[Any]], torch.nn.Module | None]  # of a model, on these samples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +112,7 @@ def stacked(samples: list[Any]) -> Any:
 
 def loaded(
     loader: DataLoader[Any],
-    batches: Sequence[Sequence[int]] | Sequence[Indices],
+    batches: Iterable[Sequence[int]] | Iterable[Indices],
     workers: int | None = None,
     collate: Collate | None = None,
 ) -> DataLoader[Any]:

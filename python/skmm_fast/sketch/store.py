@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+import re
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from .._support import checks
-from .._support.files import only_writer, open_regular, write_whole
+from .._support.claims import Claims, name_of_leftover
+from .._support.files import open_regular, write_whole
 from .._support.float16_rows import Float16Rows
 from .._support.json_text import parsed, require_names
 from .._support.npy import MOST_BYTES
@@ -29,7 +31,9 @@ from .shard_file import CHECKSUM, is_as_written, mapped, write_shard
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-LOCK = "lock"
+OURS = re.compile(r"manifest\.json|(shard|lengths)-\d+\.npy|array\.npy")
+LOCK = "lock"  # a file that the first versions left
+PAUSE = 0.5  # seconds between two looks at what another writer makes
 ADVISORY = "advisory"  # a field of a fingerprint whose name begins with this may differ
 VERIFIED = 1 << 32  # bytes of a store up to which its checksums are verified when it is first read
 MOST_SHARDS = 1_000_000
@@ -245,11 +249,13 @@ class SketchStore:
         self._verified.clear()
         self._verify()
 
-    def _verify(self) -> None:
-        """Hold the shards that exist and were not verified before against their checksums."""
+    def _verify(self, shards: range | None = None) -> None:
+        """Hold those of these shards, or of all, that exist and were not verified before against
+        their checksums."""
         if self._manifest.checksum is None:
             return
-        there = [k for k in range(self._n_shards) if k not in self._verified and self._is_done(k)]
+        some = range(self._n_shards) if shards is None else shards
+        there = [k for k in some if k not in self._verified and self._is_done(k)]
         wrong = [k for k in there if not is_as_written(self._shard(k), self._identity(k))]
         if wrong:
             named = ", ".join(self._file(k).name for k in wrong[:3]) + ", ..." * (len(wrong) > 3)
@@ -272,6 +278,14 @@ class SketchStore:
     @property
     def _n_shards(self) -> int:
         return -(-self.n_samples // self._manifest.shard_rows)
+
+    def _shard_of(self, row: int) -> int:
+        return row // self._manifest.shard_rows
+
+    def _part(self, number: int, of: int) -> range:
+        """The shards of part `number` of the store, where they are cut, in their order, into `of`
+        runs of equal length, to within one."""
+        return range(number * self._n_shards // of, (number + 1) * self._n_shards // of)
 
     def _rows(self, shard: int) -> range:
         """The row numbers of a shard."""
@@ -300,6 +314,21 @@ class SketchStore:
             return False
         return True
 
+    def _take(self, shard: int, claims: Claims) -> bool:
+        """Whether the shard is missing, and now this writer's to make."""
+        name = self._file(shard).name
+        if self._is_done(shard) or not claims.take(name):
+            return False
+        if self._is_done(shard):  # meanwhile
+            claims.release(name)
+            return False
+        return True
+
+    def _clean(self, claims: Claims) -> None:
+        """Remove what stopped writers left of files that are there, or not to come."""
+        to_come = {f(k).name for k in self.missing for f in (self._file, self._lengths_file)}
+        claims.clean(lambda name: bool(OURS.fullmatch(name)) and name not in to_come)
+
     def _write(self, shard: int, Z: Array, lengths: Indices | None = None) -> None:
         """Write the rows of a shard, and before them their lengths, where these are known."""
         identity = None if self._manifest.checksum is None else self._identity(shard)
@@ -307,7 +336,11 @@ class SketchStore:
         if lengths is not None and identity is not None:
             column = lengths[:, None]
             write_whole(self._lengths_file(shard), lambda f: write_shard(f, column, 0, identity))
-        write_whole(self._file(shard), lambda f: write_shard(f, Z, first_byte, identity))
+        try:
+            write_whole(self._file(shard), lambda f: write_shard(f, Z, first_byte, identity))
+        except FileNotFoundError:  # a writer that took this one for dead has removed its file
+            if not self._is_done(shard):
+                raise
         self._verified.add(shard)
 
     def _require(self, now: Manifest, accepted: Collection[str] = ()) -> None:
@@ -337,36 +370,40 @@ class SketchStore:
         )
 
 
-def create(path: Path, manifest: Manifest) -> SketchStore:
-    """A new store in the folder `path`, without any rows yet."""
-    content = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1).encode()
-    write_whole(path / MANIFEST, lambda f: f.write(content))
-    return SketchStore(path)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[bool]:
-    """A context in which the caller is the only writer of a folder.
-
-    It yields whether the folder holds a store. The folder is made if it does not exist, and
-    temporary files of killed writers are removed. If another process or thread writes there, this
-    raises BlockingIOError. A folder that holds something else is a ValueError.
-    """
+def prepared(path: Path) -> bool:
+    """Make the folder where there is none. Whether it holds a store; ValueError for one that holds
+    something else."""
     path.mkdir(parents=True, exist_ok=True)
     manifest = path / MANIFEST
-    if not manifest.exists():
-        unfinished = set(path.glob(f"{MANIFEST}.*.tmp"))
-        others = sorted(set(path.iterdir()) - unfinished - {path / LOCK, manifest})
-        if others:
-            raise ValueError(
-                f"path: expected a sketch store or an empty folder, got {path} with "
-                f"{others[0].name} and without {MANIFEST}"
-            )
-    with only_writer(path / LOCK):
-        for leftover in path.glob("*.tmp"):
-            if leftover.is_file():
-                leftover.unlink()
-        yield manifest.exists()
+    if manifest.exists():
+        return True
+    others = [
+        file.name
+        for file in path.iterdir()
+        if file.name not in (LOCK, MANIFEST) and not OURS.fullmatch(name_of_leftover(file.name))
+    ]
+    if others:
+        raise ValueError(
+            f"path: expected a sketch store or an empty folder, got {path} with {min(others)} and "
+            f"without {MANIFEST}"
+        )
+    return manifest.exists()
+
+
+def made(path: Path, manifest: Manifest, claims: Claims) -> SketchStore:
+    """The store in a prepared folder; a new one with this manifest where there is none. Of several
+    writers one makes it, and the others wait."""
+    content = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1).encode()
+    while not (path / MANIFEST).exists():
+        if not claims.take(MANIFEST):
+            time.sleep(PAUSE)
+            continue
+        try:
+            if not (path / MANIFEST).exists():
+                write_whole(path / MANIFEST, lambda f: f.write(content))
+        finally:
+            claims.release(MANIFEST)
+    return SketchStore(path)
 
 
 def _read(path: Path) -> Manifest:

@@ -36,7 +36,7 @@ def store(tmp_path_factory):
 
 def stored(path):
     """Name -> bytes of every file but the lock."""
-    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != "lock"}
+    return {file.name: file.read_bytes() for file in path.iterdir()}
 
 
 def test_rows_are_those_of_float32_rounded(store, tmp_path):

@@ -9,7 +9,8 @@ from support.damage import NOT_FILES, at_most
 
 import skmm_fast as skmm
 from skmm_fast import cli
-from skmm_fast.sketch.store import Manifest, SketchStore, create, writing
+from skmm_fast._support.claims import Claims
+from skmm_fast.sketch.store import Manifest, SketchStore, made, prepared
 
 N, M, SHARD_ROWS = 53, 4, 10
 Z = np.random.default_rng(0).standard_normal((N, M)).astype(np.float32)
@@ -19,11 +20,11 @@ SHARD = "shard-00003.npy"
 @pytest.fixture
 def store(tmp_path):
     folder = tmp_path / "store"
-    with writing(folder):
-        made = create(folder, Manifest(N, M, "float32", 4, SHARD_ROWS, {"seed": 1}))
-        for k in range(6):
-            made._write(k, Z[SHARD_ROWS * k :][:SHARD_ROWS])
-    return made
+    assert not prepared(folder)
+    store = made(folder, Manifest(N, M, "float32", 4, SHARD_ROWS, {"seed": 1}), Claims(folder))
+    for k in range(6):
+        store._write(k, Z[SHARD_ROWS * k :][:SHARD_ROWS])
+    return store
 
 
 def uses(path):
@@ -62,24 +63,28 @@ def test_no_regular_file(store, file, what, make, capsys, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("what", "make"), NOT_FILES.items(), ids=NOT_FILES)
-def test_a_lock_that_is_no_file(store, what, make):
-    (store.path / "lock").unlink()
-    make(store.path / "lock")
-    said = f"/lock: expected a regular file, got {what}"
-    with at_most(20), pytest.raises(ValueError, match=said), writing(store.path):
-        pass
-    assert np.array_equal(SketchStore(store.path).array(), Z)  # readers need no lock
+def test_a_claim_that_is_no_file(store, what, make):
+    (store.path / SHARD).rename(store.path / "aside")
+    make(store.path / f"{SHARD}.claim")
+    said = f"/{SHARD}.claim: expected a regular file, got {what}"
+    with at_most(20), pytest.raises(ValueError, match=said):
+        store._take(3, Claims(store.path))
+    (store.path / "aside").rename(store.path / SHARD)
+    assert np.array_equal(SketchStore(store.path).array(), Z)  # readers need no claim
 
 
 def test_only_files_are_leftovers(store):
     """What a killed writer left is a file; a folder of that name is somebody's."""
-    (store.path / "mine.tmp").mkdir()
-    os.mkfifo(store.path / "fifo.tmp")
-    (store.path / "shard-00000.npy.0a.tmp").write_bytes(b"half")
-    with writing(store.path) as there:
-        assert there
-    left = {f.name for f in store.path.glob("*.tmp")}
-    assert left == {"mine.tmp", "fifo.tmp"}
+    (store.path / "shard-00000.npy.mine.tmp").mkdir()
+    os.mkfifo(store.path / "shard-00001.npy.fifo.tmp")
+    (store.path / "else.npy.0a.tmp").write_bytes(b"somebody's")
+    for name in ("shard-00000.npy.0a", "lengths-00001.npy.0a", "manifest.json.0a"):
+        (store.path / f"{name}.tmp").write_bytes(b"half")
+    (store.path / "shard-00002.npy.claim").write_text("half")
+    store._clean(Claims(store.path))
+    left = {f.name for pattern in ("*.tmp", "*.claim") for f in store.path.glob(pattern)}
+    of_others = {"shard-00000.npy.mine.tmp", "shard-00001.npy.fifo.tmp", "else.npy.0a.tmp"}
+    assert left == of_others
 
 
 def test_links(store, tmp_path):

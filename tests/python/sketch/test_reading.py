@@ -59,7 +59,7 @@ def test_nothing_is_kept_twice(store):
     store.array()
     skmm.select(store, 12)
     files = sorted(f.name for f in store.path.iterdir())
-    assert files == ["lock", "manifest.json", *(f"shard-{k:05}.npy" for k in range(4))]
+    assert files == ["manifest.json", *(f"shard-{k:05}.npy" for k in range(4))]
 
 
 def test_an_old_copy_of_all_rows_is_not_served(store):
@@ -147,8 +147,6 @@ def test_stores_of_earlier_versions(store, old):
 def test_reading_writes_nothing(tmp_path, monkeypatch, shard_rows):
     """As in a folder of another user, or on a disk that is mounted to be read."""
     path = sketched(tmp_path / "s", shard_rows=shard_rows).path
-    for lock in path.glob("lock"):
-        lock.unlink()
     before = {f: f.stat().st_mtime_ns for f in [path, *path.iterdir()]}
     opened = os.open
 

@@ -2,10 +2,8 @@
 
 import errno
 import json
-import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +17,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 import skmm_fast as skmm
-from skmm_fast._support import files
 from skmm_fast.gradients import sketch_dataset
-from skmm_fast.sketch.store import writing
 
 N, M = 53, 4
 torch.manual_seed(0)
@@ -58,7 +54,7 @@ class Linear:
 
 def stored(folder):
     """Name -> bytes of every file but the lock."""
-    return {f.name: f.read_bytes() for f in folder.iterdir() if f.name != "lock"}
+    return {f.name: f.read_bytes() for f in folder.iterdir()}
 
 
 @pytest.fixture
@@ -212,7 +208,7 @@ while kills < 20:
     files = list((folder / f"killed-{turn}").glob("*"))
     leftovers += any(f.suffix == ".tmp" for f in files)
     for f in files:
-        assert f.suffix == ".tmp" or f.read_bytes() == unbroken[f.name], f
+        assert f.suffix in (".tmp", ".claim") or f.read_bytes() == unbroken[f.name], f
     if not killed:
         turn += 1
 sketch(f"killed-{turn}")
@@ -254,45 +250,6 @@ def test_a_run_killed_before_its_manifest(tmp_path, store):
     assert stored(tmp_path / "new") == stored(store.path)
 
 
-LOCKED = """
-import os, sys, time
-from pathlib import Path
-from skmm_fast.sketch.store import writing
-with writing(Path(sys.argv[2])):
-    if os.fork() == 0:
-        print(os.getpid(), flush=True)  # by now it has closed its copy of the lock
-        time.sleep(60)
-        os._exit(0)
-    time.sleep(60)
-"""
-
-
-def test_one_writer_at_a_time(store):
-    (store.path / "shard-00000.npy").unlink()
-    code = [sys.executable, "-c", LOCKED, "", str(store.path)]
-    with subprocess.Popen(code, stdout=subprocess.PIPE, text=True) as other:
-        worker = int(other.stdout.readline())
-        try:
-            with pytest.raises(BlockingIOError, match=r"another process .* is writing .*/s'"):
-                sketch_dataset(Linear(), DATA, store.path, **SIZES)
-            assert store.missing == [0]
-        finally:
-            other.kill()
-            other.wait()
-        try:  # its worker lives on, without the lock
-            sketch_dataset(Linear(), DATA, store.path, **SIZES)
-        finally:
-            os.kill(worker, signal.SIGKILL)
-    assert store.complete
-
-
-def test_threads_are_writers_of_their_own(tmp_path):
-    with writing(tmp_path), pytest.raises(BlockingIOError), writing(tmp_path):
-        pass
-    with writing(tmp_path) as there:
-        assert not there
-
-
 @pytest.mark.parametrize(("limit", "left"), [(300, set()), (4000, {"manifest.json"})])
 def test_no_room_for_a_file(tmp_path, limit, left):
     """A file may grow to `limit` bytes: too little for the manifest, or for a shard."""
@@ -313,9 +270,10 @@ FULL = """
 import errno, sys
 from pathlib import Path
 import numpy as np
-from skmm_fast.sketch.store import Manifest, SketchStore, create
+from skmm_fast._support.claims import Claims
+from skmm_fast.sketch.store import Manifest, SketchStore, made
 folder = Path(sys.argv[2])
-store = create(folder, Manifest(10_000, 16, "float32", 8, 100, {}))
+store = made(folder, Manifest(10_000, 16, "float32", 8, 100, {}), Claims(folder))
 try:
     for k in range(100):
         store._write(k, np.full((100, 16), k, np.float32))
@@ -460,6 +418,7 @@ def test_a_folder_of_something_else(tmp_path, store):
     (store.path / "manifest.json").unlink()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.tmp").touch()
+    (tmp_path / "other" / "manifest.json.0a.tmp").touch()
     for folder, name in ((store.path, "shard-00000.npy"), (tmp_path / "other", "mine.tmp")):
         before = stored(folder)
         with pytest.raises(ValueError, match=f"path: expected a sketch store .* with {name}"):
@@ -574,9 +533,3 @@ def test_bad_arguments(tmp_path):
         with pytest.raises(error, match=message):
             use()
     assert stored(tmp_path) == {}
-
-
-def test_writing_leaves_no_descriptor_behind(tmp_path):
-    with writing(tmp_path):
-        assert len(files._locks) == 1
-    assert not files._locks

@@ -25,8 +25,9 @@ from support.examples import examples
 from torch.utils.data import DataLoader, TensorDataset
 
 import skmm_fast as skmm
+from skmm_fast._support.claims import Claims
 from skmm_fast.gradients import sketch_dataset
-from skmm_fast.sketch.store import MANIFEST, writing
+from skmm_fast.sketch.store import MANIFEST
 
 N, M = 22, 4
 NEVER = 10**6  # a number of file operations that no run makes
@@ -85,7 +86,7 @@ class Store(RuleBasedStateMachine):
         self.sizes = {"batch_size": batch_size, "shard_rows": shard_rows}
         with dying(NEVER, raising):
             unbroken = self.sketch(path=self.root / "unbroken")
-        self.files = {f.name: f.read_bytes() for f in unbroken.path.iterdir() if f.name != "lock"}
+        self.files = {f.name: f.read_bytes() for f in unbroken.path.iterdir()}
         self.shards = sorted(self.files.keys() - {MANIFEST})
         self.damaged = {}  # name -> whether rows, type or shape cannot be those that were written
         if done:
@@ -99,7 +100,7 @@ class Store(RuleBasedStateMachine):
         return sketch_dataset(progress=False, **given)
 
     def there(self):
-        """Names of the files that exist, but for the lock and what a killed writer left."""
+        """Names of the files that exist, but for what a killed writer left."""
         return {f.name for f in self.path.glob("*") if f.name in self.files}
 
     def whole(self):
@@ -167,11 +168,24 @@ class Store(RuleBasedStateMachine):
             self.sketch(**REFUSED[name])
         assert {f: (self.path / f).read_bytes() for f in self.there()} == before
 
-    @precondition(lambda self: MANIFEST in self.there())
-    @rule()
-    def another_writer(self):
-        with writing(self.path), pytest.raises(BlockingIOError):
-            self.sketch()
+    @precondition(lambda self: MANIFEST in self.there() and not self.damaged)
+    @rule(of=st.integers(1, 4), data=st.data())
+    def one_of_many_writers(self, of, data):
+        """It makes its part, whatever is there of others."""
+        number = data.draw(st.integers(0, of - 1))
+        with dying(NEVER, raising):
+            store = self.sketch(num_shards=of, shard_id=number)
+        assert not set(store._part(number, of)) & set(store.missing)
+        assert not list(self.path.glob("*.claim"))
+
+    @precondition(lambda self: self.path.exists())
+    @rule(shard=st.integers(0, 5))
+    def a_claim_of_a_process_that_is_gone(self, shard):
+        if MANIFEST in self.there():
+            claims = Claims(self.path)
+            if claims.take(f"shard-{shard:05}.npy"):
+                file = self.path / f"shard-{shard:05}.npy.claim"
+                file.write_text(file.read_text().replace(f"\n{os.getpid()}", "\n999999999"))
 
     @precondition(lambda self: self.path.exists())
     @rule(name=st.sampled_from([MANIFEST, "shard-00000.npy", "shard-00001.npy"]), data=st.binary())

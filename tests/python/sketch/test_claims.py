@@ -1,0 +1,138 @@
+"""Claims: of several writers one makes a file, until it is done or gone."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from skmm_fast._support import claims
+from skmm_fast._support.claims import Claims
+
+NAME = "shard-00007.npy"
+HOLD = """
+import sys, time
+from pathlib import Path
+from skmm_fast._support.claims import Claims
+with Claims(Path(sys.argv[1])) as mine:
+    print(mine.take(sys.argv[2]), flush=True)
+    time.sleep(600)
+"""
+
+
+def holder(folder):
+    """Another process, which has claimed the file."""
+    code = [sys.executable, "-c", HOLD, str(folder), NAME]
+    other = subprocess.Popen(code, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "True\n"
+    return other
+
+
+def of_elsewhere(folder, age):
+    """A claim of a process on another machine, that was last touched so long ago."""
+    file = folder / f"{NAME}.claim"
+    file.write_text("elsewhere\nan-id-of-a-boot\npid:[1]\n5\n17")
+    then = time.time() - age
+    os.utime(file, (then, then))
+    return file
+
+
+def test_one_writer_at_a_time(tmp_path):
+    with Claims(tmp_path) as mine, Claims(tmp_path) as others:
+        assert mine.take(NAME)
+        assert not others.take(NAME)
+        assert not mine.take(NAME)
+        assert others.take("another")
+        mine.release(NAME)
+        assert others.take(NAME)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_is_gone(tmp_path):
+    other = holder(tmp_path)
+    mine = Claims(tmp_path)
+    try:
+        assert not mine.take(NAME)
+        assert mine.writer(NAME) == f"process {other.pid} on {os.uname().nodename}"
+        assert not mine.is_stale(NAME)
+    finally:
+        other.kill()
+        other.communicate()
+    assert mine.is_stale(NAME)
+    assert mine.take(NAME)
+    assert [f.name for f in tmp_path.iterdir()] == [f"{NAME}.claim"]
+    mine.release(NAME)
+    assert mine.writer(NAME) is None
+
+
+def test_a_process_with_the_id_of_one_that_is_gone(tmp_path):
+    mine = Claims(tmp_path)
+    assert mine.take(NAME)
+    file = tmp_path / f"{NAME}.claim"
+    host, boot, namespace, _, _ = file.read_text().split("\n")
+    file.write_text("\n".join([host, boot, namespace, "12", "1"]))
+    assert mine.is_stale(NAME)
+
+
+def test_a_writer_of_this_process_that_did_not_end(tmp_path):
+    """Its claim is nobody's, though the process lives."""
+    with Claims(tmp_path) as mine:
+        assert mine.take(NAME)
+        content = (tmp_path / f"{NAME}.claim").read_text()
+    (tmp_path / f"{NAME}.claim").write_text(content)
+    assert Claims(tmp_path).take(NAME)
+
+
+@pytest.mark.parametrize(("age", "stale"), [(0, False), (200, False), (300, True)])
+def test_writers_elsewhere_are_gone_once_they_do_not_touch_their_claims(tmp_path, age, stale):
+    of_elsewhere(tmp_path, age)
+    mine = Claims(tmp_path)
+    assert mine.writer(NAME) == "process 17 on elsewhere"
+    assert mine.is_stale(NAME) is stale
+    assert mine.take(NAME) is stale
+
+
+@pytest.mark.parametrize("content", ["", "half of a cl", "\n" * 9, "\0" * 5000])
+def test_claims_that_say_nothing(tmp_path, content):
+    file = of_elsewhere(tmp_path, 0)
+    file.write_text(content)
+    assert not Claims(tmp_path).take(NAME)
+    os.utime(file, (1, 1))
+    assert Claims(tmp_path).take(NAME)
+
+
+def test_claims_are_touched(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "BEAT", 0.02)
+    file = tmp_path / f"{NAME}.claim"
+    with Claims(tmp_path) as mine:
+        assert mine.take(NAME)
+        os.utime(file, (1, 1))
+        while file.stat().st_mtime < 2:
+            time.sleep(0.01)
+        file.unlink()  # taken over by another: no error
+        time.sleep(0.1)
+    assert not mine._beating.is_alive()
+
+
+def test_one_of_many_takes_over(tmp_path):
+    """All find the claim stale at the same time."""
+    for _ in range(20):
+        of_elsewhere(tmp_path, 1000)
+        together, took = threading.Barrier(8), []
+
+        def attempt(together=together, took=took):
+            mine = Claims(tmp_path)
+            together.wait()
+            took.append(mine.take(NAME))
+
+        threads = [threading.Thread(target=attempt) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert took.count(True) >= 1
+        claims._held_here.clear()
+        (tmp_path / f"{NAME}.claim").unlink()
+    assert not list(tmp_path.iterdir())
