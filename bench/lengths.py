@@ -165,7 +165,12 @@ def task(seed: int) -> Task:
     pool = [texts[i] for i in order[:POOL]]
     test = sorted((texts[i] for i in order[POOL : POOL + TEST]), key=len)
     sketcher = GradientSketcher(
-        model, params="*.layers.*", loss="causal-lm", sketch_dim=SKETCH_DIM, seed=seed, n_threads=1
+        model,
+        params="*.layers.*",
+        loss="causal-lm-mean",
+        sketch_dim=SKETCH_DIM,
+        seed=seed,
+        n_threads=1,
     )
     by_length = sorted(range(POOL), key=lambda i: len(pool[i]))
     Z = np.empty((POOL, SKETCH_DIM), np.float32)

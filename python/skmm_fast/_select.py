@@ -219,7 +219,7 @@ def select(
             **usable.of_options(method_options),
         )  # fmt: skip
         excluded = len(arrays.rows("exclude", exclude, N))
-        call = {"n": n, "n_exclude": excluded, "pilot": _named_pilot(pilot)}
+        call = {"n": n, "n_exclude": excluded, "pilot": _named_pilot(pilot), **_of_store(X)}
         return usable.selection(among, call)
     requested, n = n, checks.count(n, N)
     if callable(method):
@@ -323,8 +323,15 @@ def select(
         "seed": problem.seed,
         "options": method_options,
         "solver": facts,
+        **_of_store(X),
     }
     return Selection(chosen.rows, diagnosis, plain(settings), picture, weights)
+
+
+def _of_store(X: Any) -> dict[str, Any]:
+    """What the settings of a selection say of a store: the loss whose gradients it has."""
+    loss = X.fingerprint.get("loss") if isinstance(X, SketchStore) else None
+    return {} if loss is None else {"loss": loss}
 
 
 def _named_pilot(pilot: Any) -> str | None:

@@ -104,6 +104,8 @@ def test_a_selection_from_a_store_says_lengths(tmp_path):
     assert found.diagnosis.pool_mean_length == there.lengths.mean()
     assert "\nmean length " in str(found.diagnosis)
     assert f"(pool {there.lengths.mean():.4g})" in str(found.diagnosis)
+    assert found.settings["loss"] == "causal-lm, by the root of the number of tokens"
+    assert skmm.select(there, 5, exclude=[3]).settings["loss"] == found.settings["loss"]
     given = skmm.select(there, 5, lengths=2 * there.lengths)
     assert given.diagnosis.pool_mean_length == 2 * there.lengths.mean()
 

@@ -31,12 +31,16 @@ def architecture_of(model: torch.nn.Module) -> str:
     return digest(re.sub(r" at 0x[0-9a-f]+", "", repr(model)))
 
 
+# Losses that were something else in the first versions: "causal-lm" was "causal-lm-mean".
+CHANGED = {"causal-lm": "causal-lm, by the root of the number of tokens"}
+
+
 def loss_of(loss: Any, model: torch.nn.Module | None = None) -> tuple[str, list[str]]:
     """What identifies a loss: its name, and for one of the user what can be seen of it (code,
     settings, state, what it closes over, defaults); and what cannot be seen. Parts of the model
     that it holds are described with the model."""
     if isinstance(loss, str):
-        return loss, []
+        return CHANGED.get(loss, loss), []
     described = Description(loss, known=None if model is None else _parts_of(model))
     own = isinstance(loss, FunctionType) and not is_installed(loss.__module__)
     name = f"{loss.__module__}.{described}" if own else str(described)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -16,7 +17,7 @@ from .. import _core
 from .._support import checks
 from .._support.types import Indices
 
-LossName = Literal["cross-entropy", "mse", "causal-lm"]
+LossName = Literal["cross-entropy", "mse", "causal-lm", "causal-lm-mean", "causal-lm-sum"]
 Targets = Literal["label", "random", "uniform"]
 IGNORED = -100  # the label of a token that has no loss
 
@@ -145,16 +146,21 @@ class MeanSquares(KnownLoss):
 
 
 class CausalLM(KnownLoss):
-    """The mean cross-entropy over the tokens of a sample that have a loss; 0 where none has one.
+    """The cross-entropy of the tokens of a sample that have a loss, summed and divided by a power
+    of their number; 0 where none has one.
 
     The logits (B, T, V) at t - 1 predict the token (B, T) at t. The first token and those labelled
     -100 have no loss.
     """
 
+    def __init__(self, power: float) -> None:
+        self.power = power
+
     def __call__(self, output: Any, targets: Any) -> torch.Tensor:
         out, y = _at_least_float32(logits(output))[:, :-1], targets[:, 1:]
         each = F.cross_entropy(out.transpose(1, 2), y, ignore_index=IGNORED, reduction="none")
-        losses: torch.Tensor = each.sum(1) / (y != IGNORED).sum(1).clamp(min=1)
+        tokens = (y != IGNORED).sum(1).clamp(min=1).to(each.dtype)
+        losses: torch.Tensor = each.sum(1) / tokens**self.power
         return losses
 
     def check(self, output: Any, labels: Any) -> None:
@@ -201,10 +207,13 @@ class UserLoss(Loss):
         return labels
 
 
-LOSSES: dict[str, type[Loss]] = {
+LOSSES: dict[str, Callable[[], Loss]] = {
     "cross-entropy": CrossEntropy,
     "mse": MeanSquares,
-    "causal-lm": CausalLM,
+    # Gradients of texts of any length have about the same noise (docs/lengths.md).
+    "causal-lm": partial(CausalLM, 0.5),
+    "causal-lm-mean": partial(CausalLM, 1.0),
+    "causal-lm-sum": partial(CausalLM, 0.0),
 }
 
 

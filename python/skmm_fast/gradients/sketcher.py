@@ -76,10 +76,11 @@ class GradientSketcher:
         a matrix or filters, so normalisation does not count; a parametrized layer, by weight_norm
         say, is one layer), "trainable", "all", names or glob
         patterns, or a predicate of (name, parameter).
-    loss : {"cross-entropy", "mse", "causal-lm"} or callable
+    loss : {"cross-entropy", "mse", "causal-lm", "causal-lm-mean", "causal-lm-sum"} or callable
         "cross-entropy" of logits (B, C) with class numbers (B,); "mse", the mean over the outputs
-        of a sample; "causal-lm", the mean over the tokens of a sample whose label is not -100; or a
-        function (model's output, labels) -> (B,) losses.
+        of a sample; "causal-lm", the sum over the T tokens of a sample whose label is not -100,
+        divided by √T, so that the choice is not one by length (docs/lengths.md), or their mean, or
+        their sum; or a function (model's output, labels) -> (B,) losses.
     targets : {"label", "random", "uniform"}
         The labels; draws from the model's own predictive distribution; or uniform classes. Draws
         are keyed by (seed, sample id). With "mse" choose "random": gradients with labels are as
@@ -379,7 +380,7 @@ class GradientSketcher:
     def _samples(self, batch: Any) -> Batch:
         """The batch on the device of the parameters, with labels where the loss implies them."""
         samples = Batch.of(batch, self._layout).to(self.device)
-        if self.loss == "causal-lm" and samples.labels is None:
+        if isinstance(self._pass.loss, losses.CausalLM) and samples.labels is None:
             return samples.with_tokens_as_labels(losses.IGNORED)
         return samples
 

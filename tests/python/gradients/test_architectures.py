@@ -183,6 +183,19 @@ def test_language_models(make, attention, padded):
     assert torch.equal(sketcher({**inputs, "labels": labels}), Z)
 
 
+@pytest.mark.parametrize("loss", ["causal-lm-mean", "causal-lm-sum"])
+def test_losses_over_tokens(loss):
+    inputs, labels = text(True)
+    sketcher = assert_equals_the_loop(llama(), inputs, labels, loss, sketch_dim=64)
+    assert torch.equal(sketcher(inputs), sketcher((inputs, labels)))
+    by_root = GradientSketcher(sketcher.model, params="all", loss="causal-lm", sketch_dim=64)
+    tokens = torch.from_numpy(by_root._lengths((inputs, labels))).clamp(min=1)[:, None]
+    power = {"causal-lm-mean": 0.5, "causal-lm-sum": -0.5}[loss]
+    expected = by_root((inputs, labels))
+    assert relative_error(sketcher((inputs, labels)) * tokens**power, expected) < 1e-5
+    assert len({s.fingerprint()["loss"] for s in (sketcher, by_root)}) == 2
+
+
 @pytest.mark.filterwarnings(NO_VMAP)
 @pytest.mark.parametrize("kind", ["Gemma", "Qwen3", "Mistral"])
 def test_relatives_of_llama(kind):

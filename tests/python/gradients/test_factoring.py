@@ -39,7 +39,8 @@ def whole_gradients(model):
     for ids in BATCH["input_ids"]:
         model.zero_grad()
         logits = model(ids[None]).logits[0, :-1]
-        torch.nn.functional.cross_entropy(logits, ids[1:]).backward()
+        each = torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none")
+        (each.sum() / len(each) ** 0.5).backward()
         rows.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     return torch.stack(rows)
 

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from support.per_sample import assert_equals_the_loop, causal_lm, gradients, relative_error
+from support.per_sample import LOSSES, assert_equals_the_loop, gradients, relative_error
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from skmm_fast.gradients import GradientSketcher, checked_pass
@@ -54,7 +54,7 @@ def test_first_samples_without_gradients(silent):
     labels = tokens.clone()
     labels[:silent] = -100
     sketcher = GradientSketcher(TiedHead().eval(), params="all", loss="causal-lm", sketch_dim=16)
-    assert rows_are_right(sketcher, tokens, labels, causal_lm)
+    assert rows_are_right(sketcher, tokens, labels, LOSSES["causal-lm"])
     assert sketcher.methods["table.weight"] == "vmap"
 
 
@@ -64,7 +64,7 @@ def test_first_batches_without_gradients():
     for _ in range(3):
         assert not sketcher((tokens, torch.full_like(tokens, -100))).any()
     assert sketcher.methods["table.weight"] == "hooks"
-    assert rows_are_right(sketcher, tokens, tokens, causal_lm)
+    assert rows_are_right(sketcher, tokens, tokens, LOSSES["causal-lm"])
     assert sketcher.methods["table.weight"] == "vmap"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from support.per_sample import assert_equals_the_loop, causal_lm, gradients, relative_error
+from support.per_sample import LOSSES, assert_equals_the_loop, gradients, relative_error
 from torch.nn.utils import parametrizations, parametrize
 
 from skmm_fast import SketchStore
@@ -192,7 +192,11 @@ def test_tokens_that_are_labels_too():
     )
     Z = sketcher({"input_ids": tokens.clone()})
     G = gradients(
-        sketcher.model, sketcher.names, causal_lm, {"input_ids": tokens.clone()}, tokens.clone()
+        sketcher.model,
+        sketcher.names,
+        LOSSES["causal-lm"],
+        {"input_ids": tokens.clone()},
+        tokens.clone(),
     )
     assert relative_error(Z, torch.from_numpy(sketcher.sketch.apply(G.numpy()))) < 1e-5
 

@@ -23,15 +23,25 @@ def mse(output, y):
     return ((logits(output) - y) ** 2).mean()
 
 
-def causal_lm(output, y):
-    """Mean over the tokens that have a loss."""
-    out, y = logits(output)[0, :-1], y[0, 1:]
-    kept = y != -100
-    each = -torch.log_softmax(out, 1)[kept].gather(1, y[kept][:, None])
-    return each.mean() if len(each) else out.sum() * 0
+def causal_lm(power):
+    """Sum over the T tokens that have a loss, divided by T^power."""
+
+    def loss(output, y):
+        out, y = logits(output)[0, :-1], y[0, 1:]
+        kept = y != -100
+        each = -torch.log_softmax(out, 1)[kept].gather(1, y[kept][:, None])
+        return each.sum() / len(each) ** power if len(each) else out.sum() * 0
+
+    return loss
 
 
-LOSSES = {"cross-entropy": cross_entropy, "mse": mse, "causal-lm": causal_lm}
+LOSSES = {
+    "cross-entropy": cross_entropy,
+    "mse": mse,
+    "causal-lm": causal_lm(0.5),
+    "causal-lm-mean": causal_lm(1),
+    "causal-lm-sum": causal_lm(0),
+}
 
 
 def gradients(model, names, loss, inputs, labels):
