@@ -35,6 +35,6 @@ warm = trainer(texts, max(1, args.steps // 10))  # fresh adapters have no gradie
 warm.train()
 sketcher = GradientSketcher(warm.model.eval(), params="trainable", loss="causal-lm")
 store = sketch_dataset(sketcher, warm, f"{args.out}/sketches", token_budget=4096)
-final = trainer(texts.select(skmm.select(store.array(), args.n).indices), args.steps)
+final = trainer(texts.select(skmm.select(store, args.n).indices), args.steps)
 final.train()
 final.save_model(f"{args.out}/adapter")
