@@ -24,8 +24,9 @@ import numpy as np
 import skmm_fast as skmm
 from bench_scale import peak
 from common import save
+from skmm_fast._support.claims import Claims
 from skmm_fast._support.float16_rows import scaled_halves
-from skmm_fast.sketch.store import Manifest, SketchStore, create, writing
+from skmm_fast.sketch.store import Manifest, SketchStore, made, prepared
 
 M, SHARD_ROWS, CLASSES = 256, 1 << 15, 50
 METHODS = ("auto", "v-optimal", "moment-matching", "herding")
@@ -40,10 +41,9 @@ def make(folder: Path, n_rows: int) -> None:
     centres = rng.standard_normal((CLASSES, M), np.float32)
     stores = {}
     for dtype in DTYPES:
-        with writing(folder / dtype):
-            stores[dtype] = create(
-                folder / dtype, Manifest(n_rows, M, dtype, SHARD_ROWS, SHARD_ROWS, {})
-            )
+        prepared(folder / dtype)
+        manifest = Manifest(n_rows, M, dtype, SHARD_ROWS, SHARD_ROWS, {})
+        stores[dtype] = made(folder / dtype, manifest, Claims(folder / dtype))
     y = rng.integers(0, CLASSES, n_rows)
     for k in stores["float32"].missing:
         own = y[list(stores["float32"]._rows(k))]
@@ -74,7 +74,7 @@ def run(folder: Path, dtype: str, method: str, n: int) -> None:
         labels["scratch_dir"] = folder
     with peak() as most:
         began = time.perf_counter()
-        selection = skmm.select(store.array(), n, method=method, diagnose="none", **labels)
+        selection = skmm.select(store, n, method=method, diagnose="none", **labels)
         took = time.perf_counter() - began
     np.save(folder / f"{dtype}-{method}.npy", selection.indices)
     print(json.dumps({"seconds": took, "anonymous MB": most[0] / 1e6}))

@@ -36,5 +36,5 @@ def trained(rows, steps):
 warm = trained(rows, max(1, args.steps // 10))  # fresh adapters have no gradients worth sketching
 sketcher = GradientSketcher(warm.model.eval(), params="trainable", loss="causal-lm")
 store = sketch_dataset(sketcher, warm, f"{args.out}/sketches", token_budget=4096)
-selection = skmm.select(store.array(), args.n, seed=0)
+selection = skmm.select(store, args.n, seed=0)
 trained(rows.select(selection.indices), args.steps).save_model(f"{args.out}/adapter")

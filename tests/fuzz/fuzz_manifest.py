@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from choices import Choices
 
+from skmm_fast._support.claims import Claims
 from skmm_fast._support.float16_rows import Float16Rows
-from skmm_fast.sketch.store import Manifest, SketchStore, create
+from skmm_fast.sketch.store import Manifest, SketchStore, made
 
 
 def target(choices: Choices, folder: Path) -> bool:
@@ -30,7 +31,7 @@ def target(choices: Choices, folder: Path) -> bool:
     )
     columns = sketch_dim + (dtype == "float16")
     Z = np.arange(n_samples * columns).reshape(n_samples, columns).astype(dtype)
-    store = create(path, manifest)
+    store = made(path, manifest, Claims(path))
     for k in store.missing:
         store._write(k, Z[list(store._rows(k))])
     file = path / "manifest.json"

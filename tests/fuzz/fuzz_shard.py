@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from choices import Choices
 
+from skmm_fast._support.claims import Claims
 from skmm_fast._support.float16_rows import Float16Rows, scaled_halves
 from skmm_fast.sketch.shard_file import FOOTER
-from skmm_fast.sketch.store import Manifest, SketchStore, create
+from skmm_fast.sketch.store import Manifest, SketchStore, made
 
 ODD = ["-1", "0", "True", "2.0", "None", f"{2**63}", f"{10**30}", "'2'", "()", "[2]", "((2,),)"]
 DESCR = [
@@ -32,7 +33,7 @@ def target(choices: Choices, folder: Path) -> bool:
     manifest = Manifest(n_samples, sketch_dim, dtype, 1 + choices.below(9), shard_rows, {"seed": 0})
     Z = np.random.default_rng(choices.below(99)).standard_normal((n_samples, sketch_dim))
     Z = scaled_halves(Z)[0] if dtype == "float16" else Z.astype(dtype)
-    store = create(path, manifest)
+    store = made(path, manifest, Claims(path))
     shards = store.missing
     for k in shards:
         store._write(k, Z[list(store._rows(k))])
