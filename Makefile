@@ -74,6 +74,7 @@ bench-quality: .venv/.built
 	    $(BIN)/python bench/real.py --tasks digits rare-digits photographs embeddings && \
 	    $(BIN)/python bench/default.py && wait $$!
 	$(BIN)/python bench/factored.py
+	$(BIN)/python bench/lengths.py
 	$(BIN)/python bench/auto.py --data digits rare-digits photographs
 	$(BIN)/python bench/auto.py
 	$(BIN)/python bench/finetune.py

@@ -28,6 +28,7 @@ SAME_EVERYWHERE = {  # results that do not depend on the machine, but for the se
         "finetune",
         "gmm",
         "heads",
+        "lengths",
         "quality",
         "real",
         "targets",

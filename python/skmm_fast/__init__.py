@@ -18,7 +18,7 @@ from .methods.v_optimality import VOptimal, v_optimal
 from .pool.spectrum import Moments, moments
 from .sketch.base import Sketch
 from .sketch.checkpoints import combine
-from .sketch.factored import Factored
+from .sketch.factored_layer import Factored
 from .sketch.operators import Gaussian, GroupedSign, SparseSign
 from .sketch.store import SketchStore
 

@@ -1,4 +1,4 @@
-"""Which weights `Factored` sketches as matrices: those of linear layers that see many tokens."""
+"""Which weights `PartlyFactored` takes as matrices: those of linear layers that see many tokens."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import torch
 
 from .._support import checks, tensors
 from ..sketch.base import Sketch
-from ..sketch.factored import LEFT, Block, Factored
+from ..sketch.factored import LEFT, Block, PartlyFactored
 from .parameters import Slot
 
 CHUNK_BYTES = 1 << 25  # bytes of gradients formed at a time in `products`
@@ -46,7 +46,7 @@ class SketchAccumulator:
         if slot.name in self.scales:
             G = G * self.scales[slot.name][first : first + G.shape[1]]
         Z, first = self.target(slot), slot.offset + first
-        if isinstance(self.sketch, Factored):
+        if isinstance(self.sketch, PartlyFactored):
             self.sketch._add_dense(self._add, G.contiguous(), Z, first)
         else:
             self._add(self.sketch, G, Z, first)
@@ -61,7 +61,7 @@ class SketchAccumulator:
         i = X.shape[2]
         block = self._block(slot)
         if block is not None:
-            assert isinstance(self.sketch, Factored)
+            assert isinstance(self.sketch, PartlyFactored)
             E, X = A[:, 0].transpose(1, 2), X[:, 0].transpose(1, 2)
             self.sketch._add_products(self._add, block, E, X, self.target(slot))
             return
@@ -88,11 +88,15 @@ class SketchAccumulator:
     @property
     def _entries(self) -> Sketch:
         """The sketch of parameters that are sketched by their entries."""
-        return self.sketch._last if isinstance(self.sketch, Factored) else self.sketch
+        return self.sketch._last if isinstance(self.sketch, PartlyFactored) else self.sketch
 
     def _block(self, slot: Slot) -> Block | None:
         """The matrix that is this slot, where the sketch has factored it."""
-        return self.sketch._blocks.get(slot.offset) if isinstance(self.sketch, Factored) else None
+        return (
+            self.sketch._blocks.get(slot.offset)
+            if isinstance(self.sketch, PartlyFactored)
+            else None
+        )
 
     def _outer(self, slot: Slot, E: torch.Tensor, X: torch.Tensor) -> None:
         """Add gradients e_b ⊗ x_b, the outer products of the rows of E (B, o) and X (B, i)."""
@@ -117,7 +121,7 @@ class SketchAccumulator:
             values = values * self.scales[slot.name].view(-1, D)[index]
         block = self._block(slot)
         if block is not None:
-            assert isinstance(self.sketch, Factored)
+            assert isinstance(self.sketch, PartlyFactored)
             units = torch.from_numpy(self.sketch._unit_sides(LEFT, block, 0, block.rows)).to(Z)
             A = units[index.clamp(min=0)] * kept[..., None]
             self.sketch._add_sides(self._add, block, A, values, Z)

@@ -18,7 +18,7 @@ from .._support import checks
 from .._support.types import Indices
 from .._version import __version__
 from ..sketch.base import Sketch
-from ..sketch.factored import Factored
+from ..sketch.factored import PartlyFactored
 from ..sketch.operators import KINDS, Kind, make
 from . import losses
 from .adam_update import updates_of
@@ -184,20 +184,20 @@ class GradientSketcher:
         self.device = self._device_of_parameters(device)
         r = sum(slot.size for slot in self._slots.values())
         self.factor_dim = checks.integer("factor_dim", factor_dim, 1, 1 << 16)
-        kinds = (*get_args(Kind), Factored.kind)
-        family = KINDS.get(checks.choice("sketch", sketch, kinds), Factored)
+        kinds = (*get_args(Kind), PartlyFactored.kind)
+        family = KINDS.get(checks.choice("sketch", sketch, kinds), PartlyFactored)
         if checks.integer("sketch_dim", sketch_dim, family.least_out_dim) > r:
             raise ValueError(
                 f"sketch_dim: expected at most the number of chosen parameters, {r}, "
                 f"got {sketch_dim}"
             )
-        if family is Factored:  # the first batch shows which weights are factored
+        if family is PartlyFactored:  # the first batch shows which weights are factored
             if nnz_per_row is not None or scale is not None:
                 raise ValueError(
                     "sketch: expected another than 'factored' with nnz_per_row or scale, which "
                     "needs whole gradients"
                 )
-            made: Sketch = Factored(r, sketch_dim, seed=seed, factor_dim=self.factor_dim)
+            made: Sketch = PartlyFactored(r, sketch_dim, seed=seed, factor_dim=self.factor_dim)
         else:
             made = make(sketch, r, sketch_dim, nnz_per_row=nnz_per_row, seed=seed)
         self._pass = BackwardPass(
@@ -216,7 +216,7 @@ class GradientSketcher:
 
     def forget(self) -> None:
         """Forget what the batches so far have shown: the next one is treated as the first."""
-        self._settled = not isinstance(self.sketch, Factored)  # whether Γ is known
+        self._settled = not isinstance(self.sketch, PartlyFactored)  # whether Γ is known
         self._take_sketch(self.sketch if self._settled else self._factored([]))
         self._layout: Any = None  # `Batch.layout` of the batches so far
         self._attributes = identities(self.model)  # before a batch
@@ -235,7 +235,7 @@ class GradientSketcher:
     def factored(self) -> list[str]:
         """The names of the weights that are sketched as matrices, as the first batch settles."""
         first = {slot.offset: name for name, slot in self._slots.items()}
-        blocks = self.sketch._blocks if isinstance(self.sketch, Factored) else {}
+        blocks = self.sketch._blocks if isinstance(self.sketch, PartlyFactored) else {}
         return [first[offset] for offset in blocks]
 
     @property
@@ -353,7 +353,7 @@ class GradientSketcher:
         self._checked.restart()
 
     def _settle(self, samples: Batch) -> None:
-        """Find the weights that `Factored` takes as matrices, by the first samples of a batch."""
+        """Find the weights that the sketch takes as matrices, by the first samples of a batch."""
         few = samples.rows(slice(0, 2))
         matrices = matrices_of(self.model, self._slots, few, self.factor_dim)
         try:
@@ -366,9 +366,9 @@ class GradientSketcher:
             ) from error
         self._settled = True
 
-    def _factored(self, matrices: list[tuple[int, int, int]]) -> Factored:
+    def _factored(self, matrices: list[tuple[int, int, int]]) -> PartlyFactored:
         S = self.sketch
-        return Factored(
+        return PartlyFactored(
             S.in_dim, S.out_dim, matrices=matrices, factor_dim=self.factor_dim, seed=S.seed
         )
 

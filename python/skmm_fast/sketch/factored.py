@@ -1,4 +1,5 @@
-"""`Factored`: sketches of gradients that are sums of products over tokens, none of which is formed.
+"""`PartlyFactored`: sketches of gradients that are sums of products over tokens, which are not
+formed.
 
 The gradient of a weight (o, i) is M = Σ_t e_t x_tᵀ over the tokens t of a sample. Both sides are
 sketched to k dimensions, the k x k matrix A M Bᵀ = Σ_t (A e_t)(B x_t)ᵀ is summed, and its entries
@@ -46,7 +47,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Factored(Sketch):
+class PartlyFactored(Sketch):
     """Γ that is a product for some matrices among the coordinates, and sparse signs elsewhere.
 
     Entry (c, j) of such a matrix has the row (a_c ⊗ b_j) Γ' of Γ, where a_c and b_j are rows of
@@ -80,8 +81,8 @@ class Factored(Sketch):
     Examples
     --------
     >>> import numpy as np
-    >>> import skmm_fast as skmm
-    >>> S = skmm.Factored(40 * 50 + 7, 16, matrices=[(0, 40, 50)], factor_dim=32)
+    >>> from skmm_fast.sketch.factored import PartlyFactored
+    >>> S = PartlyFactored(40 * 50 + 7, 16, matrices=[(0, 40, 50)], factor_dim=32)
     >>> G = np.random.default_rng(0).standard_normal((3, 40 * 50 + 7))
     >>> np.allclose(S.apply(G), G @ S.toarray())
     True
@@ -217,7 +218,7 @@ class Factored(Sketch):
 class _Core:
     """The functions that the core has for other sketches of arrays, made of its functions."""
 
-    def __init__(self, sketch: Factored) -> None:
+    def __init__(self, sketch: PartlyFactored) -> None:
         self.sketch = sketch
 
     def sketch_dense(
@@ -227,7 +228,7 @@ class _Core:
             Z[:] = 0
         if A.dtype == BFLOAT16:  # NumPy cannot copy its numbers, only their bits
             A = (A.astype(np.uint32) << 16).view(np.float32)
-        self.sketch._add_dense(_by_core(threads), A, Z, col_offset)
+        self.sketch._add_dense(by_core(threads), A, Z, col_offset)
         if tick is not None:
             tick(A.size)
 
@@ -249,7 +250,7 @@ class _Core:
             Z[:] = 0
         block = S._blocks.get(col_offset)
         if block is not None and block[1:] == (E.shape[1], X.shape[1]):
-            S._add_products(_by_core(threads), block, E[:, None], X[:, None], Z)
+            S._add_products(by_core(threads), block, E[:, None], X[:, None], Z)
             if tick is not None:
                 tick(len(E) * cols)
             return
@@ -300,7 +301,9 @@ class _Core:
             S._last._core.sketch_outer(a, b, block.first, False, 1, part)
 
 
-def _by_core(threads: int) -> Add:
+def by_core(threads: int) -> Add:
+    """How the core adds the sketch of an array, with so many threads."""
+
     def add(S: Sketch, G: Any, Z: Any, first: int) -> None:
         rows = G if G.strides[1] == G.itemsize else np.ascontiguousarray(G)
         S._core.sketch_dense(rows, first, True, threads, Z)

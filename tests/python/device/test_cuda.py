@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import skmm_fast as skmm
 from skmm_fast.device import gamma
 from skmm_fast.sketch.operators import KINDS, make
 
@@ -34,3 +35,11 @@ def test_a_device_agrees_with_the_core(kind, dtype):
     assert torch.equal(*twice)
     exact = S.apply(G.double())
     assert (twice[0] - exact).abs().max() < 2e-6 * exact.abs().max()
+
+
+def test_factored_layers():
+    S = skmm.Factored(200, 90, 16, factor_dim=32)
+    E, X = torch.randn(3, 7, 200), torch.randn(3, 7, 90)
+    there = S.apply_tokens(E.cuda(), X.cuda())
+    assert there.is_cuda
+    assert torch.allclose(there.cpu(), S.apply_tokens(E, X), rtol=1e-4, atol=1e-4)

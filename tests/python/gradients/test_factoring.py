@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from skmm_fast import Factored
 from skmm_fast.gradients import GradientSketcher
+from skmm_fast.sketch.factored import PartlyFactored
 
 B, T, V = 5, 12, 150
 torch.manual_seed(0)
@@ -52,7 +52,7 @@ def test_rows_are_those_of_whole_gradients(make, method):
     sketcher = GradientSketcher(model, params="all", loss="causal-lm", method=method, **SMALL)
     Z = sketcher(BATCH)
     assert set(sketcher.methods.values()) == {"hooks" if method == "auto" else "loop"}
-    assert isinstance(sketcher.sketch, Factored)
+    assert isinstance(sketcher.sketch, PartlyFactored)
     expected = sketcher.sketch.apply(whole_gradients(model))
     np.testing.assert_allclose(Z, expected, rtol=1e-4, atol=1e-5 * float(expected.norm()))
 
@@ -129,7 +129,7 @@ def test_forget_forgets_what_is_factored():
 def test_devices_make_the_same_sums():
     from skmm_fast.device import gamma
 
-    S = Factored(2007, 32, matrices=[(3, 40, 50)], factor_dim=24)
+    S = PartlyFactored(2007, 32, matrices=[(3, 40, 50)], factor_dim=24)
     G, Z = torch.randn(3, 2007), torch.zeros(3, 32)
     S._add_dense(gamma.add_dense, G, Z, 0)
     torch.testing.assert_close(Z, S.apply(G), rtol=1e-4, atol=1e-4)
@@ -145,7 +145,7 @@ def test_entries_have_the_rows_of_sparse_signs_on_devices_too():
     from skmm_fast.device import gamma
     from skmm_fast.gradients.sketch_accumulator import SketchAccumulator
 
-    S = Factored(2007, 32, matrices=[(3, 40, 50)], factor_dim=24)
+    S = PartlyFactored(2007, 32, matrices=[(3, 40, 50)], factor_dim=24)
     rows = gamma.rows(SketchAccumulator(S, None)._entries, 2003, 2007, "cpu")
     np.testing.assert_array_equal(rows, S.toarray(2003, 2007))
     with pytest.raises(KeyError, match="factored"):

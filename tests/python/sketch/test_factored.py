@@ -1,4 +1,4 @@
-"""`Factored` against its own Γ, and what Γ is on average."""
+"""`PartlyFactored` against its own Γ, and what Γ is on average."""
 
 import itertools
 
@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import skmm_fast as skmm
+from skmm_fast.sketch.factored import PartlyFactored
 
 MATRICES = [(5, 40, 50), (2012, 30, 60)]
 R = 2012 + 1800 + 9
 K, M = 32, 16
-S = skmm.Factored(R, M, matrices=MATRICES, factor_dim=K, seed=3)
+S = PartlyFactored(R, M, matrices=MATRICES, factor_dim=K, seed=3)
 GAMMA = S.toarray().astype(float)
 RNG = np.random.default_rng(0)
 
@@ -32,7 +33,7 @@ def test_dense_rows(dtype):
 
 def test_bfloat16():
     torch = pytest.importorskip("torch")
-    for T in (S, skmm.Factored(4060, M, matrices=[(0, 200, 20)], factor_dim=K)):
+    for T in (S, PartlyFactored(4060, M, matrices=[(0, 200, 20)], factor_dim=K)):
         G = torch.randn(3, T.in_dim).bfloat16()
         Z = T.apply(G)
         np.testing.assert_allclose(Z, T.apply(G.float()), rtol=1e-4, atol=1e-4)
@@ -122,7 +123,7 @@ def test_no_bit_depends_on_threads_or_rows():
 def test_gamma_is_orthogonal_on_average():
     total, count = 0.0, 400
     for seed in range(count):
-        gamma = skmm.Factored(112, 20, matrices=[(2, 12, 9)], factor_dim=8, seed=seed).toarray()
+        gamma = PartlyFactored(112, 20, matrices=[(2, 12, 9)], factor_dim=8, seed=seed).toarray()
         total = total + gamma @ gamma.T
     np.testing.assert_allclose(total / count, np.eye(112), atol=5 * np.sqrt(3 / (20 * count)))
 
@@ -131,11 +132,11 @@ def test_what_is_no_matrix_has_the_rows_of_sparse_signs():
     plain = skmm.SparseSign(R, M, seed=3).toarray()
     outside = np.r_[0:5, 2005:2012, R - 9 : R]
     assert np.array_equal(plain[outside], GAMMA[outside].astype(np.float32))
-    assert np.array_equal(skmm.Factored(R, M, seed=3).toarray(), plain)
+    assert np.array_equal(PartlyFactored(R, M, seed=3).toarray(), plain)
 
 
 def test_a_side_that_is_short_is_taken_as_it_is():
-    T = skmm.Factored(30 * 8 + 2, 16, matrices=[(2, 8, 30)], factor_dim=12)
+    T = PartlyFactored(30 * 8 + 2, 16, matrices=[(2, 8, 30)], factor_dim=12)
     G = RNG.standard_normal((3, 242))
     np.testing.assert_allclose(T.apply(G), G @ T.toarray(), rtol=1e-5, atol=1e-5)
 
@@ -162,4 +163,4 @@ def test_rows_that_are_not_finite_are_named():
 )
 def test_errors(matrices, options, error, what):
     with pytest.raises(error, match=what):
-        skmm.Factored(R, M, matrices=matrices, **{"factor_dim": K, **options})
+        PartlyFactored(R, M, matrices=matrices, **{"factor_dim": K, **options})

@@ -53,7 +53,9 @@ def imported(name, path):
 
 
 IMPORTS = {
-    name: set(imported(name, path)) - BELOW for name, path in MODULES.items() if name != "__init__"
+    name: set(imported(name, path)) - BELOW
+    for name, path in MODULES.items()
+    if name not in ("__init__", "__main__")
 }
 
 
