@@ -43,7 +43,7 @@ def sketch_dataset(
     tokenizer: Any = None,
     token_budget: int | None = None,
     sort_by_length: bool | None = None,
-    dtype: Literal["float16"] | None = None,
+    dtype: Literal["float16", "float32"] | None = None,
     resume: bool = True,
     fingerprint_extra: Any = None,
     accept: Sequence[str] = (),
@@ -94,12 +94,13 @@ def sketch_dataset(
     sort_by_length : bool, optional
         Whether the samples of a shard are batched by their lengths, the longest first, so that
         little is padded. Rows stay in the order of the data set. Default: with `token_budget`.
-    dtype : "float16", optional
-        Store 16-bit floats: half the disk, and half the reading when rows are chosen. Selections
-        are as good; "auto", where an exchange leads to the next, may choose other rows. Each row
-        has a power of two as its scale, so that no entry overflows and all are rounded to 11 binary
-        digits. Eigenvalues of the second moment count as zero below about 2.4e-7 of its largest
-        diagonal entry. Default: as the sketcher gives them, mostly float32.
+    dtype : {"float16", "float32"}, optional
+        "float16" stores 16-bit floats: half the disk, and half the reading when rows are chosen.
+        Selections are as good; "auto", where an exchange leads to the next, may choose other rows.
+        Each row has a power of two as its scale, so that no entry overflows and all are rounded to
+        11 binary digits. Eigenvalues of the second moment count as zero below about 2.4e-7 of its
+        largest diagonal entry. "float32" rounds sketches of float64. Default: as the sketcher gives
+        them.
     resume : bool, default True
         Whether a store at `path` may be continued; nothing is ever overwritten.
     fingerprint_extra : numbers, strings, arrays, or lists and dicts of these, optional
@@ -153,7 +154,7 @@ def sketch_dataset(
     progress = checks.boolean("progress", progress)
     shard_rows = checks.integer("shard_rows", shard_rows, 1)
     if dtype is not None:
-        checks.choice("dtype", dtype, ("float16",))
+        checks.choice("dtype", dtype, ("float16", "float32"))
     accepted = _names("accept", accept)
     extra = _extra(fingerprint_extra)
     first = batching.first(loader, range(min(shard_rows, len(samples))))
@@ -193,7 +194,7 @@ def sketch_dataset(
         mine = store._part(part.number, part.of)
         if any(k in mine for k in store.missing):  # what is read is little beside what is sketched
             store._verify(mine)
-        fill(store, mine, sketcher, loader, batching, claims, progress)
+        fill(store, mine, sketcher, loader, batching, claims, dtype, progress)
     if part.in_group:
         torch.distributed.barrier()
     return store

@@ -52,15 +52,17 @@ def fill(
     loader: DataLoader[Any],
     batching: Batching,
     claims: Claims,
+    dtype: str | None,
     progress: bool,
 ) -> None:
     """Sketch and write those of these shards that are missing, until all are there: those that
-    another writer makes are waited for, and made where it is gone."""
+    another writer makes are waited for, and made where it is gone. Sketches are rounded where a
+    type is given."""
     rows = sum(len(store._rows(k)) for k in shards)
     waiting = False
     with bar("sketch", rows, progress, "samples", before=_rows_done(store, shards)) as tick:
         while left := [k for k in shards if not store._is_done(k)]:
-            if _fill(store, left, sketcher, loader, batching, claims, shards, tick):
+            if _fill(store, left, sketcher, loader, batching, claims, dtype, shards, tick):
                 continue
             if not waiting:
                 name = store._file(left[0]).name
@@ -78,6 +80,7 @@ def _fill(
     loader: DataLoader[Any],
     batching: Batching,
     claims: Claims,
+    dtype: str | None,
     shards: range,
     tick: Tick,
 ) -> bool:
@@ -104,8 +107,8 @@ def _fill(
         if (tokens := lengths_in(batch)) is not None:
             lengths = np.empty(len(buffer), np.int64) if lengths is None else lengths
             lengths[rows - shard.start] = tokens
-        if buffer.dtype == np.float16:
-            Z = rounded(Z, rows)
+        if dtype is not None:
+            Z = rounded(Z, rows, dtype)
         if Z.dtype != buffer.dtype:
             raise TypeError(f"sketcher: expected {buffer.dtype} as before, got {Z.dtype}")
         buffer[rows - shard.start] = Z

@@ -62,13 +62,18 @@ def _named(rows: Indices) -> str:
     return f"rows {', '.join(map(str, rows[:8]))}" + ", ..." * (len(rows) > 8)
 
 
-def rounded(Z: Array, rows: Indices) -> Array:
-    """The sketches of these rows of the dataset in 16 bits."""
-    halves, lost = scaled_halves(Z)
+def rounded(Z: Array, rows: Indices, dtype: str) -> Array:
+    """The sketches of these rows of the dataset as float32, or as 16 bits with "float16"."""
+    if dtype == "float16":
+        narrow, lost = scaled_halves(Z)
+    else:
+        with np.errstate(over="ignore"):
+            narrow = Z.astype(np.float32)
+        lost = np.flatnonzero((np.isinf(narrow) & np.isfinite(Z)).any(axis=1))
     if len(lost):
         raise ValueError(
-            "dtype: expected sketches in the range of float32 with 'float16', got a largest entry "
+            f"dtype: expected sketches in the range of float32 with {dtype!r}, got a largest entry "
             f"of {np.abs(Z[lost[0]]).max():.3g} in row {rows[lost[0]]}; scale the loss, or take "
             "dtype=None"
         )
-    return halves
+    return narrow

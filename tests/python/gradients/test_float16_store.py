@@ -80,7 +80,7 @@ def test_another_type_is_refused(store, tmp_path):
         sketched(tmp_path)
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32", np.float16, 16])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64", np.float16, 16])
 def test_other_names_of_types(tmp_path, dtype):
     with pytest.raises((TypeError, ValueError), match=r"dtype: expected .*'float16'"):
         sketched(tmp_path / "s", dtype=dtype)
@@ -133,6 +133,9 @@ class Rows:
     def __call__(self, batch, sample_ids=None):
         return self.rows[torch.as_tensor(sample_ids)]
 
+    def narrow(self):
+        return Rows(self.rows.float())
+
     def forget(self):
         pass
 
@@ -150,6 +153,20 @@ def test_rows_of_any_size_or_an_error(tmp_path):
         ValueError, match=r"dtype: expected .* got a largest entry of 1e\+50 in row 2"
     ):
         sketch_dataset(Rows(Z), data, tmp_path / "b", dtype="float16", progress=False)
+
+
+def test_sketches_of_64_bits_in_32(tmp_path):
+    Z = np.random.default_rng(0).standard_normal((9, 2))
+    data = list(torch.zeros(9, 1))
+    wide = sketch_dataset(Rows(Z), data, tmp_path / "a", progress=False)
+    narrow = sketch_dataset(Rows(Z), data, tmp_path / "b", dtype="float32", progress=False)
+    assert (wide.dtype, narrow.dtype) == (np.float64, np.float32)
+    assert np.array_equal(narrow.array(), Z.astype(np.float32))
+    same = sketch_dataset(Rows(Z).narrow(), data, tmp_path / "c", dtype="float32", progress=False)
+    assert np.array_equal(same.array(), narrow.array())
+    Z[4, 1] = 1e50
+    with pytest.raises(ValueError, match=r"with 'float32', got a largest entry of 1e\+50 in row 4"):
+        sketch_dataset(Rows(Z), data, tmp_path / "d", dtype="float32", progress=False)
 
 
 def test_excluded_rows_that_are_not_finite(tmp_path):
