@@ -25,7 +25,7 @@ RANKS = [  # a package imports from those of lower ranks only
     {"pool", "gradients"},
     {"methods"},
     {""},  # the one call and its records, at the top level
-    {"cli"},
+    {"cli", "integrations"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 BELOW = {"_core", "_version"}  # everything stands on these

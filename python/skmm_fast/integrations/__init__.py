@@ -1,0 +1,1 @@
+"""Adapters to neighbouring libraries, a small module for each."""
