@@ -180,10 +180,12 @@ def _sketch(
     if part.of > 1:
         store_options |= {"num_shards": part.of, "shard_id": part.number}
     local = os.environ.get("LOCAL_RANK")
-    if local and "device" not in options and torch.cuda.is_available():
-        options["device"] = f"cuda:{local}"
-        torch.cuda.set_device(options["device"])  # before the user's function makes a model
+    of_rank = bool(local) and "device" not in options and torch.cuda.is_available()
+    if of_rank:
+        torch.cuda.set_device(f"cuda:{local}")  # before the user's function makes a model
     model, dataset = _built(build)
+    if of_rank and isinstance(model, torch.nn.Module):
+        model = model.to(f"cuda:{local}")
     sketcher: Any = GradientSketcher(model, **options)
     store = sketch_dataset(sketcher, dataset, out, **store_options)
     of = f"part {part.number} of {part.of} (by {part.by}) " if part.of > 1 else ""

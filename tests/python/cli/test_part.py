@@ -166,3 +166,24 @@ def test_half_a_pair_is_one_line(command):
     done = command("sketch", *SKETCH, RANK="1")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "WORLD_SIZE: expected a number beside RANK=1" in done.stderr
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_the_gpu_of_a_rank(tmp_path, monkeypatch, device):
+    """It is set before the model is made, and the model goes there; but not where one is named."""
+    torch = pytest.importorskip("torch")
+    from skmm_fast import cli
+
+    seen = []
+    (tmp_path / "ranked.py").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda where: seen.append(("set", where)))
+    monkeypatch.setattr(
+        torch.nn.Module, "to", lambda self, where: seen.append(("to", where)) or self
+    )
+    argv = ["sketch", *SKETCH, *(["--device", device] if device else [])]
+    argv[1] = "ranked:build"
+    assert cli.main(argv) == 0
+    assert seen == ([] if device else [("set", "cuda:3"), ("to", "cuda:3")])
