@@ -108,9 +108,14 @@ class Claims:
             claim = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
             return False
-        with open(claim, "w") as file:
-            pid = str(os.getpid())
-            file.write("\n".join([*_here(), _start_of(pid), pid]))
+        pid = str(os.getpid())
+        said = "\n".join([*_here(), _start_of(pid), pid])
+        try:
+            with open(claim, "w") as file:
+                file.write(said)
+        except OSError as error:  # a full disk, say
+            self._path(name).unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(self._path(name))) from None
         return True
 
     def _taken_over(self, name: str) -> bool:

@@ -1,5 +1,6 @@
 """Claims: of several writers one makes a file, until it is done or gone."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -135,4 +136,16 @@ def test_one_of_many_takes_over(tmp_path):
         assert took.count(True) >= 1
         claims._held_here.clear()
         (tmp_path / f"{NAME}.claim").unlink()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+def test_no_room_for_a_claim(tmp_path, monkeypatch):
+    """It is no claim, and the error names it."""
+    monkeypatch.setattr(
+        "builtins.open", lambda *_: os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")
+    )
+    with pytest.raises(OSError, match=f"{NAME}.claim") as raised:
+        Claims(tmp_path).take(NAME)
+    assert raised.value.errno == errno.ENOSPC
     assert not list(tmp_path.iterdir())
