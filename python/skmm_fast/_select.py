@@ -205,8 +205,9 @@ def select(
     """
     A = _checked("X", X)
     N, r = A.shape
-    known = X.lengths if lengths is None and isinstance(X, SketchStore) else lengths
-    long = _lengths.checked("lengths", known, N)
+    if lengths is None and isinstance(X, (SketchStore, SideBySide)):
+        lengths = X.lengths
+    long = _lengths.checked("lengths", lengths, N)
     usable = None if exclude is None else Usable.of(A, y, include, exclude, method_options)
     if usable is not None:
         among = select(

@@ -110,6 +110,14 @@ def test_a_selection_from_a_store_says_lengths(tmp_path):
     assert given.diagnosis.pool_mean_length == 2 * there.lengths.mean()
 
 
+def test_stores_side_by_side_know_lengths(tmp_path):
+    there = store(tmp_path)
+    both = skmm.combine([there, there], weights=[1, 2])
+    found = skmm.select(both, 5).diagnosis
+    assert found.pool_mean_length == there.lengths.mean()
+    assert skmm.combine([there.array()]).lengths is None
+
+
 def test_a_choice_by_length_is_warned_of():
     short, long = np.argsort(LENGTHS)[:40], np.argsort(-LENGTHS)[:40]
     for rows, said in ((short, "short"), (long, "long")):

@@ -29,6 +29,9 @@ BEAT = 15.0  # seconds between two touches
 STALE = 240.0  # seconds without a touch after which a claim is stale
 MOST_BYTES = 1000  # of a claim
 
+# The host, its boot, the namespace of its process ids, the start and the id of a process.
+Said = tuple[str, str, str, str, str]
+
 _held_here: set[Path] = set()  # the claims that writers of this process hold
 
 
@@ -59,8 +62,10 @@ class Claims:
 
     def take(self, name: str) -> bool:
         """Whether the file is now this writer's to make."""
-        if not (self._made(name) or (self.is_stale(name) and self._taken_over(name))):
-            return False
+        if not self._made(name):
+            said = self._read(self._path(name))
+            if said is None or not self._is_stale(name, said) or not self._taken_over(name, said):
+                return False
         self._held.add(name)
         _held_here.add(self._path(name))
         return True
@@ -80,14 +85,19 @@ class Claims:
 
     def writer(self, name: str) -> str | None:
         """Who has claimed this file, as "process 17 on node"; None if nobody has."""
-        said = self._read(name)
+        said = self._read(self._path(name))
         return None if said is None else f"process {said[-1]} on {said[0]}"
 
     def is_stale(self, name: str) -> bool:
         """Whether the writer that claimed this file is gone; not where nobody has claimed it."""
-        said = self._read(name)
-        if said is None:
-            return False
+        said = self._read(self._path(name))
+        return said is not None and self._is_stale(name, said)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}{SUFFIX}"
+
+    def _is_stale(self, name: str, said: Said) -> bool:
+        """Whether the writer is gone that said this in its claim."""
         host, machine, pids, started, pid = said
         if started and (host, machine, pids) == _here():
             if pid == str(os.getpid()) and self._path(name) not in _held_here:
@@ -97,10 +107,7 @@ class Claims:
             touched = self._path(name).stat().st_mtime
         except FileNotFoundError:
             return False
-        return self._now() - touched > STALE
-
-    def _path(self, name: str) -> Path:
-        return self.folder / f"{name}{SUFFIX}"
+        return self._now(name) - touched > STALE
 
     def _made(self, name: str) -> bool:
         """Whether the claim was made, because there was none."""
@@ -118,22 +125,27 @@ class Claims:
             raise OSError(error.errno, error.strerror, str(self._path(name))) from None
         return True
 
-    def _taken_over(self, name: str) -> bool:
-        """Whether a stale claim is gone, and one of this writer is in its place. Of several that
-        try, one renames it."""
+    def _taken_over(self, name: str, said: Said) -> bool:
+        """Whether the stale claim that says this is gone, and one of this writer is in its place.
+        Of several that try one renames it; who renames that one's new claim puts it back."""
         away = self.folder / f"{name}.{uuid.uuid4().hex}.tmp"
         try:
             self._path(name).rename(away)
+            if self._read(away) != said:
+                with suppress(OSError):  # a third has claimed it meanwhile, or there are no links
+                    os.link(away, self._path(name))
+                return False
         except FileNotFoundError:
             return False
-        away.unlink(missing_ok=True)
+        finally:
+            away.unlink(missing_ok=True)
         return self._made(name)
 
-    def _read(self, name: str) -> tuple[str, str, str, str, str] | None:
-        """Host, machine, process ids' namespace, start and id of the process that claimed the
-        file. Of a claim that is being written, or is something else, the first four are empty."""
+    def _read(self, claim: Path) -> Said | None:
+        """What a claim says. Of one that is being written, or is something else, all but the last
+        are empty."""
         try:
-            with open_regular(self._path(name)) as file:
+            with open_regular(claim) as file:
                 said = file.read(MOST_BYTES).decode(errors="replace").split("\n")
         except FileNotFoundError:
             return None
@@ -141,16 +153,17 @@ class Claims:
             return "", "", "", "", "?"
         return said[0], said[1], said[2], said[3], said[4]
 
-    def _now(self) -> float:
+    def _now(self, name: str) -> float:
         """The time on the clock that touches the claims: that of the file system, or this machine's
-        for a reader that may not write there."""
-        probe = self.folder / f"now.{uuid.uuid4().hex}.tmp"
+        where nothing can be written."""
+        probe = self.folder / f"{name}.{uuid.uuid4().hex}.tmp"
         try:
             with probe.open("xb") as file:
-                probe.unlink(missing_ok=True)
-                return os.fstat(file.fileno()).st_mtime
-        except PermissionError:
+                now = os.fstat(file.fileno()).st_mtime
+            probe.unlink(missing_ok=True)
+        except OSError:
             return time.time()
+        return now
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .float16_rows import ROUNDING, Float16Rows
-from .types import Array
+from .types import Array, Indices
 
 Part = Array | Float16Rows
 
@@ -26,13 +26,18 @@ class SideBySide:
         Matrices of N rows each, of float32 or float64.
     scales : list of float
         s_k, a number for each.
+    lengths : (N,) array of int64, optional
+        How long the samples are, where that is known.
     """
 
     ndim = 2
 
-    def __init__(self, parts: Sequence[Part], scales: Sequence[float]) -> None:
+    def __init__(
+        self, parts: Sequence[Part], scales: Sequence[float], lengths: Indices | None = None
+    ) -> None:
         self.parts = list(parts)
         self.scales = list(scales)
+        self.lengths = lengths
         self.shape = (len(parts[0]), sum(part.shape[1] for part in parts))
         self.dtype = np.result_type(*(part.dtype for part in parts))
 
@@ -62,4 +67,4 @@ class SideBySide:
 
     def with_parts(self, of: Callable[[Part], Part]) -> SideBySide:
         """The same of other matrices: of(part) in the place of each."""
-        return SideBySide([of(part) for part in self.parts], self.scales)
+        return SideBySide([of(part) for part in self.parts], self.scales)  # lengths are others

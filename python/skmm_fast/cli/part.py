@@ -32,16 +32,19 @@ def part_of(num_shards: int | None, shard_id: int | None, environ: Mapping[str, 
     flags = zip(FLAGS, (shard_id, num_shards), strict=True)
     given = {name: str(x) for name, x in flags if x is not None}
     outer = _pair(given, FLAGS) or _array_task(environ)
-    inner, process = _pair(environ, RANK), _pair(environ, PROCESS)
+    inner, process = _pair(environ, RANK), _process(environ)
     if inner is None:
         inner = process
-    elif process is not None and inner.of % process.of:
+    elif process is not None:
         # torchrun, started by srun on each node, counts the processes of all nodes.
-        raise ValueError(
-            f"WORLD_SIZE: expected a multiple of SLURM_NTASKS ({process.of}), got {inner.of}: each "
-            "task would make the same parts; start one torchrun for all, or give --num-shards and "
-            "--shard-id"
-        )
+        local = environ.get("LOCAL_WORLD_SIZE")
+        each = _integer("LOCAL_WORLD_SIZE", local) if local else max(1, inner.of // process.of)
+        if process.of > 1 and inner.of != each * process.of:
+            raise ValueError(
+                f"WORLD_SIZE: expected {each} for each of {process.of} tasks (SLURM_NTASKS), got "
+                f"{inner.of}: each task would make the same parts; start one torchrun for all "
+                "(--nnodes, --rdzv-endpoint)"
+            )
     if outer is None or inner is None:
         return outer or inner or Part(0, 1, "")
     by = " and ".join(part.by for part in (outer, inner) if part.of > 1)
@@ -65,6 +68,15 @@ def _pair(
     if not 0 <= number < of:
         raise ValueError(f"{names[0]}: expected a number in [0, {of - 1}], got {number}")
     return Part(number, of, names[0])
+
+
+def _process(environ: Mapping[str, str]) -> Part | None:
+    """The part of a process that srun started. A batch script and the shell of salloc have a job
+    without a step, and perhaps one of the pair; they are one process, however many tasks the job
+    may start."""
+    if environ.get("SLURM_JOB_ID") and not environ.get("SLURM_STEP_ID"):
+        return None
+    return _pair(environ, PROCESS)
 
 
 def _array_task(environ: Mapping[str, str]) -> Part | None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, default_collate
 
 from .._support import checks
@@ -102,7 +101,8 @@ def sketch_dataset(
         largest diagonal entry. "float32" rounds sketches of float64. Default: as the sketcher gives
         them.
     resume : bool, default True
-        Whether a store at `path` may be continued; nothing is ever overwritten.
+        Whether a store at `path` may be continued; nothing is ever overwritten. True where several
+        processes make it.
     fingerprint_extra : numbers, strings, arrays, or lists and dicts of these, optional
         What the rows depend on and fingerprints cannot see: the version of a folder of images, say.
         A warning asks for it where a loss or a model keeps state that cannot be seen.
@@ -114,7 +114,8 @@ def sketch_dataset(
         here or on other machines that see the folder, make the others at the same time, or later,
         and need not know of each other. A part is a run of shards, so there should be more of these
         than parts. Default: inside a process group of torch.distributed its size and this
-        process's rank, and all wait for each other at the end; else all of the store.
+        process's rank, and who is done helps the others until the store is complete; else all of
+        the store.
     progress : bool, default True
         Show a bar (needs tqdm).
 
@@ -161,6 +162,8 @@ def sketch_dataset(
     table, content = table_of(samples), content_of(samples)
     read = read_ends(loader, first, between=table is None and content is None)
     part = part_of(num_shards, shard_id)
+    if part.of > 1 and not resume:
+        raise ValueError("resume: expected True where several processes make a store, got False")
     if prepared(folder) and not resume:
         raise ValueError(f"path: expected no store with resume=False, got {folder}")
     with Claims(folder) as claims:
@@ -195,8 +198,9 @@ def sketch_dataset(
         if any(k in mine for k in store.missing):  # what is read is little beside what is sketched
             store._verify(mine)
         fill(store, mine, sketcher, loader, batching, claims, dtype, progress)
-    if part.in_group:
-        torch.distributed.barrier()
+        if part.in_group:  # what others have not begun, or left behind, is made here too
+            everything = store._part(0, 1)
+            fill(store, everything, sketcher, loader, batching, claims, dtype, progress=False)
     return store
 
 

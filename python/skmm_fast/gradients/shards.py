@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,17 +87,18 @@ def _fill(
     """Sketch and write those of these shards that nobody else makes; whether there was one. One
     loader reads the batches of all of them."""
 
-    def ours() -> Iterator[range]:
-        return (store._rows(k) for k in left if store._take(k, claims))
-
+    ours = (store._rows(k) for k in left if store._take(k, claims))
+    first = next(ours, None)
+    if first is None:  # before a loader starts its workers
+        return False
     # Of a GradientSketcher:
     restart = getattr(sketcher, "_restart", lambda: None)
     lengths_in = getattr(sketcher, "_lengths", lambda batch: None)
     buffer = np.empty((max(len(store._rows(k)) for k in left), store._columns), store.dtype)
     lengths: Indices | None = None
-    done = before = _rows_done(store, shards)
+    done = _rows_done(store, shards)
     end = done
-    for rows, batch in batching.batches(loader, ours()):
+    for rows, batch in batching.batches(loader, chain([first], ours)):
         k = store._shard_of(int(rows[0]))
         shard = store._rows(k)
         if done == end:  # a shard begins
@@ -119,7 +120,7 @@ def _fill(
             known = None if lengths is None else lengths[: len(shard)]
             store._write(k, buffer[: len(shard)], known)
             claims.release(store._file(k).name)
-    return done > before
+    return True
 
 
 def _rows_done(store: SketchStore, shards: range) -> int:

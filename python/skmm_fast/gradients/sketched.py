@@ -69,7 +69,8 @@ def rounded(Z: Array, rows: Indices, dtype: str) -> Array:
     else:
         with np.errstate(over="ignore"):
             narrow = Z.astype(np.float32)
-        lost = np.flatnonzero((np.isinf(narrow) & np.isfinite(Z)).any(axis=1))
+        beyond = (np.isinf(narrow) & np.isfinite(Z)).any(axis=1)
+        lost = np.flatnonzero(beyond | (Z.any(axis=1) & ~narrow.any(axis=1)))
     if len(lost):
         raise ValueError(
             f"dtype: expected sketches in the range of float32 with {dtype!r}, got a largest entry "

@@ -148,9 +148,13 @@ def select_from(
     >>> len(chosen)
     5
     """
+    if hasattr(dataset, "materialize"):
+        dataset = dataset.materialize()  # else to count the rows would sketch them once more
     N = dataset.count()
     all_ids, Z, done = np.empty(N, np.int64), np.empty((0, 0)), 0
     for batch in dataset.iter_batches(batch_format="numpy"):
+        if len(batch[ids]) == 0:
+            continue
         numbers, rows = np.asarray(batch[ids]), arrays.dense(column, _stacked(column, batch))
         if numbers.dtype.kind not in "iu":
             raise TypeError(f"{ids}: expected integers, got {numbers.dtype}")

@@ -78,7 +78,17 @@ def combine(
         )
     if not np.all((w > 0) & (w < np.inf)):
         raise ValueError(f"weights: expected positive numbers, got {w}")
-    return SideBySide(rows, np.sqrt(w.astype(np.float64)).tolist())
+    scales = np.sqrt(w.astype(np.float64))
+    for k, (part, scale) in enumerate(zip(rows, scales, strict=True)):
+        limits = np.finfo(part.dtype)
+        if not limits.tiny <= scale <= limits.max:
+            raise ValueError(
+                f"weights: expected roots that are numbers of {part.dtype}, got {w[k]} in {k}; "
+                "only their ratios matter"
+            )
+    of_stores = (part.lengths for part in parts if isinstance(part, SketchStore))
+    lengths = next((found for found in of_stores if found is not None), None)
+    return SideBySide(rows, scales.tolist(), lengths)
 
 
 def _rows_of(name: str, part: Any) -> Part:

@@ -202,7 +202,7 @@ class SketchStore:
     @property
     def lengths(self) -> Indices | None:
         """(N,) How many tokens of each sample have a loss. None where that is not known: the loss
-        is not one over tokens, rows are missing, or a version before this wrote some.
+        is not one over tokens, some rows were not made yet, or a version before this wrote some.
 
         Raises ValueError for a file that is not what was written.
         """
@@ -333,10 +333,11 @@ class SketchStore:
         """Write the rows of a shard, and before them their lengths, where these are known."""
         identity = None if self._manifest.checksum is None else self._identity(shard)
         first_byte = self._rows(shard).start * self._row_bytes
-        if lengths is not None and identity is not None:
-            column = lengths[:, None]
-            write_whole(self._lengths_file(shard), lambda f: write_shard(f, column, 0, identity))
         try:
+            if lengths is not None and identity is not None:
+                column = lengths[:, None]
+                of_lengths = self._lengths_file(shard)
+                write_whole(of_lengths, lambda f: write_shard(f, column, 0, identity))
             write_whole(self._file(shard), lambda f: write_shard(f, Z, first_byte, identity))
         except FileNotFoundError:  # a writer that took this one for dead has removed its file
             if not self._is_done(shard):
@@ -380,7 +381,9 @@ def prepared(path: Path) -> bool:
     others = [
         file.name
         for file in path.iterdir()
-        if file.name not in (LOCK, MANIFEST) and not OURS.fullmatch(name_of_leftover(file.name))
+        if file.name not in (LOCK, MANIFEST)
+        and not OURS.fullmatch(name_of_leftover(file.name))
+        and not file.name.startswith(".nfs")  # what was removed while it was open
     ]
     if others:
         raise ValueError(

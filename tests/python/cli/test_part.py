@@ -12,6 +12,8 @@ from skmm_fast.cli.part import Part, part_of, runs
 RANK = {"RANK": "2", "WORLD_SIZE": "3"}
 TASK = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "64"}
 PROCESS = {"SLURM_PROCID": "1", "SLURM_NTASKS": "4"}
+BATCH = {"SLURM_JOB_ID": "5"}
+NODES = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "LOCAL_WORLD_SIZE": "8"}  # srun, then torchrun
 ALONE = {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}  # what sbatch sets for one task
 BOUNDS = ("SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_STEP")
 
@@ -39,6 +41,13 @@ def array(task, count, *bounds):
         ((None, None), array(5, 3, 1, 9, 4), 1, 3, "SLURM_ARRAY_TASK_ID"),
         ((None, None), array(3, 4, 0, 3, 1), 3, 4, "SLURM_ARRAY_TASK_ID"),
         ((None, None), {"RANK": "", "WORLD_SIZE": ""}, 0, 1, ""),
+        # A batch script is one process: it has no step, and the number of tasks if that was asked.
+        ((None, None), BATCH | TASK | {"SLURM_PROCID": "0"}, 7, 64, "SLURM_ARRAY_TASK_ID"),
+        ((64, 9), BATCH | TASK | {"SLURM_PROCID": "0"}, 9, 64, "--shard-id"),
+        ((None, None), BATCH | {"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, 0, 1, ""),
+        ((None, None), BATCH | {"SLURM_NTASKS": "8"}, 0, 1, ""),  # the shell of salloc
+        ((None, None), BATCH | PROCESS | {"SLURM_STEP_ID": "0"}, 1, 4, "SLURM_PROCID"),
+        ((None, None), NODES | {"RANK": "3", "WORLD_SIZE": "16"}, 3, 16, "RANK"),
     ],
 )
 def test_parts(flags, environ, number, of, by):
@@ -61,13 +70,18 @@ def test_parts(flags, environ, number, of, by):
             "WORLD_SIZE: expected an integer, got 'x'",
         ),
         ((None, None), {"SLURM_PROCID": "1"}, "SLURM_NTASKS: expected a number beside"),
+        (
+            (None, None),
+            NODES | {"RANK": "3", "WORLD_SIZE": "8"},
+            "WORLD_SIZE: expected 8 for each of 2 tasks",
+        ),
         ((None, None), {"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_COUNT: expected a number"),
         ((None, None), array(7, 2, 3, 7, 1), "SLURM_ARRAY_TASK_COUNT: expected the tasks of an"),
         # A torchrun of its own in each task of srun: all would make the same.
         (
             (None, None),
             PROCESS | {"RANK": "0", "WORLD_SIZE": "1"},
-            "WORLD_SIZE: expected a multiple",
+            "WORLD_SIZE: expected 1 for each of 4 tasks",
         ),
     ],
 )

@@ -185,6 +185,7 @@ def test_loaders_with_workers(tmp_path):
         ({"num_shards": 0, "shard_id": 0}, ValueError, "num_shards: expected an int >= 1"),
         ({"num_shards": 2, "shard_id": 2}, ValueError, r"shard_id: expected an int in \[0, 1\]"),
         ({"num_shards": 2, "shard_id": "1"}, TypeError, "shard_id: expected an int"),
+        ({"num_shards": 2, "shard_id": 1, "resume": False}, ValueError, "resume: expected True"),
     ],
 )
 def test_errors(tmp_path, part, error, said):

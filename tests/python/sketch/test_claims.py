@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +94,31 @@ def test_writers_elsewhere_are_gone_once_they_do_not_touch_their_claims(tmp_path
     assert mine.writer(NAME) == "process 17 on elsewhere"
     assert mine.is_stale(NAME) is stale
     assert mine.take(NAME) is stale
+
+
+def test_on_a_disk_that_cannot_be_written(tmp_path, monkeypatch):
+    of_elsewhere(tmp_path, 300)
+
+    opened = Path.open
+
+    def refused(path, mode="r", *args, **options):
+        if mode == "xb":
+            raise OSError(errno.EROFS, "read-only")
+        return opened(path, mode, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert Claims(tmp_path).is_stale(NAME)
+
+
+def test_who_renames_a_fresh_claim_puts_it_back(tmp_path):
+    """It was stale when it was looked at, and another writer has taken it over since."""
+    other = Claims(tmp_path)
+    assert other.take(NAME)
+    content = (tmp_path / f"{NAME}.claim").read_text()
+    assert not Claims(tmp_path)._taken_over(NAME, ("elsewhere", "", "", "5", "17"))
+    assert [f.name for f in tmp_path.iterdir()] == [f"{NAME}.claim"]
+    assert (tmp_path / f"{NAME}.claim").read_text() == content
+    other.release(NAME)
 
 
 @pytest.mark.parametrize("content", ["", "half of a cl", "\n" * 9, "\0" * 5000])

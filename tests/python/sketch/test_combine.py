@@ -71,6 +71,8 @@ def test_errors(tmp_path):
         ([A, B[:9]], None, ValueError, r"^parts\[1\]: expected 40 rows, got 9"),
         ([A, B], [1], ValueError, "^weights: expected 2 numbers"),
         ([A, B], [1, 0], ValueError, "^weights: expected positive numbers"),
+        ([A, B], [1, 1e-100], ValueError, "^weights: expected roots that are numbers of float32"),
+        ([A, B], [1e80, 1], ValueError, "^weights: expected roots .* got 1e\\+80 in 0"),
         ([A, B], [1, np.nan], ValueError, "^weights: expected positive numbers"),
         ([A, B], ["a", "b"], ValueError, "^weights: expected 2 numbers"),
         ([early], None, ValueError, "expected a complete store"),

@@ -533,3 +533,18 @@ def test_bad_arguments(tmp_path):
         with pytest.raises(error, match=message):
             use()
     assert stored(tmp_path) == {}
+
+
+def test_a_writer_that_was_taken_for_dead(store, monkeypatch):
+    """Its unfinished file is removed; the shard is there, by the other."""
+    from skmm_fast.sketch import store as module
+
+    def gone(path, write):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(module, "write_whole", gone)
+    rows = np.zeros((10, M), np.float32)
+    store._write(2, rows, np.zeros(10, np.int64))
+    store._file(2).unlink()
+    with pytest.raises(FileNotFoundError):
+        store._write(2, rows, np.zeros(10, np.int64))

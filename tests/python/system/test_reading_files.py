@@ -10,7 +10,7 @@ import pytest
 from support.damage import NOT_FILES, at_most
 
 from skmm_fast._support import npy
-from skmm_fast._support.files import only_writer, open_regular
+from skmm_fast._support.files import open_regular
 from skmm_fast._support.json_text import figure, parsed, plain, require_names
 
 
@@ -20,8 +20,6 @@ def test_only_regular_files_are_opened(tmp_path, what, make):
     said = f"/file: expected a regular file, got {what}; put"
     with at_most(20), pytest.raises(ValueError, match=said):
         open_regular(tmp_path / "file")
-    with at_most(20), pytest.raises(ValueError, match=said), only_writer(tmp_path / "file"):
-        pass
 
 
 def test_a_fifo_in_the_place_of_a_file(tmp_path, monkeypatch):
