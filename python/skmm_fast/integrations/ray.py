@@ -14,6 +14,7 @@ import numpy as np
 from .._select import select
 from .._selection import Selection
 from .._support import arrays
+from .._support.optional import need
 from .._support.scratch import room
 from .._support.types import Array, Indices
 
@@ -84,8 +85,7 @@ class SketchActor:
         return {self.ids: ids, **kept, self.column: Z.detach().cpu().numpy()}
 
     def _as_tensors(self, batch: Rows) -> Any:
-        import torch
-
+        torch = need("torch", "torch")
         columns = {k: torch.as_tensor(np.array(x)) for k, x in batch.items() if k != self.ids}
         if "labels" in columns and len(columns) == 2:
             labels = columns.pop("labels")
