@@ -26,7 +26,8 @@ from bench_scale import peak
 from common import save
 from skmm_fast._support.claims import Claims
 from skmm_fast._support.float16_rows import scaled_halves
-from skmm_fast.sketch.store import Manifest, SketchStore, made, prepared
+from skmm_fast.sketch.manifest import Manifest
+from skmm_fast.sketch.store import SketchStore, made, prepared
 
 M, SHARD_ROWS, CLASSES = 256, 1 << 15, 50
 METHODS = ("auto", "v-optimal", "moment-matching", "herding")

@@ -4,7 +4,7 @@ seed.
 
     python bench/lengths.py --seeds 5
 
-The model is a Llama of 1.2 million parameters, trained here on docstrings of some of Python's
+The model is a Llama of 0.75 million parameters, trained here on docstrings of some of Python's
 packages. The pool has docstrings of others, of 4 to 128 tokens. The gradient of a text's mean loss
 per token is taken as it is ("mean"), times the root of its number of tokens ("root"), or times the
 number ("sum"). A finetune is three passes over the texts chosen, with the mean loss over the
@@ -16,9 +16,7 @@ many tokens are twice the training.
 from __future__ import annotations
 
 import argparse
-import ast
 import copy
-import warnings
 from collections.abc import Iterator
 from functools import cache, partial
 from importlib.util import find_spec
@@ -36,6 +34,7 @@ from common import result_path
 from compare import Method, Task
 from seed_by_seed import run
 from skmm_fast.gradients import GradientSketcher
+from text_model import docstrings_in
 
 KNOWN = ("sympy", "matplotlib", "transformers", "networkx")  # what the model was trained on
 OTHERS = ("numpy", "scipy", "sklearn", "torch", "pandas")
@@ -67,23 +66,13 @@ class Trained(NamedTuple):
 
 
 def docstrings(package: str) -> Iterator[str]:
-    """Whole docstrings and comments of one line are both texts; each text comes once."""
+    """The first EACH different docstrings of a package, whole."""
     found: dict[str, None] = {}
-    for path in sorted(Path(find_spec(package).origin).parent.rglob("*.py")):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(path.read_text())
-        except (SyntaxError, UnicodeDecodeError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                text = ast.get_docstring(node)
-                if text:
-                    found[text] = None
-        if len(found) >= EACH:
+    for text in docstrings_in(Path(find_spec(package).origin).parent):
+        found[text] = None
+        if len(found) == EACH:
             break
-    return iter(list(found)[:EACH])
+    return iter(found)
 
 
 def padded(texts: list[list[int]]) -> dict[str, torch.Tensor]:

@@ -70,7 +70,10 @@ def docstrings() -> tuple[list[str], list[int]]:
     texts, y = [], []
     for k, package in enumerate(PACKAGES):
         own: dict[str, None] = {}
-        for text in docstrings_in(Path(find_spec(package).origin).parent):
+        for whole in docstrings_in(Path(find_spec(package).origin).parent):
+            text = whole[:LETTERS]
+            if len(text) <= LEAST_LETTERS:
+                continue
             own[text] = None
             if len(own) == SAMPLES // len(PACKAGES):
                 break
@@ -80,6 +83,7 @@ def docstrings() -> tuple[list[str], list[int]]:
 
 
 def docstrings_in(folder: Path) -> Iterator[str]:
+    """The docstrings of functions and classes, in the order of the files."""
     for path in sorted(folder.rglob("*.py")):
         try:
             with warnings.catch_warnings():
@@ -89,8 +93,8 @@ def docstrings_in(folder: Path) -> Iterator[str]:
             continue
         for node in ast.walk(tree):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                text = (ast.get_docstring(node) or "")[:LETTERS]
-                if len(text) > LEAST_LETTERS:
+                text = ast.get_docstring(node)
+                if text:
                     yield text
 
 

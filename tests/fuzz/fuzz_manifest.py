@@ -12,7 +12,8 @@ from choices import Choices
 
 from skmm_fast._support.claims import Claims
 from skmm_fast._support.float16_rows import Float16Rows
-from skmm_fast.sketch.store import Manifest, SketchStore, made
+from skmm_fast.sketch.manifest import Manifest
+from skmm_fast.sketch.store import SketchStore, made
 
 
 def target(choices: Choices, folder: Path) -> bool:

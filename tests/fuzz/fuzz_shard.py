@@ -12,8 +12,9 @@ from choices import Choices
 
 from skmm_fast._support.claims import Claims
 from skmm_fast._support.float16_rows import Float16Rows, scaled_halves
+from skmm_fast.sketch.manifest import Manifest
 from skmm_fast.sketch.shard_file import FOOTER
-from skmm_fast.sketch.store import Manifest, SketchStore, made
+from skmm_fast.sketch.store import SketchStore, made
 
 ODD = ["-1", "0", "True", "2.0", "None", f"{2**63}", f"{10**30}", "'2'", "()", "[2]", "((2,),)"]
 DESCR = [

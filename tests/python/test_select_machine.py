@@ -18,7 +18,8 @@ from support.problems import check, problems
 import skmm_fast as skmm
 from skmm_fast._support.claims import Claims
 from skmm_fast.methods.registry import REGISTRY
-from skmm_fast.sketch.store import Manifest, made, prepared
+from skmm_fast.sketch.manifest import Manifest
+from skmm_fast.sketch.store import made, prepared
 
 torch = pytest.importorskip("torch")
 

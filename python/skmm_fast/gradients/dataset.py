@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, default_collate
 from .._support import checks
 from .._support.claims import Claims
 from .._support.json_text import parsed
-from ..sketch.store import Manifest, SketchStore, made, prepared
+from ..sketch.manifest import Manifest, require_same
+from ..sketch.store import SketchStore, made, prepared
 from .batching import CHUNK, batching_of, lengths_of
 from .content import content_of, table_of
 from .digests import digest
@@ -193,7 +194,7 @@ def sketch_dataset(
             fingerprint=_as_json(fields),
         )
         store = made(folder, manifest, claims)
-        store._require(manifest, accepted)
+        require_same(store.path, store._manifest, manifest, accepted)
         mine = store._part(part.number, part.of)
         if any(k in mine for k in store.missing):  # what is read is little beside what is sketched
             store._verify(mine)

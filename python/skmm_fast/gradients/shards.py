@@ -59,9 +59,9 @@ def fill(
     another writer makes are waited for, and made where it is gone. Sketches are rounded where a
     type is given."""
     rows = sum(len(store._rows(k)) for k in shards)
-    waiting = False
+    left, waiting = list(shards), False
     with bar("sketch", rows, progress, "samples", before=_rows_done(store, shards)) as tick:
-        while left := [k for k in shards if not store._is_done(k)]:
+        while left := [k for k in left if not store._is_done(k)]:
             if _fill(store, left, sketcher, loader, batching, claims, dtype, shards, tick):
                 continue
             if not waiting:

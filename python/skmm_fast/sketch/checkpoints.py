@@ -23,8 +23,8 @@ def combine(
 
     Row i of the result is [√w_1 a_i, √w_2 b_i, ...], so that the product of two rows is the sum of
     their products at each checkpoint, with these weights: learning rates, say. Nothing is copied;
-    rows are joined, a block at a time, where a method reads them, which takes two to three times as
-    long as reading one array.
+    rows are joined, a block at a time, where a method reads them. A pass takes 1.8 to 4.4 times as
+    long as over one array, and a selection by "auto" 1.7 times (N = 400 000, 2 x 128 columns).
 
     Parameters
     ----------

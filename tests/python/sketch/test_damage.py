@@ -10,7 +10,8 @@ from support.damage import NOT_FILES, at_most
 import skmm_fast as skmm
 from skmm_fast import cli
 from skmm_fast._support.claims import Claims
-from skmm_fast.sketch.store import Manifest, SketchStore, made, prepared
+from skmm_fast.sketch.manifest import Manifest
+from skmm_fast.sketch.store import SketchStore, made, prepared
 
 N, M, SHARD_ROWS = 53, 4, 10
 Z = np.random.default_rng(0).standard_normal((N, M)).astype(np.float32)

@@ -271,7 +271,8 @@ import errno, sys
 from pathlib import Path
 import numpy as np
 from skmm_fast._support.claims import Claims
-from skmm_fast.sketch.store import Manifest, SketchStore, made
+from skmm_fast.sketch.manifest import Manifest
+from skmm_fast.sketch.store import SketchStore, made
 folder = Path(sys.argv[2])
 store = made(folder, Manifest(10_000, 16, "float32", 8, 100, {}), Claims(folder))
 try:

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import skmm_fast as skmm
 from skmm_fast._support.claims import Claims
 from skmm_fast.gradients import sketch_dataset
-from skmm_fast.sketch.store import MANIFEST
+from skmm_fast.sketch.manifest import MANIFEST
 
 N, M = 22, 4
 NEVER = 10**6  # a number of file operations that no run makes
