@@ -96,7 +96,8 @@ def gram(model: torch.nn.Module, names: list[str], data: Any, loss: str) -> torc
         out = functional_call(model, params, tuple(each[None] for each in x))
         if loss == "cross-entropy":
             return torch.nn.functional.cross_entropy(out, y[None])
-        return torch.nn.functional.cross_entropy(out.logits[0, :-1], y[1:])
+        total = torch.nn.functional.cross_entropy(out.logits[0, :-1], y[1:], reduction="sum")
+        return total / (len(y) - 1) ** 0.5  # as "causal-lm" does
 
     each = vmap(grad(of_one), in_dims=(None, 0, *[0] * len(inputs)), chunk_size=25)
     return sum(g.flatten(1) @ g.flatten(1).T for g in each(params, y, *inputs).values())

@@ -1,4 +1,4 @@
-// Bindings of the products over rows and of the capped simplices.
+// Bindings of the products over rows.
 #include <optional>
 #include <utility>
 #include <vector>
@@ -7,7 +7,7 @@
 #include "gil.hpp"
 #include "half_rows.hpp"
 #include "skmm/linalg/products.hpp"
-#include "skmm/linalg/simplex.hpp"
+#include "strips.hpp"
 #include "tick.hpp"
 
 namespace skmm::bindings {
@@ -37,9 +37,11 @@ void def_products(py::module_& m) {
     using View = decltype(view_with_columns(std::declval<const Z&>(), ""));
     m.def(
         "second_moment",
-        [](const Z& z, std::optional<Array<double>> s, int n_threads, py::object progress) {
+        [](const Z& z, std::optional<Array<double>> s, int n_threads, py::object progress,
+           const std::optional<Strips>& given) {
             const auto rows = view_with_columns(z, "z: expected contiguous (N, k)");
-            require(rows.rows > 0, "z: expected contiguous (N, k) of at least one row");
+            require(rows.rows > 0 || given, "z: expected contiguous (N, k) of at least one row");
+            const Strips strips = strips_for(given, rows.rows);
             const double* const weight =
                 s ? vector_data(*s, rows.rows, "s: expected (N,)") : nullptr;
             threads(n_threads);
@@ -47,11 +49,11 @@ void def_products(py::module_& m) {
             const Tick tick = make_tick(std::move(progress));
             double* const m = out.mutable_data();
             const ReleasedGil released;
-            second_moment(rows, weight, n_threads, tick, m);
+            second_moment(rows, weight, strips, n_threads, tick, m);
             return out;
         },
         "z"_a.noconvert(), "s"_a.noconvert() = py::none(), "n_threads"_a = 1,
-        "progress"_a = py::none());
+        "progress"_a = py::none(), "strips"_a = py::none());
     m.def(
         "row_norms",
         [](const Z& z, Array<double> d, std::optional<Array<std::int64_t>> rows, int n_threads,
@@ -130,8 +132,10 @@ void def_products(py::module_& m) {
         "n_threads"_a = 1, "progress"_a = py::none());
     m.def(
         "column_squares",
-        [](const Z& y, std::optional<Array<double>> s, int n_threads, py::object progress) {
+        [](const Z& y, std::optional<Array<double>> s, int n_threads, py::object progress,
+           const std::optional<Strips>& given) {
             const auto rows = view_with_columns(y, "y: expected contiguous (N, k)");
+            const Strips strips = strips_for(given, rows.rows);
             const double* const weight =
                 s ? vector_data(*s, rows.rows, "s: expected (N,)") : nullptr;
             threads(n_threads);
@@ -139,43 +143,17 @@ void def_products(py::module_& m) {
             const Tick tick = make_tick(std::move(progress));
             double* const p = out.mutable_data();
             const ReleasedGil released;
-            column_squares(rows, weight, n_threads, tick, p);
+            column_squares(rows, weight, strips, n_threads, tick, p);
             return out;
         },
         "y"_a.noconvert(), "s"_a.noconvert() = py::none(), "n_threads"_a = 1,
-        "progress"_a = py::none());
+        "progress"_a = py::none(), "strips"_a = py::none());
 }
 
 }  // namespace
 
 void linalg(py::module_& m) {
     for_rows([&](auto* z) { def_products<std::decay_t<decltype(*z)>>(m); });
-    m.def(
-        "project_capped_simplex",
-        [](Array<double> v, double cap, double total, int n_threads) {
-            const std::int64_t n = v.size();
-            const double* const in = vector_data(v, n, "v: expected a contiguous vector");
-            threads(n_threads);
-            require(0.0 < total && total <= static_cast<double>(n) * cap * (1 + 1e-12),
-                    "total: expected 0 < total <= n cap");
-            py::array_t<double> s(n);
-            double* const out = s.mutable_data();
-            const ReleasedGil released;
-            project_capped_simplex(in, n, cap, total, 0.0, n_threads, out);
-            return s;
-        },
-        "v"_a.noconvert(), "cap"_a, "total"_a, "n_threads"_a);
-    m.def(
-        "support",
-        [](Array<double> g, double cap, std::int64_t count, double slack, int n_threads) {
-            const std::int64_t n = g.size();
-            const double* const in = vector_data(g, n, "g: expected a contiguous vector");
-            threads(n_threads);
-            require(0 <= count && count <= n && n > 0, "count: expected 0..N");
-            const ReleasedGil released;
-            return support(in, {{0, n, count}}, cap, slack, n_threads);
-        },
-        "g"_a.noconvert(), "cap"_a, "count"_a, "slack"_a, "n_threads"_a);
 }
 
 }  // namespace skmm::bindings

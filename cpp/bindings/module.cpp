@@ -8,6 +8,7 @@ namespace skmm::bindings {
 void runtime(pybind11::module_&);
 void random(pybind11::module_&);
 void half_rows(pybind11::module_&);
+void strips(pybind11::module_&);
 void linalg(pybind11::module_&);
 void sketch(pybind11::module_&);
 void constraints(pybind11::module_&);
@@ -33,6 +34,7 @@ PYBIND11_MODULE(_core, m) {
     runtime(m);
     random(m);
     half_rows(m);
+    strips(m);
     linalg(m);
     sketch(m);
     constraints(m);

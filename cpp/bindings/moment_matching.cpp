@@ -5,6 +5,7 @@
 #include "constraints.hpp"
 #include "gil.hpp"
 #include "row_matrix.hpp"
+#include "strips.hpp"
 #include "tick.hpp"
 
 template <>
@@ -31,17 +32,18 @@ void def_match(py::module_& m) {
         "match_moments",
         [](const Y& y, Array<double> target, Array<double> weight, const Constraints& constraints,
            Array<double> start, double tol, int max_iter, int n_threads, py::object progress,
-           py::object callback) {
+           py::object callback, const std::optional<Strips>& strips) {
             threads(n_threads);
-            const RowMatrix<T> rows = row_matrix_of(y, n_threads, "y: expected contiguous (N, k)");
+            FreeRows free = free_rows(constraints, strips_for(strips, constraints.n_rows));
+            const RowMatrix<T> rows =
+                row_matrix_of(y, n_threads, "y: expected contiguous (N, k)", free.grouped.strips());
             const auto [n, k] = std::pair(rows.rows, rows.cols);
-            FreeRows free = free_rows(constraints);
             require(n == static_cast<std::int64_t>(free.rows.size()),
                     "constraints: expected as many free rows as y has");
             const MomentProblem<T> problem{rows, vector_data(target, k, "target: expected (k,)"),
                                            vector_data(weight, k, "weight: expected (k,)"),
                                            1.0 / static_cast<double>(constraints.n()),
-                                           std::move(free.groups)};
+                                           std::move(free.grouped)};
             const double* const s = vector_data(start, n, "start: expected (N,)");
             const Tick tick = make_tick(std::move(progress));
             const Watch watch = make_watch(std::move(callback));
@@ -50,7 +52,7 @@ void def_match(py::module_& m) {
         },
         "y"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "constraints"_a,
         "start"_a.noconvert(), "tol"_a, "max_iter"_a, "n_threads"_a, "progress"_a = py::none(),
-        "callback"_a = py::none());
+        "callback"_a = py::none(), "strips"_a = py::none());
 }
 
 }  // namespace

@@ -16,6 +16,14 @@ template <class Z>
 RowMatrix<ElementOfRows<Z>> row_matrix_of(const Z& z, int n_threads, const char* what) {
     return row_matrix(view_with_columns(z, what), n_threads);
 }
+// The same of rows in these strips.
+template <class Z>
+RowMatrix<ElementOfRows<Z>> row_matrix_of(const Z& z, int n_threads, const char* what,
+                                          const Strips& strips) {
+    const auto rows = view_with_columns(z, what);
+    require(rows.rows == strips.n_rows(), "constraints: expected as many free rows as y has");
+    return row_matrix(rows, n_threads, strips);
+}
 
 // The RowMatrix of a Python object. Its functions take the GIL and call z.array, z.row_norms,
 // z.column_squares, z.square_dots and z.dots. They give z copies, which it may keep, and check the
@@ -63,6 +71,12 @@ inline RowMatrix<double> row_matrix_of(const py::object& z, int n_threads, const
             const HeldGil gil;
             copy(call(z.attr("dots"), py::make_tuple(give(u, k), n_threads)), n, t);
         }};
+}
+// Where rows are on several ranks, they are arrays.
+inline RowMatrix<double> row_matrix_of(const py::object& z, int n_threads, const char* what,
+                                       const Strips& strips) {
+    if (strips.ranks().size > 1) throw py::type_error(what);
+    return row_matrix_of(z, n_threads, what);
 }
 
 }  // namespace skmm::bindings

@@ -6,6 +6,7 @@
 
 #include "arrays.hpp"
 #include "gil.hpp"
+#include "strips.hpp"
 
 namespace skmm::bindings {
 namespace {
@@ -40,6 +41,26 @@ void def_draw(py::module_& m, const char* name, Method draw) {
 void sampling(py::module_& m) {
     def_draw(m, "draw_systematic", &draw_systematic);
     def_draw(m, "draw_pivotal", &draw_pivotal);
+    m.def(
+        "draw_systematic_on_ranks",
+        [](Array<double> pi, Array<std::int64_t> key, std::int64_t n, std::uint64_t seed,
+           const Strips& strips) {
+            const std::int64_t rows = pi.size();
+            const double* const p = vector_data(pi, rows, "pi: expected a contiguous vector");
+            const auto keys = indices(key, rows, "key: expected contiguous (N,)");
+            constexpr std::int64_t kMost = std::int64_t{1} << 53;
+            for (const std::int64_t k : keys)
+                require(-kMost < k && k < kMost, "key: expected numbers within 2^53");
+            const double all = strips.sum({static_cast<double>(rows)}).front();
+            require(1 <= n && static_cast<double>(n) <= all, "n: expected 1..N");
+            std::vector<std::int64_t> drawn;
+            {
+                const ReleasedGil released;
+                drawn = draw_systematic_on_ranks(p, keys.data(), rows, n, seed, strips);
+            }
+            return to_array(drawn);
+        },
+        "pi"_a.noconvert(), "key"_a.noconvert(), "n"_a, "seed"_a, "strips"_a);
     m.def(
         "draw_subset",
         [](std::int64_t n_rows, std::int64_t n, std::uint64_t seed, std::uint32_t which) {

@@ -11,6 +11,7 @@ from . import _core, _lengths
 from ._support import arrays, checks
 from ._support.json_text import figure, plain, require_names
 from ._support.progress import bar
+from ._support.ranks import RowsHere
 from ._support.types import DenseMatrix, Floats, Indices, VectorLike
 from .methods.class_counts import ClassCounts
 from .methods.labels import labels_of
@@ -293,14 +294,18 @@ def diagnose(
     least = lower_bound(pool, len(S)) if bound else -np.inf
     metric = mean_metric(pool.Z, pool.second_moment, None)
     diagnosis = diagnose_rows(pool, metric, S, omega, n_random, seed, least)
-    return with_lengths(replace(diagnosis, class_counts=ClassCounts.of(labels, S)), long, S)
+    diagnosis = replace(diagnosis, class_counts=ClassCounts.of(labels, S))
+    return with_lengths(diagnosis, long, S, RowsHere(len(pool.Z)))
 
 
-def with_lengths(diagnosis: Diagnosis, lengths: Floats | None, S: Indices) -> Diagnosis:
-    """The diagnosis of the rows S with what their lengths (N,) say, where these are known."""
+def with_lengths(
+    diagnosis: Diagnosis, lengths: Floats | None, S: Indices, here: RowsHere
+) -> Diagnosis:
+    """The diagnosis of the rows S with what the lengths of the rows here say, where they are
+    known."""
     if lengths is None:
         return diagnosis
-    found = _lengths.of_selection(lengths, S)
+    found = _lengths.of_selection(lengths, S, here)
     warned = () if found.warning is None else (found.warning,)
     return replace(
         diagnosis,
@@ -326,7 +331,7 @@ def not_diagnosed(n: int, n_samples: int) -> Diagnosis:
 
 def diagnose_means(pool: Pool, metric: MeanMetric, S: Indices, weights: Floats) -> Diagnosis:
     """The diagnosis without the figures of V-optimality, which are NaN, and no draws."""
-    mine, all_rows = _some(S), _some(np.arange(len(pool.Z)))
+    mine, all_rows = S[:: _every(len(S))], np.arange(0, len(pool.Z), _every(len(pool.Z)))
     return Diagnosis(
         mean_error=metric.error(pool.Z, S, weights),
         random_mean_error=metric.error_of_draws(len(S)),
@@ -384,9 +389,9 @@ def diagnose_rows(
     )
 
 
-def _some(rows: Indices) -> Indices:
-    """At most LOOKED_AT of these rows, evenly spaced."""
-    return rows[:: -(-len(rows) // LOOKED_AT)]
+def _every(n_rows: int) -> int:
+    """The distance of rows of which so many have at most LOOKED_AT."""
+    return -(-n_rows // LOOKED_AT)
 
 
 def _outliers(metric: MeanMetric, pool: Pool, rows: Indices) -> float:
@@ -420,8 +425,11 @@ def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list
 
 
 def _of_norms(pool: Pool, S: Indices) -> list[str]:
-    norms = pool.squared_norms / pool.squared_norms.mean()
-    chosen, spread = norms[S].mean(), np.square(norms).mean()
+    here, norms = RowsHere(len(pool.Z), pool.Z.ranks), pool.squared_norms
+    sums = [norms.sum(), np.square(norms).sum(), norms[here.of(S)].sum()]
+    of_all, of_squares, of_chosen = here.summed(np.array(sums)).tolist()
+    mean = of_all / here.n_rows
+    chosen, spread = of_chosen / len(S) / mean, of_squares / here.n_rows / mean**2
     if chosen < LARGE_NORMS or spread < LARGE_NORMS:
         return []
     return [

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._support import arrays
+from ._support.ranks import RowsHere
 from ._support.types import Floats, Indices
 
 # A selection is warned of where its mean length is less than this of the pool's, or more than the
@@ -42,10 +43,14 @@ def checked(name: str, given: Any, n_rows: int) -> Floats | None:
     return lengths
 
 
-def of_selection(lengths: Floats, S: Indices) -> Lengths:
-    """The mean lengths of the rows S and of all."""
-    chosen, pool = float(lengths[S].mean()), float(lengths.mean())
-    off = abs(chosen - pool) > DEVIATIONS * float(lengths.std()) / np.sqrt(len(S))
+def of_selection(lengths: Floats, S: Indices, here: RowsHere) -> Lengths:
+    """The mean lengths of the rows S and of all, from the lengths of the rows here."""
+    mine = lengths[here.of(S)]
+    moments = [mine.sum(), lengths.sum(), np.square(lengths).sum()]
+    of_chosen, total, squares = here.summed(np.array(moments, np.float64)).tolist()
+    chosen, pool = of_chosen / len(S), total / here.n_rows
+    deviation = np.sqrt(max(squares / here.n_rows - pool**2, 0.0))
+    off = abs(chosen - pool) > DEVIATIONS * deviation / np.sqrt(len(S))
     if not off or RATIO * pool <= chosen <= pool / RATIO:
         return Lengths(chosen, pool, None)
     how = "short" if chosen < pool else "long"

@@ -26,6 +26,7 @@ from ._support import arrays, checks, tensors
 from ._support.float16_rows import ROUNDING, Float16Rows
 from ._support.json_text import plain
 from ._support.progress import bar
+from ._support.ranks import Ranks, RowsHere, ranks_of_group, require_same
 from ._support.scratch import room
 from ._support.side_by_side import SideBySide
 from ._support.types import Indices, Matrix, PerClass, VectorLike
@@ -39,6 +40,7 @@ from .methods.registry import METHODS, REGISTRY, MethodName
 from .methods.relaxation import TOL, lower_bound, products
 from .methods.targets import labelled_tasks_of, tasks_of
 from .pool.pool import Pool
+from .pool.rank_rows import RankRowMatrix
 from .pool.unit_rows import of_unit_norm, of_unit_norm_on_device
 from .sketch.base import Sketch, sum_type
 from .sketch.memmap import is_mapped
@@ -46,6 +48,7 @@ from .sketch.operators import KINDS, Kind, make
 from .sketch.store import SketchStore
 
 MAX_SKETCH_DIM = 512  # the widest sketch by default
+OWN = ("n_threads", "progress", "scratch_dir")  # arguments in which ranks may differ
 
 Rows = Matrix | Float16Rows | SideBySide | SketchStore
 Target = Rows | Sequence[Rows] | tuple[Rows, VectorLike] | Sequence[tuple[Rows, VectorLike]]
@@ -203,16 +206,70 @@ def select(
     >>> for_task["target_lower_bound"] <= for_task["target_v_optimality"]
     True
     """
-    A = _checked("X", X)
-    N, r = A.shape
+    arguments: dict[str, Any] = {
+        "method": method, "sketch_dim": sketch_dim, "sketch": sketch, "unit_rows": unit_rows,
+        "y": y, "per_class": per_class, "include": include, "exclude": exclude, "pilot": pilot,
+        "lengths": lengths, "diagnose": diagnose, "target": target, "scratch_dir": scratch_dir,
+        "seed": seed, "n_threads": n_threads, "progress": progress, **method_options,
+    }  # fmt: skip
+    if isinstance(X, SketchStore) and pilot is None and target is None and _is_on_ranks(method):
+        ranks = ranks_of_group()
+        if ranks is not None:
+            with ranks.together():
+                require_same(ranks, {"X": X.fingerprint, "n": n, **arguments}, but=OWN)
+                arguments["progress"] = progress and ranks.rank == 0
+                return _selected(X, n, ranks, **arguments)
+    return _selected(X, n, None, **arguments)
+
+
+def _is_on_ranks(method: Any) -> bool:
+    """Whether it is a method that takes rows of several ranks."""
+    return isinstance(method, str) and method in REGISTRY and REGISTRY[method].on_ranks
+
+
+def _selected(
+    X: Any,
+    n: int | float,
+    ranks: Ranks | None,
+    *,
+    method: MethodName | OwnFunction,
+    sketch_dim: int | None,
+    sketch: Kind,
+    unit_rows: bool,
+    y: Any,
+    per_class: Any,
+    include: Any,
+    exclude: Any,
+    pilot: Any,
+    lengths: Any,
+    diagnose: Diagnose,
+    target: Any,
+    scratch_dir: str | os.PathLike[str] | None,
+    seed: int,
+    n_threads: int | None,
+    progress: bool,
+    **method_options: Any,
+) -> Selection:
+    """`select`, alone or together with other ranks."""
+    if ranks is None:
+        A = _checked("X", X)
+        N, r = A.shape
+    else:
+        N, r = len(X), X.sketch_dim
+        A = X._array_of(RowsHere(N, ranks))
+    here = RowsHere(N, ranks)
     if lengths is None and isinstance(X, (SketchStore, SideBySide)):
         lengths = X.lengths
     long = _lengths.checked("lengths", lengths, N)
-    usable = None if exclude is None else Usable.of(A, y, include, exclude, method_options)
+    if long is not None:
+        long = long[here.first : here.last]
+    usable = None
+    if exclude is not None and ranks is None:
+        usable = Usable.of(A, y, include, exclude, method_options)
     if usable is not None:
-        among = select(
+        among = _selected(
             usable.of_matrix(X if tensors.is_torch(X) else A, scratch_dir), checks.count(n, N),
-            method=method, sketch_dim=sketch_dim, sketch=sketch, unit_rows=unit_rows,
+            None, method=method, sketch_dim=sketch_dim, sketch=sketch, unit_rows=unit_rows,
             y=usable.of_labels(y), per_class=per_class, include=usable.numbers(include, "include"),
             exclude=usable.numbers(exclude, "exclude"), pilot=usable.of_pilot(pilot),
             lengths=None if long is None else long[usable.rows], diagnose=diagnose, target=target,
@@ -238,7 +295,10 @@ def select(
         Z = _sketched("X", A, gamma(), unit_rows, threads, progress, scratch_dir)
         if progress and isinstance(method, str) and not tensors.on_device(Z):
             _say_plan(Z, n, method, scratch_dir, threads)
-        return Pool.of(Z, name="X", n_threads=threads, entry_error=_entry_error(A))
+        if ranks is None:
+            return Pool.of(Z, name="X", n_threads=threads, entry_error=_entry_error(A))
+        rows = RankRowMatrix(Z, _entry_error(A), here)
+        return Pool.of_rows(rows, "X", threads)
 
     def gamma_of(in_dim: int) -> Sketch | None:
         width = _sketch_dim(in_dim, 2 * in_dim, sketch, sketch_dim)
@@ -280,6 +340,7 @@ def select(
         target_labels=[
             (*given, _checked(*task).shape[0]) for given, task in zip(labels, tasks, strict=False)
         ],
+        ranks=ranks,
     )  # fmt: skip
     threads = problem.n_threads
     if isinstance(method, str):
@@ -302,8 +363,8 @@ def select(
         else:
             diagnosis = diagnose_means(by, metric, chosen.rows, weights)
         picture = picture_of(by, chosen.rows)
-    counts = ClassCounts.of(problem.labels, chosen.rows)
-    diagnosis = with_lengths(replace(diagnosis, class_counts=counts), long, chosen.rows)
+    counts = ClassCounts.of(problem.labels, chosen.rows, here)
+    diagnosis = with_lengths(replace(diagnosis, class_counts=counts), long, chosen.rows, here)
     facts = chosen.facts
     if not facts.get("converged", True):
         said = f"moment matching did not converge: gap {facts['gap']:.3g}; raise max_iter or tol"
@@ -318,7 +379,7 @@ def select(
         "unit_rows": unit_rows,
         "per_class": list(per_class.items()) if isinstance(per_class, Mapping) else per_class,
         "n_include": len(problem.constraints.include),
-        "n_exclude": len(problem.constraints.never()),
+        "n_exclude": len(arrays.rows("exclude", exclude, N)),
         "pilot": _named_pilot(pilot),
         "n_target": [len(task.Z) for task in problem.targets],
         "seed": problem.seed,

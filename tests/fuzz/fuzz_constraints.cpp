@@ -24,17 +24,27 @@ std::vector<i64> distinct(std::vector<i64> rows, i64 n_rows) {
 
 FreeRows free_rows_of(const Constraints& c) {
     const FreeRows free = free_rows(c);
-    check(free.groups.size() == c.counts.size(), "a group of free rows for each count");
+    const GroupedRows& rows = free.grouped;
+    check(rows.n_groups() == c.n_groups(), "a group of free rows for each count");
     RowList all = free.rows;
-    for (std::size_t g = 0; g < free.groups.size(); ++g) {
-        const auto [first, last, count] = free.groups[g];
-        check(first == (g == 0 ? 0 : free.groups[g - 1].last), "groups follow each other");
-        check(0 <= count && count <= last - first, "as many rows as are chosen");
-        check(std::is_sorted(all.begin() + first, all.begin() + last), "ascending in a group");
-        for (i64 t = first; t < last; ++t)
-            check(c.group_of(all[at(t)]) == static_cast<i64>(g), "rows in their group");
+    i64 next = 0;
+    std::vector<i64> sizes(c.counts.size());
+    for (i64 t = 0; t < rows.strips().count(); ++t)
+        for (i64 g = 0; g < rows.n_groups(); ++g) {
+            const auto [first, last] = rows.part(t, g);
+            check(first == next && first <= last, "groups follow each other in a strip");
+            check(std::is_sorted(all.begin() + first, all.begin() + last), "ascending in a group");
+            for (i64 i = first; i < last; ++i)
+                check(c.group_of(all[at(i)]) == g, "rows in their group");
+            sizes[at(g)] += last - first;
+            next = last;
+        }
+    check(next == static_cast<i64>(all.size()), "groups cover all free rows");
+    for (i64 g = 0; g < rows.n_groups(); ++g) {
+        check(rows.group(g).size == sizes[at(g)], "sizes of groups");
+        check(0 <= rows.group(g).count && rows.group(g).count <= sizes[at(g)],
+              "as many rows as are chosen");
     }
-    check(free.groups.back().last == static_cast<i64>(all.size()), "groups cover all free rows");
     for (const i64 i : c.include)
         check(std::count(all.begin(), all.end(), i) == 0, "included rows are not free");
     const i64 allowed = std::count_if(c.group.begin(), c.group.end(), [](i64 g) { return g >= 0; });
@@ -44,6 +54,16 @@ FreeRows free_rows_of(const Constraints& c) {
     return free;
 }
 
+// The free rows of group g, ascending.
+RowList rows_of_group(const FreeRows& free, i64 g) {
+    RowList rows;
+    for (i64 t = 0; t < free.grouped.strips().count(); ++t) {
+        const auto [first, last] = free.grouped.part(t, g);
+        rows.insert(rows.end(), free.rows.begin() + first, free.rows.begin() + last);
+    }
+    return rows;
+}
+
 // A point of { 0 <= s <= 1, Σ s = count }: the projection of random numbers.
 std::vector<double> probabilities(Input& in, i64 n, i64 count, int threads) {
     Numbers numbers(in, true);
@@ -51,8 +71,9 @@ std::vector<double> probabilities(Input& in, i64 n, i64 count, int threads) {
     const double cap = in.coin() ? 1.0 : in.real(1e-3, 10.0);
     const double total = cap * static_cast<double>(count);
     std::vector<double> s(at(n)), again(at(n));
-    const double tau = project_capped_simplex(v.data(), n, cap, total, 0.0, threads, s.data());
-    project_capped_simplex(v.data(), n, cap, total, in.real(-3.0, 3.0), 1, again.data());
+    const GroupedRows rows(n, count);
+    const double tau = project(v.data(), rows, cap, {total}, {0.0}, threads, s.data()).front();
+    project(v.data(), rows, cap, {total}, {in.real(-3.0, 3.0)}, 1, again.data());
     double sum = 0.0;
     for (i64 i = 0; i < n; ++i) {
         check(s[at(i)] == std::min(std::max(v[at(i)] - tau, 0.0), cap), "v - tau, clipped");
@@ -65,7 +86,7 @@ std::vector<double> probabilities(Input& in, i64 n, i64 count, int threads) {
     std::sort(sorted.begin(), sorted.end(), std::greater<>());
     const double most = cap * std::accumulate(sorted.begin(), sorted.begin() + count, 0.0);
     const double slack = in.coin() ? 0.0 : in.real(0.0, 1.0);
-    const double bound = support(v.data(), {{0, n, count}}, cap, slack, threads);
+    const double bound = support(v.data(), rows, cap, slack, threads);
     const double rounding = 1e-10 * cap * 32.0 * static_cast<double>(n);
     check(bound >= most - rounding, "a bound on the support function");
     // 60 steps of the search leave next to nothing of the width of 16.
@@ -195,14 +216,15 @@ void run(Input& in) {
     RowList chosen = c.include;
     std::vector<std::vector<i64>> held(at(c.n_groups()));
     for (const i64 i : c.include) held[at(c.group_of(i))].push_back(i);
-    for (std::size_t g = 0; g < free.groups.size(); ++g) {
-        const auto [first, last, count] = free.groups[g];
-        if (first == last) continue;
-        const std::vector<i64> drawn = draw(in, last - first, count, threads);
+    for (i64 g = 0; g < c.n_groups(); ++g) {
+        const auto [size, count] = free.grouped.group(g);
+        if (size == 0) continue;
+        const RowList rows = rows_of_group(free, g);
+        const std::vector<i64> drawn = draw(in, size, count, threads);
         check(static_cast<i64>(drawn.size()) == count, "exactly as many rows as asked are drawn");
-        for (const i64 t : distinct(drawn, last - first)) {
-            chosen.push_back(free.rows[at(first + t)]);
-            held[g].push_back(chosen.back());
+        for (const i64 t : distinct(drawn, size)) {
+            chosen.push_back(rows[at(t)]);
+            held[at(g)].push_back(chosen.back());
         }
     }
     check_selection(c, chosen, true);

@@ -135,15 +135,15 @@ void match_moments_of(Input& in, const Problem<T>& p) {
     }
     const double cap = 1.0 / static_cast<double>(p.constraints.n());
     std::vector<double> start(at(n));
-    for (const Group& g : free.groups)
-        for (i64 i = g.first; i < g.last; ++i)
-            start[at(i)] =
-                cap * static_cast<double>(g.count) / static_cast<double>(g.last - g.first);
+    for_each_row(free.grouped, 1, [&](i64 g, i64 i) {
+        const auto [size, count] = free.grouped.group(g);
+        start[at(i)] = cap * static_cast<double>(count) / static_cast<double>(size);
+    });
     const double tol = in.coin() ? 1e-6 : in.real(0.0, 0.1);
     const int most = static_cast<int>(in.integer(0, 40));
     const auto fit = [&](int threads) {
         const MomentProblem<T> problem{row_matrix(MatrixView<T>{y.data(), n, p.m, p.m}, threads),
-                                       target.data(), weight.data(), cap, free.groups};
+                                       target.data(), weight.data(), cap, free.grouped};
         return match_moments(problem, start, tol, most, threads, kQuiet,
                              [](i64, double, double) { return true; });
     };

@@ -5,21 +5,21 @@
 #include <cmath>
 #include <vector>
 
+#include "column_strips.hpp"
 #include "row_block.hpp"
 #include "skmm/base/memory.hpp"
 #include "skmm/base/types.hpp"
 #include "skmm/simd/kernels.hpp"
-#include "strips.hpp"
 
 namespace skmm {
 namespace {
 
 // The rows that are multiplied together. One panel of them takes 32 KB, part of the L1 cache.
 constexpr i64 kBlock = 128;
-// second_moment() cuts the rows into at most this many parts, of k rows or more. The sums of the
-// parts are added in order, so that the bits do not depend on the number of threads.
+// sum_unit_rows() cuts the rows into at most this many parts, and second_moment() makes the sums of
+// so many strips at a time.
 constexpr i64 kSums = 32;
-// The most numbers in the sums of all parts together. A large k leads to fewer parts, at least 4.
+// The most numbers in sums that are made at a time. A large k leads to fewer, at least 4.
 constexpr i64 kRoom = 1 << 25;
 // The multiply-adds made for a part between two ticks.
 constexpr i64 kWork = 1 << 28;
@@ -77,38 +77,51 @@ private:
 }  // namespace
 
 template <class View>
-void second_moment(View z, const double* s, int n_threads, const Tick& tick, double* m) {
+void second_moment(View z, const double* s, const Strips& strips, int n_threads, const Tick& tick,
+                   double* m) {
     const i64 k = z.cols, ld = panels(k) * kPanel;
-    const i64 most = std::clamp<i64>(kRoom / (k * ld), 4, kSums);
-    const i64 parts = std::min(most, ceil_div(z.rows, std::max(kBlock, k)));
-    const i64 part = ceil_div(z.rows, parts);
+    const i64 most = std::min(strips.count(), std::clamp<i64>(kRoom / (k * ld), 4, kSums));
     const i64 step = std::max(kWork / (k * k) / kBlock, i64{1}) * kBlock;
-    const Scratch<double> sums(parts * k * ld), rooms(n_threads * Panels::size(k));
+    const Scratch<double> sums(most * k * ld), rooms(n_threads * Panels::size(k));
     const i64 row_room = room_for(z, 1);
     const Scratch<Element<View>> row_rooms(n_threads * row_room);
-    for (i64 from = 0; from < part; from += step) {
-        tick(std::min(from * parts, z.rows));
-        parallel_blocks(parts, n_threads, [&](i64 b, int slot) {
-            Panels block(k, rooms.data() + slot * Panels::size(k));
-            double* const sum = sums.data() + b * k * ld;
-            if (from == 0) std::fill_n(sum, k * ld, 0.0);
-            const i64 last = std::min({z.rows, (b + 1) * part, b * part + from + step});
-            for (i64 i = b * part + from; i < last; ++i) {
-                const double weight = s == nullptr ? 1.0 : s[i];
-                if (weight == 0.0) continue;
-                block.push(row(z, i, row_rooms.data() + slot * row_room), std::sqrt(weight));
-                if (block.full()) block.flush(sum);
+    // Makes the sums of `count` strips from strip `first` on.
+    const auto make = [&](i64 first, i64 count) {
+        i64 longest = 0;
+        for (i64 t = first; t < first + count; ++t)
+            longest = std::max(longest, strips.strip(t).last - strips.strip(t).first);
+        std::fill_n(sums.data(), count * k * ld, 0.0);
+        for (i64 from = 0; from < longest; from += step) {
+            tick(std::min(strips.strip(first).first + from * count, z.rows));
+            parallel_blocks(count, n_threads, [&](i64 b, int slot) {
+                Panels block(k, rooms.data() + slot * Panels::size(k));
+                double* const sum = sums.data() + b * k * ld;
+                const Range rows = strips.strip(first + b);
+                const i64 last = std::min(rows.last, rows.first + from + step);
+                for (i64 i = rows.first + from; i < last; ++i) {
+                    const double weight = s == nullptr ? 1.0 : s[i];
+                    if (weight == 0.0) continue;
+                    block.push(row(z, i, row_rooms.data() + slot * row_room), std::sqrt(weight));
+                    if (block.full()) block.flush(sum);
+                }
+                block.flush(sum);
+            });
+        }
+    };
+    const Scratch<double> total(k * ld);
+    i64 made = 0;
+    strips.add(
+        k * ld,
+        [&](i64 t, double* sum) {
+            if (t == made) {
+                make(t, std::min(most, strips.count() - t));
+                made += most;
             }
-            block.flush(sum);
-        });
-    }
-    parallel_blocks(k, n_threads, [&](i64 a, int) {
-        std::fill_n(m + a * k + a, k - a, 0.0);
-        for (i64 p = 0; p < parts; ++p)
-            for (i64 b = a; b < k; ++b) m[a * k + b] += sums.data()[(p * k + a) * ld + b];
-    });
+            std::copy_n(sums.data() + t % most * k * ld, k * ld, sum);
+        },
+        total.data());
     for (i64 a = 0; a < k; ++a)
-        for (i64 b = 0; b < a; ++b) m[a * k + b] = m[b * k + a];
+        for (i64 b = a; b < k; ++b) m[a * k + b] = m[b * k + a] = total.data()[a * ld + b];
 }
 
 namespace {
@@ -191,7 +204,7 @@ void multiply_rounded(View z, const i64* rows, MatrixView<double> d, int n_threa
                       const Tick& tick, MutableMatrixView<Element<View>> out) {
     using T = Element<View>;
     const i64 k = z.cols;
-    const Strips strips(k, d.cols, d.data, d.stride, 1);
+    const ColumnStrips strips(k, d.cols, d.data, d.stride, 1);
     const T scale = static_cast<T>(strips.scale());
     const i64 width = strips.width(), room = kStripRows * (k + width);
     const Scratch<T> rooms(n_threads * room);
@@ -272,29 +285,22 @@ void for_rows(View z, i64 first, i64 last, Element<View>* room, const F& f) {
 }  // namespace
 
 template <class View>
-void column_squares(View y, const double* s, int n_threads, const Tick& tick, double* p) {
-    constexpr i64 kSlice = 64;
-    const i64 k = y.cols, blocks = ceil_div(y.rows, kSumBlock);
-    const Scratch<double> parts(kSlice * k);
-    const i64 room = room_for(y, kBlock);
+void column_squares(View y, const double* s, const Strips& strips, int n_threads, const Tick& tick,
+                    double* p) {
+    const i64 k = y.cols, room = room_for(y, kBlock);
     const Scratch<Element<View>> rooms(n_threads * room);
-    const std::vector<double> ones(s == nullptr ? kSumBlock : 0, 1.0);
-    std::fill_n(p, k, 0.0);
-    for (i64 from = 0; from < blocks; from += kSlice) {
-        tick(from * kSumBlock);
-        const i64 here = std::min(kSlice, blocks - from);
-        parallel_blocks(here, n_threads, [&](i64 b, int slot) {
-            const i64 first = (from + b) * kSumBlock, last = std::min(first + kSumBlock, y.rows);
-            double* const part = parts.data() + b * k;
+    const std::vector<double> ones(s == nullptr ? kBlock : 0, 1.0);
+    sum_rows(
+        strips, k, n_threads, tick,
+        [&](const Strips::Block& block, int slot, double* part) {
             std::fill_n(part, k, 0.0);
-            for_rows(y, first, last, rooms.data() + slot * room,
+            for_rows(y, block.first, block.last, rooms.data() + slot * room,
                      [&](i64 i, i64 n, const Element<View>* x) {
                          kernels().of<Element<View>>().weighted_squares(
                              x, n, k, s == nullptr ? ones.data() : s + i, part);
                      });
-        });
-        for (i64 e = 0; e < here * k; ++e) p[e % k] += parts.data()[e];
-    }
+        },
+        p);
 }
 
 namespace {
@@ -333,7 +339,7 @@ void dots(View z, const double* u, int n_threads, const Tick& tick, double* t) {
 }
 
 #define SKMM_PRODUCTS(View)                                                                        \
-    template void second_moment(View, const double*, int, const Tick&, double*);                   \
+    template void second_moment(View, const double*, const Strips&, int, const Tick&, double*);    \
     template void row_norms(View, const i64*, i64, MatrixView<double>, int, const Tick&, double*); \
     template void multiply(View, const i64*, MatrixView<double>, int, const Tick&,                 \
                            MutableMatrixView<Element<View>>);                                      \
@@ -343,7 +349,7 @@ void dots(View z, const double* u, int n_threads, const Tick& tick, double* t) {
     template const Element<View>* block(View, i64, i64, Element<View>*);                           \
     template void sum_unit_rows(View, const i64*, i64, const i64*, i64, int, const Tick&,          \
                                 double*);                                                          \
-    template void column_squares(View, const double*, int, const Tick&, double*);                  \
+    template void column_squares(View, const double*, const Strips&, int, const Tick&, double*);   \
     template void square_dots(View, const double*, int, const Tick&, double*);                     \
     template void dots(View, const double*, int, const Tick&, double*);
 SKMM_PRODUCTS(MatrixView<float>)

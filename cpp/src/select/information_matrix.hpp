@@ -24,23 +24,25 @@ namespace skmm {
 // is added or removed.
 //
 // p and q are out of date after some changes of S. Call refresh() before gain() and loss().
-// remove(), swap(), cross() and the updates of p and q need Z in memory.
+// remove(), swap(), cross() and the updates of p and q need Z in memory. Lists of rows have their
+// numbers in the whole matrix, of which a rank keeps p and q of the rows here; M and C are the same
+// on all ranks.
 template <class T>
 class InformationMatrix {
 public:
-    InformationMatrix(Whitened<T> w, double ridge, int n_threads)
-        : w_(w), threads_(n_threads), m_(at(k() * k())), p_(at(n())), q_(at(n())) {
+    InformationMatrix(Whitened<T> w, const Strips& strips, double ridge, int n_threads)
+        : w_(w), strips_(strips), threads_(n_threads), m_(at(k() * k())), p_(at(n())), q_(at(n())) {
         for (i64 d = 0; d < k(); ++d) m_[at(d * k() + d)] = ridge;
         bt_ = transposed({w.b.data, w.b.data + m() * k()}, m(), k());
         invert();
     }
 
     // gain(i) is the decrease of tr C if row i is added, and loss(i) its increase if row i is
-    // removed. loss(i) is infinite if M would become nearly singular.
-    double gain(i64 i) const { return std::max(q_[at(i)], 0.0) / (1.0 + p_[at(i)]); }
+    // removed, where the row is here. loss(i) is infinite if M would become nearly singular.
+    double gain(i64 i) const { return std::max(q(i), 0.0) / (1.0 + p(i)); }
     double loss(i64 i) const {
-        const double left = 1.0 - p_[at(i)];
-        return left > kSingular ? std::max(q_[at(i)], 0.0) / left
+        const double left = 1.0 - p(i);
+        return left > kSingular ? std::max(q(i), 0.0) / left
                                 : std::numeric_limits<double>::infinity();
     }
     // Returns tr C.
@@ -96,9 +98,9 @@ public:
         return apply(tick, done, made.along.data());
     }
 
-    // p = wᵀCw and q = ‖Cw‖² of row i.
-    double p(i64 i) const { return p_[at(i)]; }
-    double q(i64 i) const { return q_[at(i)]; }
+    // p = wᵀCw and q = ‖Cw‖² of row i, which is here.
+    double p(i64 i) const { return p_[at(i - strips_.first_row())]; }
+    double q(i64 i) const { return q_[at(i - strips_.first_row())]; }
 
     // Writes wᵀC w_t and wᵀC² w_t for every row w of `leaving` and w_t of `entering`, to d and e
     // (leaving, entering). Z must be in memory.
@@ -160,9 +162,13 @@ public:
         storage = taken(rows);
         InformationMatrix some(
             *this, {row_matrix(MatrixView<T>{storage.data(), count, m(), m()}, threads_), w_.b});
+        const Vector pq = strips_.of_rows(rows, 2, [&](i64 i, double* out) {
+            out[0] = p_[at(i)];
+            out[1] = q_[at(i)];
+        });
         for (i64 i = 0; i < count; ++i) {
-            some.p_[at(i)] = p_[at(rows[at(i)])];
-            some.q_[at(i)] = q_[at(rows[at(i)])];
+            some.p_[at(i)] = pq[at(2 * i)];
+            some.q_[at(i)] = pq[at(2 * i + 1)];
         }
         return some;
     }
@@ -183,6 +189,7 @@ private:
     // The state `all` for other rows of W, with p and q not yet set.
     InformationMatrix(const InformationMatrix& all, Whitened<T> some)
         : w_(some),
+          strips_(some.z.rows),
           threads_(all.threads_),
           m_(all.m_),
           c_(all.c_),
@@ -199,7 +206,17 @@ private:
     // A copy of the listed rows of Z.
     std::vector<T> taken(const RowList& rows) const {
         std::vector<T> z(rows.size() * at(m()));
-        w_.z.take(rows, z.data());
+        if (strips_.ranks().size == 1) {
+            w_.z.take(rows, z.data());
+            return z;
+        }
+        std::vector<T> room(at(m()));
+        const Vector all = strips_.of_rows(rows, m(), [&](i64 i, double* out) {
+            const T* const here = w_.z.block(i, 1, room.data());
+            std::copy_n(here, m(), out);
+        });
+        std::transform(all.begin(), all.end(), z.begin(),
+                       [](double x) { return static_cast<T>(x); });
         return z;
     }
 
@@ -249,8 +266,7 @@ private:
     // Adds row i to S (sign = 1) or removes it (sign = -1) in M and C, and records the change. The
     // next apply() updates p and q.
     void change(i64 i, double sign) {
-        std::vector<T> room(at(m()));
-        const Vector w = row(w_.z.block(i, 1, room.data()));
+        const Vector w = row(taken({i}).data());
         const Change c = changed(w, sign);
         for (i64 a = 0; a < k(); ++a) {
             const double wa = sign * w[at(a)], ua = c.u[at(a)] / c.delta;
@@ -349,6 +365,7 @@ private:
     static constexpr i64 kRowsAtOnce = 256;
 
     Whitened<T> w_;
+    Strips strips_;
     int threads_;
     Vector m_, c_, bt_, p_, q_;  // (k, k) M, (k, k) C, (k, m) Bᵀ, (N) p, (N) q
     Vector root_;                // (k, k) R with RᵀR = C, from when C was last computed from M

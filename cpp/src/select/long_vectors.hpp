@@ -29,7 +29,7 @@ inline double largest(int n_threads, const Vector& x) {
             most = std::max(most, std::abs(x[static_cast<std::size_t>(i)]));
         part[static_cast<std::size_t>(first / kSumBlock)] = most;
     });
-    return *std::max_element(part.begin(), part.end());
+    return part.empty() ? 0.0 : *std::max_element(part.begin(), part.end());
 }
 
 // x = 0.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "dual_line_search.hpp"
@@ -73,9 +74,12 @@ double best_part(const Vector& target, const Vector& p, const Vector& q) {
 }
 
 // Whether only one point is feasible: every group has all of its rows or none.
-bool one_feasible_point(const Groups& groups) {
-    return std::all_of(groups.begin(), groups.end(),
-                       [](const Group& g) { return g.count == 0 || g.count == g.last - g.first; });
+bool one_feasible_point(const GroupedRows& rows) {
+    for (i64 g = 0; g < rows.n_groups(); ++g) {
+        const Group group = rows.group(g);
+        if (group.count != 0 && group.count != group.size) return false;
+    }
+    return true;
 }
 
 // The state of one solution. Vectors of k numbers are in the scaling of MomentTerms.
@@ -90,10 +94,10 @@ public:
           best_(std::move(start)),
           best_p_(terms_.moments(best_)),
           value_(terms_.value(best_p_)),
-          lower_(one_feasible_point(problem.groups) ? value_ : 0.0),
+          lower_(one_feasible_point(problem.rows) ? value_ : 0.0),
           // If every moment misses its target by a relative 1e-13, φ counts as zero in float64.
           enough_(std::max(tol * value_, 1e-26 * inner(target(), target()))),
-          line_(problem.groups, problem.cap, terms_.rows(), n_threads) {
+          line_(problem.rows, problem.cap, n_threads) {
         fit_.start = value_;
     }
 
@@ -158,9 +162,27 @@ private:
         u_.assign(target().size(), 0.0);
         g_.assign(n_rows, 0.0);
         d_.assign(n_rows, 0.0);
-        step_ = kFirstStep / terms_.curvature(terms_.rows(), [](i64) { return true; }, h_);
+        step_ = kFirstStep / terms_.curvature(n_rows_of_all(), [](i64) { return true; }, h_);
         last_step_ = step_ * kLastStep;
-        for (i64 i = 0; i < terms_.rows(); ++i) inside_ += strictly_inside(i);
+        inside_ = count_inside();
+    }
+
+    i64 n_rows_of_all() const {
+        i64 size = 0;
+        for (i64 g = 0; g < given_.rows.n_groups(); ++g) size += given_.rows.group(g).size;
+        return size;
+    }
+
+    // Returns the number of i of all ranks with 0 < x_i < cap.
+    i64 count_inside() const {
+        Vector inside(at(given_.rows.n_groups()));
+        sum_groups(
+            given_.rows, 1, threads_,
+            [&](i64, i64 first, i64 last, double* part) {
+                for (i64 i = first; i < last; ++i) *part += strictly_inside(i);
+            },
+            inside.data());
+        return static_cast<i64>(std::accumulate(inside.begin(), inside.end(), 0.0));
     }
 
     bool strictly_inside(i64 i) const { return x_[at(i)] > 0.0 && x_[at(i)] < given_.cap; }
@@ -226,11 +248,16 @@ private:
                            [&](double a) { return slope(du, a); }));
     }
 
+    // Returns max |g_i| of all ranks.
+    double largest_multiplier() const {
+        return given_.rows.strips().largest({largest(threads_, g_)}).front();
+    }
+
     // Proximal step: moves the centre to x. There the multipliers u may be too large, so they are
     // scaled back along the ray to 0. If less than the part kDropped would be left, u is set to 0.
     void move_centre(double growth) {
         step_ =
-            std::min({step_ * growth, last_step_, kFarthest * given_.cap / largest(threads_, g_)});
+            std::min({step_ * growth, last_step_, kFarthest * given_.cap / largest_multiplier()});
         copy(x_, threads_, centre_);
         copy(g_, threads_, d_);
         const Vector du = u_;
@@ -264,7 +291,7 @@ private:
     // Updates the lower bound on φ, the certificate: the dual at u with step = ∞.
     void raise_lower_bound() {
         const double slack = std::max(0.01 * enough_, 1e-3 * (value_ - lower_));
-        const double most = support(g_.data(), given_.groups, given_.cap, slack, threads_);
+        const double most = support(g_.data(), given_.rows, given_.cap, slack, threads_);
         lower_ = std::max(lower_, inner(u_, target()) - inner(u_, u_) / 4 - most);
     }
 

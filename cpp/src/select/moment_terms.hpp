@@ -74,43 +74,41 @@ public:
         return inner(u, u);
     }
 
-    // Computes H = Σ_i b_i b_iᵀ over the `count` rows with inside(i), where the b_i of each group
-    // are centred by their mean, and returns Σ_i ‖b_i‖², which is not centred. If the rows are
-    // many, both are estimated from an evenly spaced sample.
+    // Computes H = Σ_i b_i b_iᵀ over the `count` rows of all ranks with inside(i), where the b_i of
+    // each group are centred by their mean, and returns Σ_i ‖b_i‖², which is not centred. If the
+    // rows are many, both are estimated from a sample, evenly spaced in each strip. Every rank gets
+    // the rows of the sample, which are at most O(k), and computes the same.
     template <class Inside>
     double curvature(i64 count, const Inside& inside, Vector& h) const {
         const auto k = root_.size();
         const i64 every = std::max<i64>(1, count / std::max(kSampleLeast, kSamplePerCol * cols()));
-        Vector sample, mean(k);
-        std::vector<i64> rows;
-        std::vector<T> y;
-        double trace = 0.0;
-        for (const Group& group : problem_.groups) {
-            rows.clear();
-            for (i64 i = group.first; i < group.last; i += every)
-                if (inside(i)) rows.push_back(i);
-            const std::size_t begin = sample.size();
-            sample.resize(begin + rows.size() * k);
-            std::fill(mean.begin(), mean.end(), 0.0);
-            y.resize(rows.size() * k);
-            problem_.y.take(rows, y.data());
-            double* out = sample.data() + begin;
-            for (const T* yi = y.data(); yi != y.data() + y.size(); yi += k) {
-                for (std::size_t j = 0; j < k; ++j) {
-                    out[j] = root_[j] * squared(static_cast<double>(yi[j]));
-                    mean[j] += out[j] / static_cast<double>(rows.size());
-                }
-                trace += std::inner_product(out, out + k, out, 0.0);
-                out += k;
-            }
-            for (double* b = sample.data() + begin; b != out; b += k)
-                std::transform(b, b + k, mean.begin(), b, std::minus<>());
-        }
+        Vector sample = sampled(every, inside);  // group, then the rows y
+        const i64 taken = static_cast<i64>(sample.size() / (k + 1));
         h.assign(k * k, 0.0);
-        if (sample.empty()) return 0.0;
-        const auto taken = static_cast<i64>(sample.size() / k);
-        second_moment(MatrixView<double>{sample.data(), taken, cols(), cols()}, nullptr, threads_,
-                      tick_, h.data());
+        if (taken == 0) return 0.0;
+        Vector means(at(problem_.rows.n_groups()) * k), sizes(at(problem_.rows.n_groups()));
+        Vector b(at(taken) * k);
+        double trace = 0.0;
+        for (i64 i = 0; i < taken; ++i) {
+            const double* const y = &sample[at(i) * (k + 1)];
+            const auto g = static_cast<std::size_t>(y[0]);
+            double* const out = &b[at(i) * k];
+            for (std::size_t j = 0; j < k; ++j) {
+                out[j] = root_[j] * squared(y[1 + j]);
+                means[g * k + j] += out[j];
+            }
+            sizes[g] += 1.0;
+            trace += std::inner_product(out, out + k, out, 0.0);
+        }
+        for (std::size_t e = 0; e < means.size(); ++e) means[e] /= std::max(sizes[e / k], 1.0);
+        for (i64 i = 0; i < taken; ++i) {
+            const double* const mean =
+                &means[static_cast<std::size_t>(sample[at(i) * (k + 1)]) * k];
+            double* const out = &b[at(i) * k];
+            std::transform(out, out + k, mean, out, std::minus<>());
+        }
+        second_moment(MatrixView<double>{b.data(), taken, cols(), cols()}, nullptr, threads_, tick_,
+                      h.data());
         const double scale = static_cast<double>(count) / static_cast<double>(taken);
         for (double& x : h) x *= scale;
         return trace * scale;
@@ -118,6 +116,34 @@ public:
 
 private:
     static constexpr i64 kSampleLeast = 4096, kSamplePerCol = 16;  // rows in the sample of H
+
+    // Returns (rows, 1 + k): group and y of the rows with inside(i) among every so many-th of a
+    // strip, of all ranks.
+    template <class Inside>
+    Vector sampled(i64 every, const Inside& inside) const {
+        const auto k = root_.size();
+        const Strips& strips = problem_.rows.strips();
+        std::vector<i64> rows;
+        Vector groups;
+        for (i64 t = 0; t < strips.count(); ++t) {
+            i64 g = 0;
+            for (i64 i = strips.strip(t).first; i < strips.strip(t).last; i += every) {
+                if (!inside(i)) continue;
+                while (problem_.rows.part(t, g).last <= i) ++g;
+                rows.push_back(i);
+                groups.push_back(static_cast<double>(g));
+            }
+        }
+        std::vector<T> y(rows.size() * k);
+        problem_.y.take(rows, y.data());
+        Vector sample;
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            sample.push_back(groups[i]);
+            sample.insert(sample.end(), y.begin() + static_cast<std::ptrdiff_t>(i * k),
+                          y.begin() + static_cast<std::ptrdiff_t>((i + 1) * k));
+        }
+        return strips.of_all(std::move(sample));
+    }
 
     // Counts one more pass and returns the tick for it.
     Tick counting() {

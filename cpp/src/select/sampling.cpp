@@ -5,22 +5,16 @@
 #include <cmath>
 #include <utility>
 
+#include "lattice.hpp"
 #include "skmm/base/philox.hpp"
 #include "skmm/base/types.hpp"
 
 namespace skmm {
 namespace {
 
-// Probability one as an integer. Integers add without rounding.
-constexpr i64 kOne = i64{1} << 61;
-
 // draw_pivotal() prefetches the probability this many positions ahead. The processor does not get
 // so far by speculation, since it cannot predict the random contests.
 constexpr i64 kAhead = 32;
-
-// Converts a probability to units of 2⁻⁶¹. A number outside [0, 1] counts as the nearer end, and
-// what is no number as 0, so that sums of two do not overflow.
-i64 fixed(double p) { return static_cast<i64>(std::min(std::max(0.0, p), 1.0) * 0x1p61); }
 
 // Returns the 64-bit key below which lies the fraction `of_one` of all keys.
 u64 share(double of_one) {
@@ -41,11 +35,7 @@ std::vector<i64> draw_systematic(const double* pi, i64 n_rows, i64 n, u64 seed, 
     const i64 excess = std::clamp(
         static_cast<i64>(total - static_cast<u64>(n) * static_cast<u64>(kOne)), -kOne, kOne);
 
-    // `way` is the distance covered since the last lattice point; the next one is at kOne. Rounding
-    // makes Σ pi differ from n by `excess`. If the start were closer than that to a lattice point,
-    // the pass would meet one point too many or too few, so such a start is moved.
-    i64 way = fixed(uniform(seed, kDraw, 0));
-    way = std::max(std::min(way, kOne - 1 - std::max(excess, i64{0})), -std::min(excess, i64{0}));
+    i64 way = lattice_start(seed, excess);  // the distance covered since the last lattice point
     std::vector<i64> drawn;
     drawn.reserve(static_cast<std::size_t>(n));
     for (i64 place = 0; place < n_rows; ++place) {

@@ -7,8 +7,8 @@
 #include <deque>
 #include <vector>
 
+#include "../linalg/column_strips.hpp"
 #include "../linalg/row_block.hpp"
-#include "../linalg/strips.hpp"
 #include "skmm/base/philox.hpp"
 
 namespace skmm {
@@ -20,7 +20,8 @@ constexpr double kAllAlike = 1e-9;  // mean distance to the centres from which o
 
 // For rows x (n, k) the nearest of the centres in the strips. y (n, strips.width()) is overwritten.
 template <class T>
-void nearest_of_block(const Strips& strips, const T* x, i64 n, T* y, i64* which, double* product) {
+void nearest_of_block(const ColumnStrips& strips, const T* x, i64 n, T* y, i64* which,
+                      double* product) {
     strips.multiply(x, n, y);
     for (i64 i = 0; i < n; ++i) {
         const T* const row = y + i * strips.width();
@@ -63,7 +64,7 @@ public:
     }
 
     void sweep() {
-        const Strips strips(k_, count_, centres_, 1, k_);
+        const ColumnStrips strips(k_, count_, centres_, 1, k_);
         std::vector<T> y(at(kStripRows * strips.width()));
         std::vector<i64> which(at(kStripRows));
         std::vector<double> product(at(kStripRows)), sums(at(count_ * k_));
@@ -134,11 +135,11 @@ void nearest_centre(View z, const RowSets& sets, MatrixView<double> centres, int
                     const Tick& tick, i64* which, double* product) {
     using T = Element<View>;
     struct Block {
-        const Strips* strips;
+        const ColumnStrips* strips;
         i64 first, rows;
     };
     const i64 k = z.cols;
-    std::deque<Strips> strips;  // of each set
+    std::deque<ColumnStrips> strips;  // of each set
     std::vector<Block> blocks;
     i64 width = 0;
     for (i64 g = 0; g < sets.sets; ++g) {

@@ -17,40 +17,57 @@
 namespace skmm {
 namespace {
 
+RowList rows_of(const std::vector<Scored>& scored) {
+    RowList rows;
+    for (const Scored& one : scored) rows.push_back(one.row);
+    return rows;
+}
+
+// Row numbers as ranks exchange them: float64 holds them exactly.
+Vector numbers(const RowList& rows) { return {rows.begin(), rows.end()}; }
+RowList whole_numbers(const Vector& x) {
+    RowList rows;
+    for (const double i : x) rows.push_back(static_cast<i64>(i));
+    return rows;
+}
+
 // Chooses up to `count` rows, each the one of largest gain given those before it. Only the rows of
 // largest gain at the start of the block are candidates. Stops when a row that is no candidate may
 // have a larger gain than every candidate.
 template <class T>
-RowList pick_greedily(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
-                      const Tick& tick, CandidateSet& set) {
+RowList pick_greedily(const InformationMatrix<T>& info, const Strips& strips, i64 count,
+                      int n_threads, const Tick& tick, CandidateSet& set) {
     constexpr i64 kOversampling = 4;  // candidates per pick
     const i64 wanted = count == 1 ? 1 : kOversampling * count;
-    const RowList candidates = top_rows(
-        n_rows, wanted, n_threads, [&](i64 i) { return set.addable(i) ? info.gain(i) : kNever; });
+    const std::vector<Scored> best = top_of_all(
+        strips, wanted, n_threads, [&](i64 i) { return set.addable(i) ? info.gain(i) : kNever; });
+    const RowList candidates = rows_of(best);
+    set.know(candidates, strips);
     if (count == 1) {
         for (const i64 i : candidates) set.add(i);
         return candidates;
     }
     const bool all = static_cast<i64>(candidates.size()) < wanted;
-    const double others = all ? kNever : info.gain(candidates.back());
+    const double others = all ? kNever : best.back().score;
     std::vector<T> storage;
     InformationMatrix<T> local = info.among(candidates, storage);
     RowList picks;
     while (static_cast<i64>(picks.size()) < count) {
         tick(set.size());
-        const RowList best = top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
+        const RowList next = top_rows(static_cast<i64>(candidates.size()), 1, 1, [&](i64 i) {
             return set.addable(candidates[at(i)]) ? local.gain(i) : kNever;
         });
-        if (best.empty()) break;  // the groups of all candidates are full; the next block goes on
-        if (!picks.empty() && local.gain(best.front()) < others) break;
-        picks.push_back(candidates[at(best.front())]);
+        if (next.empty()) break;  // the groups of all candidates are full; the next block goes on
+        if (!picks.empty() && local.gain(next.front()) < others) break;
+        picks.push_back(candidates[at(next.front())]);
         set.add(picks.back());
-        if (static_cast<i64>(picks.size()) < count) local.add(best, tick, set.size());
+        if (static_cast<i64>(picks.size()) < count) local.add(next, tick, set.size());
     }
     return picks;
 }
 
-// Draws up to `count` rows at random. All draws use the gains from before the first of them.
+// Draws up to `count` rows at random. All draws use the gains from before the first of them. All
+// rows are here.
 template <class T>
 RowList pick_at_random(const InformationMatrix<T>& info, i64 n_rows, i64 count, int n_threads,
                        const DesignOptions& o, CandidateSet& set) {
@@ -212,35 +229,58 @@ void sweep_among(const RowList& rows, i64 groups, double enough, double pays, co
     }
 }
 
+// Returns the row of largest gain with outside(i) in each group that has one, on all ranks; ties go
+// to the lowest row.
+template <class T, class Outside>
+RowList best_of_groups(const Strips& strips, i64 groups, const InformationMatrix<T>& info,
+                       const Outside& outside, const CandidateSet& set) {
+    std::vector<Scored> best(at(groups), {kNever, -1});
+    const auto take = [&](i64 g, const Scored& one) {
+        if (one.row >= 0 && (best[at(g)].row < 0 || before(one, best[at(g)]))) best[at(g)] = one;
+    };
+    const i64 first = strips.first_row();
+    for (i64 i = first; i < first + strips.n_rows(); ++i)
+        if (outside(i)) take(set.group(i), {info.gain(i), i});
+    Vector mine;
+    for (const Scored& one : best)
+        mine.insert(mine.end(), {one.score, static_cast<double>(one.row)});
+    const Vector all = strips.of_all(std::move(mine));
+    for (std::size_t e = 0; e < all.size(); e += 2)
+        take(static_cast<i64>(e / 2) % groups, {all[e], static_cast<i64>(all[e + 1])});
+    RowList rows;
+    for (const Scored& one : best)
+        if (one.row >= 0) rows.push_back(one.row);
+    return rows;
+}
+
 // Makes rounds of exchanges and sweeps until a round reduces tr C by no more than the share `pays`,
 // or tr C <= enough. A round works on the chosen rows and on candidates: the rows of largest gain,
 // and the row of largest gain in each group. Counts `swaps`.
 template <class T>
-void exchange(i64 n_rows, i64 groups, double enough, double pays, int n_threads, const Tick& tick,
-              InformationMatrix<T>& info, CandidateSet& set, i64& swaps) {
+void exchange(const Strips& strips, i64 groups, double enough, double pays, int n_threads,
+              const Tick& tick, InformationMatrix<T>& info, CandidateSet& set, i64& swaps) {
     // A round has at least kCandidates candidates, and at least size / kPerRow of them.
     constexpr i64 kCandidates = 2048, kPerRow = 2;
     const auto outside = [&](i64 i) { return !set.chosen(i) && set.group(i) >= 0; };
     while (info.trace() > enough) {
         info.refresh(tick, swaps);
-        RowList rows = top_rows(n_rows, std::max(kCandidates, set.size() / kPerRow), n_threads,
-                                [&](i64 i) { return outside(i) ? info.gain(i) : kNever; });
-        RowList first(at(groups), -1);  // the candidate of largest gain in each group, or -1
-        for (i64 i = 0; i < n_rows; ++i) {
-            if (set.removable(i)) rows.push_back(i);
-            if (!outside(i)) continue;
-            i64& row = first[at(set.group(i))];
-            if (row < 0 || info.gain(i) > info.gain(row)) row = i;
-        }
+        RowList rows =
+            rows_of(top_of_all(strips, std::max(kCandidates, set.size() / kPerRow), n_threads,
+                               [&](i64 i) { return outside(i) ? info.gain(i) : kNever; }));
+        const RowList first = best_of_groups(strips, groups, info, outside, set);
         rows.insert(rows.end(), first.begin(), first.end());
         std::sort(rows.begin(), rows.end());
         rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-        if (rows.front() < 0) rows.erase(rows.begin());
+        set.know(rows, strips);
+        for (const i64 i : set.rows())
+            if (set.removable(i)) rows.push_back(i);
+        std::sort(rows.begin(), rows.end());
         std::vector<T> storage;
         InformationMatrix<T> local = info.among(rows, storage);
         const i64 swaps_before = swaps;
         exchange_among(rows, groups, enough, n_threads, tick, local, set, swaps);
         sweep_among(rows, groups, enough, pays, tick, local, set, swaps);
+        set.forget();
         if (swaps == swaps_before) return;
         const double before = info.trace();
         info.adopt(local);
@@ -252,12 +292,15 @@ void exchange(i64 n_rows, i64 groups, double enough, double pays, int n_threads,
 
 template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& constraints,
-                 const RowList& start, int n_threads, const Tick& tick) {
-    const i64 n_rows = w.z.rows;
-    InformationMatrix<T> info(w, o.ridge, n_threads);
-    CandidateSet set(constraints);
-    Design design{constraints.include, 0};
+                 const Strips& strips, const RowList& start, int n_threads, const Tick& tick) {
+    InformationMatrix<T> info(w, strips, o.ridge, n_threads);
+    RowList include;  // of all ranks
+    for (const i64 i : constraints.include) include.push_back(strips.first_row() + i);
+    include = whole_numbers(strips.of_all(numbers(include)));
+    CandidateSet set(constraints, strips, include);
+    set.know(start, strips);
     for (const i64 i : start) set.add(i);
+    Design design{include, 0};
     design.rows.insert(design.rows.end(), start.begin(), start.end());
     info.add(design.rows, tick, set.size());
     const i64 n = constraints.n();
@@ -266,8 +309,8 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& const
         info.refresh(tick, set.size());
         const i64 count = std::min(o.block, n - set.size());
         const RowList picks = o.sampler == Sampler::kGreedy
-                                  ? pick_greedily(info, n_rows, count, n_threads, tick, set)
-                                  : pick_at_random(info, n_rows, count, n_threads, o, set);
+                                  ? pick_greedily(info, strips, count, n_threads, tick, set)
+                                  : pick_at_random(info, w.z.rows, count, n_threads, o, set);
         if (picks.empty()) break;  // happens only if W is not finite
         info.add(picks, tick, set.size());
         design.rows.insert(design.rows.end(), picks.begin(), picks.end());
@@ -276,26 +319,26 @@ Design v_optimal(Whitened<T> w, const DesignOptions& o, const Constraints& const
         // The largest growth of tr C that is accepted when the ridge is removed.
         constexpr double kMild = 2.0, kRegular = 1e6;
         const Tick counted = [&](i64 swaps) { tick(n + 1 + swaps); };
-        const i64 groups = constraints.n_groups();
+        const auto refine = [&](double enough) {
+            exchange(strips, constraints.n_groups(), enough, o.pays, n_threads, counted, info, set,
+                     design.swaps);
+        };
         // If removing the ridge at most doubles tr C, exchange without it. Otherwise exchange with
         // the ridge first, which keeps C small while bad rows are replaced, and then without it.
         bool regular = info.drop_ridge(o.ridge, kMild);
         if (!regular) {
-            exchange(n_rows, groups, 0.0, o.pays, n_threads, counted, info, set, design.swaps);
+            refine(0.0);
             regular = info.drop_ridge(o.ridge, kRegular);
         }
-        if (regular)
-            exchange(n_rows, groups, o.enough, o.pays, n_threads, counted, info, set, design.swaps);
-        design.rows.clear();
-        for (i64 i = 0; i < n_rows; ++i)
-            if (set.chosen(i)) design.rows.push_back(i);
+        if (regular) refine(o.enough);
+        design.rows = set.rows();
     }
     return design;
 }
 
-template Design v_optimal(Whitened<float>, const DesignOptions&, const Constraints&, const RowList&,
-                          int, const Tick&);
-template Design v_optimal(Whitened<double>, const DesignOptions&, const Constraints&,
+template Design v_optimal(Whitened<float>, const DesignOptions&, const Constraints&, const Strips&,
+                          const RowList&, int, const Tick&);
+template Design v_optimal(Whitened<double>, const DesignOptions&, const Constraints&, const Strips&,
                           const RowList&, int, const Tick&);
 
 }  // namespace skmm

@@ -35,6 +35,10 @@ class TensorRowMatrix:
     entry_error: ClassVar[float] = 0.0
 
     @property
+    def ranks(self) -> None:
+        return None
+
+    @property
     def core(self) -> TensorRowMatrix:
         return self
 
@@ -52,10 +56,13 @@ class TensorRowMatrix:
     def array(self, rows: Indices | slice) -> Array:
         return _here(self.x[rows] if isinstance(rows, slice) else self.take(rows).x)
 
+    def own(self, rows: Indices) -> Array:
+        return self.array(rows)
+
     def take(self, rows: Indices) -> TensorRowMatrix:
         return TensorRowMatrix(self.x[self._there(rows)])
 
-    def second_moment(self, s: Floats | None, threads: int) -> Floats:
+    def second_moment(self, s: Floats | None, threads: int, strips: object = None) -> Floats:
         root = None if s is None else self._there(s).sqrt()
         total = self._zeros(self.shape[1], self.shape[1])
         for part, block in self._blocks():
@@ -67,7 +74,7 @@ class TensorRowMatrix:
         by = self._there(D)
         return self._each_row(lambda block: (block @ by).square().sum(dim=1))
 
-    def column_squares(self, s: Floats | None, threads: int) -> Floats:
+    def column_squares(self, s: Floats | None, threads: int, strips: object = None) -> Floats:
         weight = self._zeros(len(self)).add_(1) if s is None else self._there(s)
         total = self._zeros(self.shape[1])
         for part, block in self._blocks():

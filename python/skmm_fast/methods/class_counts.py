@@ -9,6 +9,7 @@ import numpy as np
 
 from .._support import checks
 from .._support.json_text import require_names
+from .._support.ranks import RowsHere
 from .._support.types import Array, Floats, Indices
 from .labels import Labels
 
@@ -33,16 +34,19 @@ class ClassCounts:
     chosen: Indices
 
     @classmethod
-    def of(cls, labels: Labels | None, S: Indices) -> ClassCounts | None:
-        """The counts for rows S of a pool; None where there are no labels, or they are no
-        classes."""
+    def of(
+        cls, labels: Labels | None, S: Indices, here: RowsHere | None = None
+    ) -> ClassCounts | None:
+        """The counts for rows S of a pool, with labels of the rows here; None where there are no
+        labels, or they are no classes."""
         if labels is None or not labels.are_classes:
             return None
-        K = len(labels.values)
+        here = here or RowsHere(len(labels.number))
         of_pool, of_chosen = (
-            np.bincount(x, minlength=K) for x in (labels.number, labels.number[S])
+            here.summed(np.bincount(x, minlength=len(labels.values)).astype(np.float64))
+            for x in (labels.number, labels.number[here.of(S)])
         )
-        return cls(labels.values, of_pool, of_chosen)
+        return cls(labels.values, of_pool.astype(np.int64), of_chosen.astype(np.int64))
 
     @property
     def ratios(self) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .. import _core
 from .._support import arrays, checks
 from .._support.cached import cached_property
+from .._support.ranks import Ranks, RowsHere
 from .._support.types import Array, Floats, Indices
 from .labels import Labels
 
@@ -26,8 +27,8 @@ ROWS_PER_CLASS = 2
 class FreeGroup:
     """Rows of a group that a selection may have or not."""
 
-    part: slice  # their positions among the free rows
-    size: int
+    part: slice | Indices  # the positions of those here among the free rows here, ascending
+    size: int  # on all ranks
     count: int  # how many of them a selection has
 
 
@@ -37,12 +38,20 @@ class Constraints:
 
     n_rows: int  # N
     counts: list[int]
-    group: npt.NDArray[np.int32] | None  # (N,), -1: never chosen; None: all rows are of group 0
-    include: Indices  # always chosen, ascending
+    group: npt.NDArray[np.int32] | None  # of the rows here, -1: never chosen; None: all are 0
+    include: Indices  # always chosen, ascending, on all ranks
+    ranks: Ranks | None = None  # that have rows
+
+    @cached_property
+    def here(self) -> RowsHere:
+        """The rows that this process has."""
+        return RowsHere(self.n_rows, self.ranks)
 
     @cached_property
     def core(self) -> _core.Constraints:
-        return _core.Constraints(self.n_rows, self.group, self.counts, self.include.tolist())
+        include = self.here.of(self.include).tolist()
+        strips = None if self.ranks is None else self.here.strips
+        return _core.Constraints(self.here.count, self.group, self.counts, include, strips)
 
     @property
     def n(self) -> int:
@@ -54,19 +63,34 @@ class Constraints:
         """Whether some n rows are no selection."""
         return self.group is not None or len(self.include) > 0
 
-    @cached_property
+    @property
     def free(self) -> Indices:
-        """Rows that are neither excluded nor of `include`: group after group, ascending in each."""
-        return self._free.rows
+        """Rows that are neither excluded nor of `include`, in the order in which the core sums over
+        them; those of a group ascend. Of several ranks each has its own, counted from its first."""
+        return self.free_rows.rows
+
+    @cached_property
+    def free_rows(self) -> _core.FreeRows:
+        """The free rows and their groups, as the core takes them."""
+        return self.core.free_rows(self.here.strips)
 
     @cached_property
     def groups(self) -> list[FreeGroup]:
         """The groups among the free rows."""
-        return [FreeGroup(slice(a, b), b - a, count) for a, b, count in self._free.groups]
+        free = self.free_rows
+        if len(self.counts) == 1:
+            return [FreeGroup(slice(0, len(free.rows)), free.sizes[0], free.counts[0])]
+        return [
+            FreeGroup(free.positions(g), free.sizes[g], free.counts[g])
+            for g in range(len(self.counts))
+        ]
 
-    @cached_property
-    def _free(self) -> _core.FreeRows:
-        return self.core.free_rows()
+    def among(self, active: Indices) -> Constraints:
+        """These constraints, where of the free rows only those at these positions may be chosen."""
+        group = np.full(self.here.count, -1, np.int32)
+        rows = np.append(self.free[active], self.here.of(self.include))
+        group[rows] = 0 if self.group is None else self.group[rows]
+        return replace(self, group=group)
 
     def class_weights(self, rows: Indices) -> Floats:
         """(n,) ω of these rows of a selection, of mean 1: ω_g is in proportion to N_g / n_g, with
@@ -74,13 +98,15 @@ class Constraints:
         over a selection has each group in the share that it has of the pool."""
         if self.group is None or len(self.counts) == 1:
             return np.ones(len(rows))
-        sizes = np.bincount(self.group[self.group >= 0], minlength=len(self.counts))
-        weights = (sizes / np.maximum(self.counts, 1))[self.group[rows]]
+        here = self.here
+        sizes = here.summed(sizes_of(self.group, len(self.counts)))
+        group = here.listed(rows, self.group[here.of(rows)])
+        weights = (sizes / np.maximum(self.counts, 1))[group]
         scaled: Floats = weights / weights.mean()
         return scaled
 
     def never(self) -> Indices:
-        """The rows that no selection has."""
+        """The rows here that no selection has."""
         return np.empty(0, np.int64) if self.group is None else np.flatnonzero(self.group < 0)
 
     def in_classes(self, labels: Labels, power: float) -> Constraints:
@@ -113,30 +139,43 @@ class Constraints:
 
 
 def constraints_of(
-    n_rows: int, n: int, labels: Labels | None, per_class: Any, include: Any, exclude: Any
+    n_rows: int,
+    n: int,
+    labels: Labels | None,
+    per_class: Any,
+    include: Any,
+    exclude: Any,
+    ranks: Ranks | None = None,
 ) -> Constraints:
-    """Raises TypeError or ValueError naming the argument, and the class that cannot have its
-    count."""
+    """Constraints on n_rows rows of all ranks, with labels of those here. Raises TypeError or
+    ValueError naming the argument, and the class that cannot have its count."""
+    here = RowsHere(n_rows, ranks)
     included, excluded = _rows_left(n_rows, n, include, exclude)
     if per_class is not None and labels is None:
         raise ValueError("y: expected labels for per_class, got None")
     if per_class is None or labels is None:
-        counts, group = [n], np.zeros(n_rows, np.int32) if len(excluded) else None
+        counts, group = [n], np.zeros(here.count, np.int32) if len(excluded) else None
         if group is not None:
-            group[excluded] = -1
-        return Constraints(n_rows, counts, group, included)
+            group[here.of(excluded)] = -1
+        return Constraints(n_rows, counts, group, included, ranks)
     group = labels.number.copy()
-    group[excluded] = -1
-    available = np.bincount(group[group >= 0], minlength=len(labels.values))
+    group[here.of(excluded)] = -1
+    available = here.summed(sizes_of(group, len(labels.values))).astype(np.int64)
     counts = class_counts(per_class, labels.values, available, n)
-    at_least = np.bincount(group[included], minlength=len(counts))
+    of_included = sizes_of(group[here.of(included)], len(counts))
+    at_least = here.summed(of_included).astype(np.int64)
     for g, count in enumerate(counts):
         if not at_least[g] <= count <= available[g]:
             raise ValueError(
                 f"per_class: expected between {at_least[g]} (included) and {available[g]} "
                 f"(available) rows of class {labels.values[g]}, got a count of {count}"
             )
-    return Constraints(n_rows, counts, group, included)
+    return Constraints(n_rows, counts, group, included, ranks)
+
+
+def sizes_of(group: npt.NDArray[np.int32], n_groups: int) -> Floats:
+    """How many rows each group has; negative numbers are none."""
+    return np.bincount(group[group >= 0], minlength=n_groups).astype(np.float64)
 
 
 def class_counts(

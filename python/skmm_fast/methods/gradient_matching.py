@@ -100,12 +100,13 @@ def metric_of(problem: Problem, ridge: float = 1.0) -> MeanMetric:
     a point on the way to the mean t over the tasks of their mean gradients. t is known from some
     rows only. By James and Stein (1961) the share of the way is 1 - noise/‖Rᵀ(t - z̄)‖², with the
     noise of so many rows of the pool."""
-    pool, never, rows = problem.pool, problem.constraints.never(), None
-    moment = pool.second_moment
-    if len(never):
-        allowed = np.ones(problem.n_rows)
+    pool, here, rows = problem.pool, problem.constraints.here, None
+    never, moment = problem.constraints.never(), pool.second_moment
+    n_never = int(here.summed(np.array([float(len(never))]))[0])
+    if n_never:
+        allowed = np.ones(here.count)
         allowed[never] = 0.0
-        moment = pool.Z.second_moment(allowed, problem.n_threads) / allowed.sum()
+        moment = pool.Z.second_moment(allowed, problem.n_threads) / (here.n_rows - n_never)
         rows = np.flatnonzero(allowed)
     metric = mean_metric(pool.Z, moment, rows, ridge)
     if not problem.targets:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support import arrays
+from .._support.ranks import RowsHere
 from .._support.types import Array, Indices
 
 NAMED = 3  # rows without a label that an error names
@@ -71,6 +72,23 @@ def labels_of(y: Any, n_rows: int, name: str = "y") -> Labels:
         said = f"{name}: expected labels that can be sorted, got a mixture of types"
         raise TypeError(said) from None
     return Labels(values, number.astype(np.int32))
+
+
+def labels_on_ranks(y: Any, here: RowsHere) -> Labels:
+    """`labels_of` y (N,) for the rows here, as numbers of the labels of all ranks."""
+    if here.ranks is None:
+        return labels_of(y, here.n_rows)
+    array = y if isinstance(y, np.ndarray) else vector(y)
+    if array.shape != (here.n_rows,):
+        raise ValueError(f"y: expected shape ({here.n_rows},), got {array.shape}")
+    mine = array[here.first : here.last]
+    found = labels_of(mine, here.count, f"y[{here.first}:{here.last}]") if len(mine) else None
+    each = here.ranks.objects(None if found is None else found.values)
+    values = np.unique(np.concatenate([x for x in each if x is not None]))
+    if found is None:
+        return Labels(values, np.empty(0, np.int32))
+    number = np.searchsorted(values, found.values).astype(np.int32)
+    return Labels(values, number[found.number])
 
 
 def _of_one_kind(array: Array, name: str) -> Array:

@@ -16,6 +16,7 @@ from .. import _core
 from .._support import checks
 from .._support.progress import bar
 from .._support.types import DenseMatrix, Floats, PerClass, VectorLike
+from ..pool.host_rows import HostRowMatrix
 from ..sketch.memmap import is_mapped
 from .constraints import Constraints
 from .cost import Cost, Speed, Work
@@ -232,7 +233,7 @@ def solve(problem: Problem, o: MatchOptions) -> MomentMatch:
             f"c_s = {c_s} >= 1: uniform s is optimal, so a draw from it is a uniform draw",
             stacklevel=3,
         )
-        s = np.full(n_rows, 1 / n_rows)
+        s = np.full(constraints.here.count, 1 / n_rows)
 
     mom = pool.moments
     unit = float(2.0 ** -np.round(np.log2(mom.eigenvalues[0]) / 2))  # Y has eigenvalues about 1
@@ -240,12 +241,15 @@ def solve(problem: Problem, o: MatchOptions) -> MomentMatch:
     scratch_dir = problem.scratch_dir
     if scratch_dir is None and is_mapped(pool.Z.x):
         scratch_dir = tempfile.gettempdir()
-    free = constraints.free
+    free, strips = constraints.free, constraints.free_rows.strips
     Y = pool.Z.times(V, free if constraints.constrained else None, threads, scratch_dir)
-    fixed = pool.Z.times(V, constraints.include, threads).column_squares(None, threads)
-    total = Y.column_squares(None, threads) + fixed
+    included = HostRowMatrix(pool.Z.array(constraints.include)).times(V, None, threads)
+    fixed = included.column_squares(None, threads)
+    total = Y.column_squares(None, threads, strips) + fixed
     if constraints.constrained:
-        total += pool.Z.times(V, constraints.never(), threads).column_squares(None, threads)
+        never = constraints.never()
+        of_never = constraints.here.strips.of_some(never)
+        total += pool.Z.times(V, never, threads).column_squares(None, threads, of_never)
     eigenvalues = total / n_rows  # of the Y stored: uniform s matches them exactly
     weight = np.ones_like(eigenvalues) if o.weighting == "paper" else eigenvalues**-2
     target = eigenvalues / c_s - fixed / n
@@ -253,12 +257,16 @@ def solve(problem: Problem, o: MatchOptions) -> MomentMatch:
     callback = o.callback
 
     def watch(iteration: int, objective: float, gap: float) -> bool | None:
-        return None if callback is None else callback(iteration, objective * to_z, gap * to_z)
+        if callback is None:
+            return None
+        go_on = callback(iteration, objective * to_z, gap * to_z)
+        stops = go_on is not None and not go_on
+        return constraints.here.largest(float(stops)) == 0.0  # on any rank
 
     with bar("match moments", None, problem.progress, "passes") as tick:
         fit = _core.match_moments(
             Y.core, target, weight, constraints.core, s[free], float(o.tol), o.max_iter, threads,
-            tick, callback and watch,
+            tick, callback and watch, constraints.here.strips,
         )  # fmt: skip
         if tick is not None:
             tick(fit.passes)
@@ -281,10 +289,11 @@ def solve(problem: Problem, o: MatchOptions) -> MomentMatch:
 
 
 def _start(init: Any, constraints: Constraints, seed: int) -> Floats:
-    """A feasible s: 1/n on include, 0 where nothing may be chosen, its count in each group."""
-    n_rows, n, free = constraints.n_rows, constraints.n, constraints.free
-    s = np.zeros(n_rows)
-    s[constraints.include] = 1 / n
+    """A feasible s of the rows here: 1/n on include, 0 where nothing may be chosen, its count in
+    each group."""
+    n_rows, n, free, here = constraints.n_rows, constraints.n, constraints.free, constraints.here
+    s = np.zeros(here.count)
+    s[here.of(constraints.include)] = 1 / n
     if not isinstance(init, str):
         given = inclusion_probabilities("init", init, n, n_rows) / n
         fixed = np.ones(n_rows, np.bool_)
@@ -301,12 +310,15 @@ def _start(init: Any, constraints: Constraints, seed: int) -> Floats:
         s[free] = given[free]
         return s
     checks.choice("init", init, get_args(Init))
+    sizes = np.array([len(free[g.part]) for g in constraints.groups], np.float64)
+    before = here.before(sizes).astype(np.int64)
     for number, g in enumerate(constraints.groups):
         if init == "uniform":
             s[free[g.part]] = min(g.count / n / max(g.size, 1), 1 / n)
         else:
-            drawn = g.part.start + _core.draw_subset(g.size, g.count, seed, number)
-            s[free[drawn]] = 1 / n
+            of_group = free[g.part]
+            drawn = _core.draw_subset(g.size, g.count, seed, number) - before[number]
+            s[of_group[drawn[(drawn >= 0) & (drawn < len(of_group))]]] = 1 / n
     return s
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from .._support import checks
 from .._support.cached import cached_property
+from .._support.ranks import Ranks, RowsHere
 from .._support.types import Floats, Indices, PerClass
 from ..pool.pool import Pool
 from ..pool.row_matrix import row_matrix
 from ..sketch.base import Sketch
 from .constraints import Constraints, constraints_of
-from .labels import Labels, labels_of
+from .labels import Labels, labels_on_ranks
 from .relaxation import Relaxation
 
 # (name, rows with the columns of X, how many there must be or None) -> what makes their pool, with
@@ -70,12 +71,13 @@ class Problem:
         pilot: Any = None,
         pools_of: Callable[..., list[Pool]] | None = None,
         make_sketch: Callable[[int], Sketch | None] = lambda in_dim: None,
+        ranks: Ranks | None = None,
     ) -> Problem:
         """The arguments of a public function, checked once.
 
         Raises TypeError or ValueError naming the argument, what was expected and what came.
         """
-        labels = None if y is None else labels_of(y, n_rows)
+        labels = None if y is None else labels_on_ranks(y, RowsHere(n_rows, ranks))
         threads = checks.threads(n_threads)
 
         def as_given(name: str, *matrices: Any) -> list[Pool]:
@@ -83,7 +85,7 @@ class Problem:
 
         return cls(
             make_pool=make_pool,
-            constraints=constraints_of(n_rows, n, labels, per_class, include, exclude),
+            constraints=constraints_of(n_rows, n, labels, per_class, include, exclude, ranks),
             y=y,
             labels=labels,
             per_class=per_class,

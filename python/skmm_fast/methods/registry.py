@@ -69,6 +69,7 @@ class Method:
     cost: Callable[[Work, Speed], Cost] | None = no_cost  # None: unknown to `plan`
     uses_pilot: bool = False
     spans: bool = True  # whether its rows should span the sketch, which is then n/2 wide at most
+    on_ranks: bool = False  # whether it takes rows that lie on several ranks, without a target
 
     @property
     def option_names(self) -> tuple[str, ...]:
@@ -114,13 +115,13 @@ _TABLE = (
         "v-optimal", target_v_optimality.run,
         "smallest tr(Σ̃ Σ̃_S⁻¹), the variance part of the risk",
         "SkMM, arXiv 2407.06120, equation 3", wants="target", uses_target=True,
-        options=target_v_optimality.SelectOptions, cost=v_optimality.cost,
+        options=target_v_optimality.SelectOptions, cost=v_optimality.cost, on_ranks=True,
     ),
     Method(
         "moment-matching", moment_matching.run,
         "relaxed selection that matches second moments, then a draw",
         "SkMM, arXiv 2407.06120, equation 5",
-        options=moment_matching.SelectOptions, cost=moment_matching.cost,
+        options=moment_matching.SelectOptions, cost=moment_matching.cost, on_ranks=True,
     ),
     Method("uniform", sampling.uniform, "uniform draw", "sampling without replacement"),
     Method(

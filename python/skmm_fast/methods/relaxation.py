@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _core
 from .._support.progress import Tick
+from .._support.ranks import RowsHere
 from .._support.types import Floats, Indices
 from ..pool.inverses import inverse_root, rounding_of_moments
 from ..pool.pool import Pool, Whitened
@@ -62,7 +63,7 @@ def seconds(n_rows: int, m: int, n: int, speed: Speed) -> float:
 
 def lower_bound(pool: Pool, n: int, tick: Tick = None) -> float:
     """A lower bound of tr(Σ̃ Σ̃_S⁻¹) over all sets of n rows."""
-    free = Constraints(len(pool.Z), [n], None, np.empty(0, np.int64))
+    free = Constraints(len(pool.Z), [n], None, np.empty(0, np.int64), pool.Z.ranks)
     return relax(pool, free, TOL, tick).lower_bound
 
 
@@ -79,20 +80,26 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL, tick: Tick = N
     Z, or all rows that are allowed do not.
     """
     W, n, threads = pool.W, constraints.n, pool.n_threads
-    include, free, groups = constraints.include, constraints.free, constraints.groups
+    include, free, groups, here = (
+        constraints.include, constraints.free_rows, constraints.groups, constraints.here
+    )  # fmt: skip
     fixed = W.rows(include)
     M_fixed = fixed.T @ fixed / n
-    s = np.concatenate([np.full(g.size, g.count / n / max(g.size, 1)) for g in groups])
-    whole = np.zeros(len(pool.Z))
+    s = np.zeros(len(free.rows))
+    for g in groups:
+        s[g.part] = g.count / n / max(g.size, 1)
+    whole = np.zeros(here.count)
 
     def put(s: Floats) -> Floats:
-        whole[include] = 1 / n
-        whole[free] = s
+        whole[here.of(include)] = 1 / n
+        whole[free.rows] = s
         return whole
 
     def most(x: Floats, slack: float) -> float:
         """max Σ_i s_i x_i over the feasible s, exceeded by slack at most."""
-        return float(x[include].sum()) / n + _support(x[free], groups, n, slack, threads)
+        of_include = here.concatenated(x[here.of(include)])
+        of_free = _core.support(x[free.rows], free, 1 / n, slack, threads)
+        return float(of_include.sum()) / n + of_free
 
     steps = itertools.count(1)
 
@@ -100,11 +107,12 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL, tick: Tick = N
         if tick is not None:
             tick(next(steps))
 
-    C, regular = _inverse(W, W.A.second_moment(put(s), threads))
+    C, regular = _inverse(W, here, W.A.second_moment(put(s), threads))
     if not regular and none_spans(W.plain or W, constraints):
         return Relaxation(whole, np.inf, np.inf, 0, tol)
     norms = W.A.square_dots(np.ones(W.A.shape[1]), threads)
-    norm = np.sqrt(most(norms, 0.01 * float(norms.max()) / n))
+    longest = here.largest(float(norms.max(initial=0.0)))
+    norm = np.sqrt(most(norms, 0.01 * longest / n))
     n_rounds, best = 0, 0.0
     while n_rounds < MAX_ROUNDS:
         n_rounds += 1
@@ -112,18 +120,19 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL, tick: Tick = N
         evaluated()
         # √(Σ s_i ‖Cw_i‖²) is a norm, so that errors of the rows add to it at most.
         length = np.sqrt(most(q, min(1e-4, tol / 10) * f)) + norm * W.error_of_products(C)
-        best, q = max(best, (f / float(length)) ** 2), q[free]
+        best = max(best, float(here.agreed(np.array((f / float(length)) ** 2))))
+        q = q[free.rows]
         if f - best <= tol * f or all(g.count in (0, g.size) for g in groups) or not regular:
             break
-        active = _active(s, q, groups)
+        active = _active(s, q, groups, here)
         gap = max(tol / 4, (f - best) / f / 10)
         while True:
-            W_active = replace(W, A=W.A.take(free[active]))
-            parts = [_among(g, active) for g in groups]
+            among = constraints.among(active)
+            W_active = replace(W, A=W.A.take(among.free))
             s_active, C_next = _descend(
-                W_active, s[active], M_fixed, n, parts, gap, threads, evaluated
+                W_active, s[active], M_fixed, among, gap, threads, evaluated
             )
-            if C_next is not None or len(active) == len(s):
+            if C_next is not None or sum(among.free_rows.sizes) == sum(free.sizes):
                 break
             active = np.arange(len(s))  # the candidates do not span Z
         if C_next is None or (n_rounds > 1 and np.trace(C_next) > f * (1 - 1e-12)):
@@ -136,41 +145,34 @@ def relax(pool: Pool, constraints: Constraints, tol: float = TOL, tick: Tick = N
     return Relaxation(put(s).copy(), float(np.trace(C)), bound, n_rounds, tol)
 
 
-def _support(q: Floats, groups: list[FreeGroup], n: int, slack: float, threads: int) -> float:
-    """max ⟨q, s⟩ over the feasible s, exceeded by slack at most."""
-    return sum(
-        _core.support(q[g.part], 1 / n, g.count, slack / len(groups), threads)
-        for g in groups
-        if g.count > 0
-    )
-
-
-def _active(s: Floats, q: Floats, groups: list[FreeGroup]) -> Indices:
-    """The free rows that join a round: those of largest q, and those of positive s. Where s is
-    uniform, evenly spaced rows stand for the latter."""
-    chosen = []
+def _active(s: Floats, q: Floats, groups: list[FreeGroup], here: RowsHere) -> Indices:
+    """The free rows here that join a round, ascending: those of largest q, and those of positive s.
+    Where s is uniform, evenly spaced rows stand for the latter."""
+    joins, few = np.zeros(len(s), np.bool_), []
     for g in groups:
-        if g.count == 0:
-            continue
-        first, wanted = g.part.start, CANDIDATES_PER_ROW * g.count + CANDIDATES_MORE
-        if 2 * wanted >= g.size:
-            chosen.append(np.arange(first, g.part.stop))
-            continue
-        top = np.argpartition(q[g.part], g.size - wanted)[g.size - wanted :]
-        support = np.flatnonzero(s[g.part])
-        if len(support) == g.size:
-            support = np.arange(0, g.size, g.size // wanted)
-        chosen.append(first + np.union1d(top, support))
-    return np.concatenate(chosen)
+        wanted = CANDIDATES_PER_ROW * g.count + CANDIDATES_MORE
+        if g.count > 0 and 2 * wanted >= g.size:
+            joins[g.part] = True
+        elif g.count > 0:
+            few.append((g, wanted))
+    if not few:
+        return np.flatnonzero(joins)
+    least = here.nth_largest([(q[g.part], wanted) for g, wanted in few])
+    positive = [s[g.part] > 0 for g, _ in few]
+    sizes = np.array([[p.sum(), len(p)] for p in positive], np.float64)
+    all_positive, before = here.summed(sizes)[:, 0], here.before(sizes[:, 1])
+    for i, (g, wanted) in enumerate(few):
+        also = positive[i]
+        if all_positive[i] == g.size:
+            place = int(before[i]) + np.arange(len(also))
+            also = place % (g.size // wanted) == 0
+        joins[g.part] = also | (q[g.part] >= least[i])
+    return np.flatnonzero(joins)
 
 
-def _among(g: FreeGroup, active: Indices) -> FreeGroup:
-    """The group among the free rows that are active, ascending."""
-    first, last = np.searchsorted(active, (g.part.start, g.part.stop))
-    return FreeGroup(slice(int(first), int(last)), int(last - first), g.count)
-
-
-def _inverse(W: Whitened, moment: Floats, fixed: Floats | None = None) -> tuple[Floats, bool]:
+def _inverse(
+    W: Whitened, here: RowsHere, moment: Floats, fixed: Floats | None = None
+) -> tuple[Floats, bool]:
     """(fixed + BᵀAB)⁻¹ for the moment A = Σ_i s_i a_i a_iᵀ, and whether it is known to be regular:
     A has an error in proportion to its trace, which B enlarges."""
     M = W.B.T @ moment @ W.B
@@ -179,54 +181,47 @@ def _inverse(W: Whitened, moment: Floats, fixed: Floats | None = None) -> tuple[
     enlarged = float(np.trace(moment)) * W.norm_of_B**2
     error = rounding_of_moments(1) * max(enlarged, float(np.trace(M)))
     R, regular = inverse_root(M, error)
-    return R @ R.T, regular
+    C = here.agreed(np.append(R @ R.T, float(regular)))
+    return C[:-1].reshape(M.shape), bool(C[-1])
 
 
 def _descend(
     W: Whitened,
     s: Floats,
     M_fixed: Floats,
-    n: int,
-    groups: list[FreeGroup],
+    constraints: Constraints,
     gap: float,
     threads: int,
     evaluated: Callable[[], None],
 ) -> tuple[Floats, Floats | None]:
     """A point s with f(s) within gap·f(s) of its minimum over these rows, and C at s, which is None
     where Wᵀ diag(s) W is not known to be regular. Calls evaluated() after each evaluation."""
+    free, here, cap = constraints.free_rows, constraints.here, 1 / constraints.n
+    strips = free.strips
 
     def evaluate(s: Floats) -> tuple[float, Floats, Floats | None]:
-        C, regular = _inverse(W, W.A.second_moment(s, threads), M_fixed)
+        C, regular = _inverse(W, here, W.A.second_moment(s, threads, strips), M_fixed)
         if not regular:
             return np.inf, s, None  # the line search turns back from here
         grad = -W.A.row_norms(W.B @ C, threads)
         evaluated()
         return float(np.trace(C)), grad, C
 
-    def project(s: Floats) -> Floats:
-        s = s.copy()
-        for g in groups:
-            if g.count:
-                s[g.part] = _core.project_capped_simplex(
-                    np.ascontiguousarray(s[g.part]), 1 / n, g.count / n, threads
-                )
-        return s
+    def inner(a: Floats, b: Floats) -> float:
+        return _core.inner(a, b, strips, threads)
 
-    s = project(s)
+    s = _core.project(s, free, cap, threads)
     f, grad, C = evaluate(s)
     if C is None:
         return s, None
-    step, recent = 1 / (len(s) * np.abs(grad).max()), [f]
+    steepest = here.largest(float(np.abs(grad).max(initial=0.0)))
+    step, recent = 1 / (sum(free.sizes) * steepest), [f]
     for _ in range(MAX_STEPS):
-        least = sum(
-            -_core.support(-grad[g.part], 1 / n, g.count, 1e-2 * gap * f / len(groups), threads)
-            for g in groups
-            if g.count
-        )
-        if float(grad @ s) - least <= gap * f:
+        least = -_core.support(-grad, free, cap, 1e-2 * gap * f, threads)
+        if inner(grad, s) - least <= gap * f:
             break
-        d = project(s - step * grad) - s
-        slope, t = float(grad @ d), 1.0
+        d = _core.project(s - step * grad, free, cap, threads) - s
+        slope, t = inner(grad, d), 1.0
         while True:  # non-monotone Armijo rule
             f_next, grad_next, C_next = evaluate(s + t * d)
             if f_next <= max(recent[-10:]) + 1e-4 * t * slope or t < 1e-10:
@@ -235,8 +230,8 @@ def _descend(
         if C_next is None:
             break
         change = t * d
-        curvature = float(change @ (grad_next - grad))
-        step = float(change @ change) / curvature if curvature > 0 else 2 * step
+        curvature = inner(change, grad_next - grad)
+        step = inner(change, change) / curvature if curvature > 0 else 2 * step
         s, f, grad, C = s + change, f_next, grad_next, C_next
         recent.append(f)
     return s, C

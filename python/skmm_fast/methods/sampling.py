@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import _core
 from .._support import arrays, checks
@@ -89,6 +90,8 @@ def draw_along(problem: Problem, s: Floats, method: DrawMethod = "systematic") -
     direction = mom.eigenvectors[:, 0] / np.sqrt(mom.eigenvalues[0])
     along = problem.pool.Z.dots(direction, threads).astype(np.float32)
     labels, n = problem.labels, problem.n
+    if problem.constraints.ranks is not None:
+        return _draw_on_ranks(problem, s, along, method)
 
     def choose(rows: Indices, count: int, g: int) -> Indices:
         walk = rows[walk_order(along[rows], None if labels is None else labels.number[rows])]
@@ -96,6 +99,34 @@ def draw_along(problem: Problem, s: Floats, method: DrawMethod = "systematic") -
         return walk[_WALKS[method](pi, count, group_seed(problem.seed, g))]
 
     return each_group(problem.constraints, choose)
+
+
+def _draw_on_ranks(problem: Problem, s: Floats, along: Array, method: DrawMethod) -> Indices:
+    """What `draw_along` draws, where rows are on several ranks."""
+    constraints, labels, n = problem.constraints, problem.labels, problem.n
+    here, drawn = constraints.here, [constraints.include]
+    if method == "pivotal":
+        raise ValueError(
+            "draw: expected 'systematic' or 'top' where rows are on several ranks, got 'pivotal', "
+            "whose contests follow each other from row to row"
+        )
+    for g, group in enumerate(constraints.groups):
+        if group.count == 0:
+            continue
+        rows = constraints.free[group.part]
+        pi = np.minimum(s[rows] * n, 1.0)
+        if method == "systematic":
+            key = walk_key(along[rows], None if labels is None else labels.number[rows])
+            seed = group_seed(problem.seed, g)
+            chosen = _core.draw_systematic_on_ranks(pi, key, group.count, seed, here.strips)
+        else:
+            least = here.nth_largest([(pi, group.count)])[0]
+            above, ties = np.flatnonzero(pi > least), np.flatnonzero(pi == least)
+            found = np.array([len(above), len(ties)], np.float64)
+            missing = group.count - here.summed(found)[0] - here.before(found)[1]
+            chosen = np.append(above, ties[: max(0, int(missing))])
+        drawn.append(here.concatenated(here.first + rows[chosen]))
+    return np.sort(np.concatenate(drawn))
 
 
 def uniform(problem: Problem) -> Chosen:
@@ -170,6 +201,14 @@ def walk_order(values: Array, classes: Array | None = None) -> Indices:
     order = np.argsort(np.where(classes % 2, -values, values), kind="stable")
     few_bits = classes.astype(np.min_scalar_type(classes.max()))  # up to 16: a radix sort
     return order[np.argsort(few_bits[order], kind="stable")]
+
+
+def walk_key(values: npt.NDArray[np.float32], classes: Array | None = None) -> Indices:
+    """(N,) int64 numbers by which rows are sorted as `walk_order` sorts them, within 2⁵³."""
+    directed = values if classes is None else np.where(classes % 2, -values, values)
+    bits = (directed + np.float32(0)).view(np.int32).astype(np.int64)  # + 0: no -0.0
+    ordered = np.where(bits < 0, -(2**31) - bits, bits)
+    return ordered if classes is None else (classes.astype(np.int64) << 32) + ordered
 
 
 def _permutation(name: str, order: object, n_rows: int) -> Indices:

@@ -21,19 +21,21 @@ def none_spans(W: Whitened, constraints: Constraints) -> bool:
     is thus singular to rounding. The v that is tried is the eigenvector of least eigenvalue of
     Σ uuᵀ over the rows u = w/‖w‖: so long rows drown no short ones.
     """
-    rows = _allowed(constraints)
+    rows, here = _allowed(constraints), constraints.here
     blocks = [rows[i : i + ROWS_AT_ONCE] for i in range(0, len(rows), ROWS_AT_ONCE)]
     M = np.zeros((W.rank, W.rank))
     for block in blocks:
         u, _ = unit_rows(W, block)
         M += u.T @ u
-    v = np.linalg.eigh(M)[1][:, 0]
+    v = here.agreed(np.linalg.eigh(here.summed(M))[1][:, 0])
+    spanned = False
     for block in blocks:
         u, error = unit_rows(W, block)
         least = np.maximum(error, np.sqrt(rounding_of_moments(1, W.error)))
-        if (np.abs(u @ v) > least).any():
-            return False
-    return True
+        spanned = bool((np.abs(u @ v) > least).any())
+        if spanned:
+            break
+    return here.largest(float(spanned)) == 0.0
 
 
 def none_spans_by_counts(W: Whitened, constraints: Constraints, seed: int) -> bool:
@@ -45,31 +47,34 @@ def none_spans_by_counts(W: Whitened, constraints: Constraints, seed: int) -> bo
     surely. A least singular value that is no more than their error says that they do not span; what
     is a little above it says nothing.
     """
-    fixed, errors = unit_rows(W, constraints.include)
-    parts, error = [fixed], float(errors.max(initial=0.0))
+    here = constraints.here
+    fixed, errors = unit_rows(W, here.of(constraints.include))
+    parts, error = [here.concatenated(fixed)], float(errors.max(initial=0.0))
     for g, group in enumerate(constraints.groups):
         if group.count == 0:
             continue
         rows, count = constraints.free[group.part], min(group.count, W.rank)
-        weights = Gaussian(len(rows), count, seed=(seed + g) % 2**64)
+        weights = Gaussian(group.size, count, seed=(seed + g) % 2**64)
+        before = int(here.before(np.array([float(len(rows))]))[0])
         combined = np.zeros((count, W.rank))
         for first in range(0, len(rows), ROWS_AT_ONCE):
             last = min(first + ROWS_AT_ONCE, len(rows))
             u, errors = unit_rows(W, rows[first:last])
-            combined += weights.toarray(first, last).T @ u
+            combined += weights.toarray(before + first, before + last).T @ u
             error = max(error, float(errors.max()))
-        parts.append(combined * np.sqrt(count / len(rows)))
+        parts.append(here.summed(combined) * np.sqrt(count / group.size))
     G = np.concatenate(parts)
     if len(G) < W.rank:
         return True
     least = float(np.linalg.svd(G, compute_uv=False)[-1])
-    return bool(least <= 2 * np.sqrt(len(G)) * error)
+    not_spanned = float(least <= 2 * np.sqrt(len(G)) * here.largest(error))
+    return bool(here.agreed(np.array(not_spanned)))
 
 
 def unit_rows(W: Whitened, rows: Indices) -> tuple[Floats, Floats]:
-    """(n, k) w/‖w‖ for these rows, zeros where w is no longer than its error; and (n,) the errors
-    of the unit rows."""
-    a = W.A.array(rows).astype(np.float64)
+    """(n, k) w/‖w‖ for these of the rows here, zeros where w is no longer than its error; and (n,)
+    the errors of the unit rows."""
+    a = W.A.own(rows).astype(np.float64)
     w = a @ W.B
     length, error = np.linalg.norm(w, axis=1), W.error_of_rows * np.linalg.norm(a, axis=1)
     known = length > error
@@ -78,6 +83,6 @@ def unit_rows(W: Whitened, rows: Indices) -> tuple[Floats, Floats]:
 
 
 def _allowed(constraints: Constraints) -> Indices:
-    """The rows that some selection has."""
+    """The rows here that some selection has."""
     free = [constraints.free[g.part] for g in constraints.groups if g.count > 0]
-    return np.concatenate([constraints.include, *free])
+    return np.concatenate([constraints.here.of(constraints.include), *free])

@@ -280,7 +280,7 @@ def _choose(
         design = _core.v_optimal(
             W.A.core, W.B, problem.constraints.core, block, getattr(_core.Sampler, sampler),
             temperature, _ridge(problem.pool), refine, pays, enough / problem.n, problem.seed,
-            start.tolist(), problem.n_threads, tick,
+            start.tolist(), problem.n_threads, tick, problem.constraints.here.strips,
         )  # fmt: skip
         if tick is not None and refine:
             tick(problem.n + 1 + design.swaps)

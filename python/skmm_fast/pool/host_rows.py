@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .. import _core
 from .._support import arrays
 from .._support.float16_rows import Float16Rows
+from .._support.ranks import Ranks
 from .._support.row_sets import RowSets
 from .._support.scratch import room
 from .._support.types import Array, Floats, Indices
@@ -27,6 +28,10 @@ class HostRowMatrix:
     entry_error: float = 0.0
 
     least_block: ClassVar[int] = 1
+
+    @property
+    def ranks(self) -> Ranks | None:
+        return None
 
     @property
     def core(self) -> Any:
@@ -46,17 +51,24 @@ class HostRowMatrix:
     def array(self, rows: Indices | slice) -> Array:
         return self.x[rows]
 
+    def own(self, rows: Indices) -> Array:
+        return self.x[rows]
+
     def take(self, rows: Indices) -> HostRowMatrix:
         return HostRowMatrix(self.x.take(rows, axis=0), self.entry_error)
 
-    def second_moment(self, s: Floats | None, threads: int) -> Floats:
-        return _core.second_moment(self.core, s, threads)
+    def second_moment(
+        self, s: Floats | None, threads: int, strips: _core.Strips | None = None
+    ) -> Floats:
+        return _core.second_moment(self.core, s, threads, None, strips)
 
     def row_norms(self, D: Floats, threads: int) -> Floats:
         return _core.row_norms(self.core, D, n_threads=threads)
 
-    def column_squares(self, s: Floats | None, threads: int) -> Floats:
-        return _core.column_squares(self.core, s, threads)
+    def column_squares(
+        self, s: Floats | None, threads: int, strips: _core.Strips | None = None
+    ) -> Floats:
+        return _core.column_squares(self.core, s, threads, None, strips)
 
     def times(
         self,
@@ -65,13 +77,13 @@ class HostRowMatrix:
         threads: int,
         scratch_dir: str | os.PathLike[str] | None = None,
     ) -> HostRowMatrix:
-        count = len(self) if rows is None else len(rows)
+        count = len(self.x) if rows is None else len(rows)
         out = room((count, B.shape[1]), self.dtype, scratch_dir)
         _core.multiply(self.core, np.ascontiguousarray(B), rows, out, threads)
         return HostRowMatrix(out)
 
     def times_rounded(self, B: Floats, rows: Indices | None, threads: int) -> HostRowMatrix:
-        out = np.empty((len(self) if rows is None else len(rows), B.shape[1]), self.dtype)
+        out = np.empty((len(self.x) if rows is None else len(rows), B.shape[1]), self.dtype)
         _core.multiply_rounded(self.core, np.ascontiguousarray(B), rows, out, threads)
         return HostRowMatrix(out)
 

@@ -37,6 +37,10 @@ class JoinedRowMatrix:
         return self.x.entry_error
 
     @property
+    def ranks(self) -> None:
+        return None
+
+    @property
     def core(self) -> JoinedRowMatrix:
         return self
 
@@ -54,16 +58,19 @@ class JoinedRowMatrix:
     def array(self, rows: Indices | slice) -> Array:
         return self.x[rows]
 
+    def own(self, rows: Indices) -> Array:
+        return self.array(rows)
+
     def take(self, rows: Indices) -> HostRowMatrix:
         return HostRowMatrix(self.x[rows], self.entry_error)
 
-    def second_moment(self, s: Floats | None, threads: int) -> Floats:
+    def second_moment(self, s: Floats | None, threads: int, strips: object = None) -> Floats:
         return self._sum(lambda part, Z: Z.second_moment(None if s is None else s[part], threads))
 
     def row_norms(self, D: Floats, threads: int = 1) -> Floats:
         return self._each_row(lambda Z: Z.row_norms(D, threads))
 
-    def column_squares(self, s: Floats | None, threads: int = 1) -> Floats:
+    def column_squares(self, s: Floats | None, threads: int = 1, strips: object = None) -> Floats:
         return self._sum(lambda part, Z: Z.column_squares(None if s is None else s[part], threads))
 
     def times(

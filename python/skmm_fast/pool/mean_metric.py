@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._support.ranks import RowsHere
 from .._support.types import Floats, Indices
 from .inverses import inverse_root, rounding_of_moments
 from .row_matrix import RowMatrix
@@ -53,11 +54,13 @@ class MeanMetric:
 def mean_metric(
     Z: RowMatrix, second_moment: Floats, rows: Indices | None, ridge: float = 1.0
 ) -> MeanMetric:
-    """The metric of these rows (None: all), of which (m, m) Σ z zᵀ/N is given, with ridge λ̄ or,
-    where that is less, the rounding of the moment."""
+    """The metric of these of the rows here (None: all), and of those of other ranks, of which
+    (m, m) Σ z zᵀ/N is given, with ridge λ̄ or, where that is less, the rounding of the moment."""
     m, mean = Z.shape[1], Z.mean(rows)
     centred = second_moment - np.outer(mean, mean)
-    level, count = float(np.trace(centred)) / m, len(Z) if rows is None else len(rows)
+    level, count = float(np.trace(centred)) / m, len(Z)
+    if rows is not None:
+        count = int(RowsHere(len(Z), Z.ranks).summed(np.array([float(len(rows))]))[0])
     rounding = rounding_of_moments(m) * float(np.trace(second_moment))
     if level <= rounding:
         return MeanMetric(mean, np.zeros((m, m)), 0.0, count, mean)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._support.cached import cached_property
+from .._support.ranks import RowsHere
 from .._support.types import Floats, Indices
 from .inverses import EPS, inverse_root, rounding_of_moments
 from .row_matrix import RowMatrix, row_matrix
@@ -81,15 +82,17 @@ class Whitened:
     def eigenvalues(self, S: Indices) -> Floats:
         """(k,) Those of W_SᵀW_S, ascending. Those of the matrix itself have an error in proportion
         to the largest; where that is much, squared singular values of W_S take their place."""
-        found: Any = np.linalg.eigvalsh(self.A.gram(self.B, S))
+        here = RowsHere(len(self.A), self.A.ranks)
+        found: Floats = np.asarray(np.linalg.eigvalsh(self.A.gram(self.B, S)), np.float64)
+        found = here.agreed(found)
         if found[0] > WELL_SPREAD * found[-1]:
-            return np.asarray(found)
+            return found
         R: Floats = np.zeros((self.rank, self.rank))
         for first in range(0, len(S), ROWS_AT_ONCE):
             rows = np.concatenate([R, self.rows(S[first : first + ROWS_AT_ONCE])])
             factor: Any = np.linalg.qr(rows, mode="r")
             R = factor
-        return np.asarray(np.square(np.linalg.svd(R, compute_uv=False)[::-1]))
+        return here.agreed(np.square(np.linalg.svd(R, compute_uv=False)[::-1]))
 
     def singular(self, S: Indices) -> bool:
         """Whether W_SᵀW_S is singular to rounding, of moments or of the rows themselves. The rows
@@ -97,7 +100,8 @@ class Whitened:
         if self.plain is not None:
             return self.plain.singular(S)
         eigenvalues = self.eigenvalues(S)
-        of_rows = self.error_of_rows**2 * float(np.square(self.A.array(S), dtype=np.float64).sum())
+        squares = float(np.trace(self.A.gram(np.eye(len(self.B)), S)))
+        of_rows = self.error_of_rows**2 * squares
         of_moments = rounding_of_moments(self.rank, self.error) * eigenvalues[-1]
         return bool(eigenvalues[0] <= max(of_moments, of_rows))
 
@@ -146,6 +150,7 @@ class Pool:
             return Whitened(self.Z, B, B, error_of_moment=rounding_of_moments(m) * condition)
         M = self.Z.gram(B) / len(self.Z)
         D = B @ inverse_root(M, rounding_of_moments(k) * float(np.linalg.norm(M, 2)))[0]
+        D = RowsHere(len(self.Z), self.Z.ranks).agreed(D)
         A = self.Z.times(D, None, 1)
         error = float(np.finfo(A.dtype).eps)
         error_of_moment = k * error + rounding_of_moments(m) * float(np.sqrt(condition))
@@ -157,7 +162,7 @@ class Pool:
 
     @cached_property
     def squared_norms(self) -> Floats:
-        """(N,) ‖z_i‖²."""
+        """(N,) ‖z_i‖² of the rows here."""
         return self.Z.square_dots(np.ones(self.Z.shape[1]), self.n_threads)
 
     def trace_and_largest(self, S: Indices, ridge: float = 0.0) -> tuple[float, float]:

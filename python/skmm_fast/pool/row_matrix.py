@@ -1,7 +1,8 @@
 """The rows of Z as methods use them: every operation that costs O(N m), wherever Z lies.
 
 Results are NumPy arrays: vectors of N, small matrices, some rows. `threads` is the number of
-threads that the core may use; rows on a device ignore it.
+threads that the core may use, and `strips` say in which order it sums (by default as for all rows
+of a matrix); rows on a device ignore both.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .. import _core
 from .._support import arrays, tensors
 from .._support.float16_rows import ROUNDING, Float16Rows
+from .._support.ranks import Ranks
 from .._support.row_sets import RowSets
 from .._support.side_by_side import SideBySide
 from .._support.types import Array, Floats, Indices
@@ -36,6 +39,10 @@ class RowMatrix(Protocol):
         has; else 0."""
 
     @property
+    def ranks(self) -> Ranks | None:
+        """Those that have its rows, where they are several (`RankRowMatrix`)."""
+
+    @property
     def shape(self) -> tuple[int, int]: ...
     @property
     def dtype(self) -> np.dtype[Any]: ...
@@ -45,18 +52,25 @@ class RowMatrix(Protocol):
 
     def __len__(self) -> int: ...
     def array(self, rows: Indices | slice) -> Array:
-        """These rows, in host memory."""
+        """These rows, in host memory; of several ranks, on each."""
+
+    def own(self, rows: Indices) -> Array:
+        """These of the rows here, in host memory."""
 
     def take(self, rows: Indices) -> RowMatrix:
-        """A copy of these rows, where Z lies."""
+        """A copy of these of the rows here, where Z lies."""
 
-    def second_moment(self, s: Floats | None, threads: int) -> Floats:
+    def second_moment(
+        self, s: Floats | None, threads: int, strips: _core.Strips | None = None
+    ) -> Floats:
         """Σ_i s_i z_i z_iᵀ; s_i = 1 where None."""
 
     def row_norms(self, D: Floats, threads: int) -> Floats:
         """(N,) ‖Dᵀz_i‖²."""
 
-    def column_squares(self, s: Floats | None, threads: int) -> Floats:
+    def column_squares(
+        self, s: Floats | None, threads: int, strips: _core.Strips | None = None
+    ) -> Floats:
         """(m,) Σ_i s_i z_ij²; s_i = 1 where None."""
 
     def times(
@@ -83,7 +97,8 @@ class RowMatrix(Protocol):
         """(N,) Σ_j u_j z_ij²."""
 
     def mean(self, rows: Indices | None = None) -> Floats:
-        """(m,) The mean of these rows; of all rows where None."""
+        """(m,) The mean of these of the rows here, and of those of the other ranks; of all rows
+        where None."""
 
     def spherical_centres(
         self, sets: RowSets, seeds: npt.NDArray[np.uint64], sweeps: int, threads: int

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._support import arrays, checks
+from .._support.ranks import RowsHere
 from .._support.types import DenseMatrix, Floats
 from .inverses import rounding_of_entries, rounding_of_moments
 from .row_matrix import RowMatrix, row_matrix
+
+ROWS_AT_ONCE = 8192  # that are held in memory
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,9 @@ def second_moment(Z: RowMatrix, name: str, n_threads: int) -> Floats:
 def spectrum(Z: RowMatrix, sigma: Floats) -> Moments:
     """The spectrum of Σ̃, the second moment of Z."""
     n, m = Z.shape
-    eigenvalues, eigenvectors = np.linalg.eigh(sigma)
-    eigenvalues = np.maximum(eigenvalues[::-1], 0.0)
+    found = np.concatenate([x.ravel() for x in np.linalg.eigh(sigma)])
+    found = RowsHere(n, Z.ranks).agreed(found)
+    eigenvalues, eigenvectors = np.maximum(found[:m][::-1], 0.0), found[m:].reshape(m, m)
     rounding = rounding_of_moments(m, row_error=float(np.sqrt(m) * np.finfo(Z.dtype).eps))
     least = rounding * eigenvalues[0] + rounding_of_entries(np.diag(sigma), n, Z.entry_error)
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
@@ -124,6 +128,21 @@ def _signed(V: Floats) -> Floats:
 
 
 def require_finite(Z: RowMatrix, name: str) -> None:
-    """Raises ValueError, calling Z by this name, if an entry is not finite."""
-    parts = [arrays.finite_rows(Z.array(rows)) for rows in arrays.row_blocks(Z)]
-    arrays.raise_not_finite(name, np.concatenate(parts))
+    """Raises ValueError, calling Z by this name, if an entry is not finite; of several ranks, on
+    those that have such an entry."""
+    if Z.ranks is None:
+        parts = [arrays.finite_rows(Z.array(rows)) for rows in arrays.row_blocks(Z)]
+        arrays.raise_not_finite(name, np.concatenate(parts))
+        return
+    here = RowsHere(len(Z), Z.ranks)
+    finite = np.ones(here.count, np.bool_)
+    for first in range(0, here.count, ROWS_AT_ONCE):
+        rows = np.arange(first, min(first + ROWS_AT_ONCE, here.count))
+        finite[rows] = arrays.finite_rows(Z.own(rows))
+    found = here.summed(np.array([float((~finite).sum())]))[0]
+    arrays.raise_not_finite(f"{name}[{here.first}:{here.last}]", finite)
+    if found:
+        raise ValueError(
+            f"{name}: expected finite values, got NaN or Inf in {found:.0f} of {here.n_rows} rows, "
+            "on other ranks"
+        )

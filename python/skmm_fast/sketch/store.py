@@ -20,6 +20,7 @@ import numpy as np
 from .._support.claims import Claims, name_of_leftover
 from .._support.files import write_whole
 from .._support.float16_rows import Float16Rows
+from .._support.ranks import RowsHere
 from .._support.types import Array, Indices
 from .joined import joined
 from .manifest import MANIFEST, Manifest, read_manifest
@@ -115,6 +116,15 @@ class SketchStore:
             f"{done} of {self._n_shards} shards)"
         )
 
+    def _require_complete(self) -> None:
+        missing = self.missing
+        if missing:
+            rows = sum(len(self._rows(k)) for k in missing)
+            raise ValueError(
+                f"{self.path}: expected a complete store, got one where {rows} of "
+                f"{self.n_samples} rows are missing; sketching again goes on with them"
+            )
+
     def array(self) -> np.memmap[Any, np.dtype[Any]] | Float16Rows:
         """All sketches, as one memory map of the shards' files.
 
@@ -144,18 +154,31 @@ class SketchStore:
         ...     sketch_dataset(sketcher, samples, folder, progress=False).array().dtype
         dtype('float32')
         """
-        missing = self.missing
-        if missing:
-            rows = sum(len(self._rows(k)) for k in missing)
-            raise ValueError(
-                f"{self.path}: expected a complete store, got one where {rows} of "
-                f"{self.n_samples} rows are missing; sketching again goes on with them"
-            )
-        if self.n_samples * self._row_bytes <= VERIFIED:
-            self._verify()
-        shards = [self._shard(k) for k in range(self._n_shards)]
-        whole = shards[0] if len(shards) == 1 else joined(shards)
+        self._require_complete()
+        return self._array(range(self._n_shards))
+
+    def _array(self, shards: range) -> np.memmap[Any, np.dtype[Any]] | Float16Rows:
+        """The rows of these shards, which exist."""
+        if sum(len(self._rows(k)) for k in shards) * self._row_bytes <= VERIFIED:
+            self._verify(shards)
+        parts = [self._shard(k) for k in shards]
+        whole = parts[0] if len(parts) == 1 else joined(parts)
         return Float16Rows(whole, scaled=True) if self.dtype == np.float16 else whole
+
+    def _array_of(self, here: RowsHere) -> Array | Float16Rows:
+        """The rows of a complete store that a rank has: a map of the shards that hold them."""
+        self._require_complete()
+        if here.count == 0:
+            return np.empty(
+                (0, self.sketch_dim), np.float32 if self.dtype == np.float16 else self.dtype
+            )
+        shards = range(self._shard_of(here.first), self._shard_of(here.last - 1) + 1)
+        first = here.first - self._rows(shards[0]).start
+        rows = self._array(shards)
+        part = slice(first, first + here.count)
+        if isinstance(rows, Float16Rows):
+            return Float16Rows(rows.halves[part], rows.scaled)
+        return rows[part]
 
     @property
     def lengths(self) -> Indices | None:

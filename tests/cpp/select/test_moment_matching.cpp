@@ -3,7 +3,9 @@
 #include <numeric>
 
 #include "../support/check.hpp"
+#include "../support/ranks.hpp"
 #include "../support/shared.hpp"
+#include "skmm/select/constraints.hpp"
 #include "skmm/select/moment_matching.hpp"
 
 using namespace skmm;
@@ -22,11 +24,8 @@ TEST(moment_matching_falls_and_its_gap_holds) {
             target[e % k] += static_cast<double>(y[e]) * y[e] / n_rows / c_s;
         const MatrixView<float> rows{y.data(), n_rows, k, k};
         const auto solve = [&](int n_threads) {
-            const MomentProblem<float> problem{row_matrix(rows, n_threads),
-                                               target.data(),
-                                               weight.data(),
-                                               1.0 / n,
-                                               {{0, n_rows, n}}};
+            const MomentProblem<float> problem{row_matrix(rows, n_threads), target.data(),
+                                               weight.data(), 1.0 / n, GroupedRows(n_rows, n)};
             return match_moments(problem, Vector(n_rows, 1.0 / n_rows), 1e-8, 2000, n_threads,
                                  kQuiet, kGoOn);
         };
@@ -46,11 +45,10 @@ struct TwoGroups {
     static constexpr double kCap = 0.01;
 
     MomentProblem<double> problem() const {
-        return {row_matrix(MatrixView<double>{y.data(), kRows, kCols, kCols}, 2),
-                target.data(),
-                weight.data(),
-                kCap,
-                {{0, kCut, kCounts[0]}, {kCut, kRows, kCounts[1]}}};
+        return {row_matrix(MatrixView<double>{y.data(), kRows, kCols, kCols}, 2), target.data(),
+                weight.data(), kCap,
+                GroupedRows(Strips(kRows), {{kCut, kCounts[0]}, {kRows - kCut, kCounts[1]}},
+                            {0, kCut, 1024, 1024})};
     }
     Vector start() const {
         Vector s(kRows, kCap * kCounts[1] / (kRows - kCut));
@@ -106,10 +104,11 @@ TEST(the_gap_of_moment_matching_agrees_with_that_of_the_slopes) {
                                        std::max(given.target[j] - fit.moments[j], 0.0);
     }
     double gap = std::inner_product(slope.begin(), slope.end(), fit.s.begin(), 0.0);
-    for (const Group& group : given.problem().groups) {
-        std::sort(slope.begin() + group.first, slope.begin() + group.last);
-        for (i64 t = 0; t < group.count; ++t) gap -= TwoGroups::kCap * slope[group.first + t];
-    }
+    std::sort(slope.begin(), slope.begin() + TwoGroups::kCut);
+    std::sort(slope.begin() + TwoGroups::kCut, slope.end());
+    for (const i64 first : {i64{0}, TwoGroups::kCut})
+        for (i64 t = 0; t < TwoGroups::kCounts[first > 0]; ++t)
+            gap -= TwoGroups::kCap * slope[first + t];
     CHECK(fit.objective > 1e-3 * fit.start);  // the targets cannot be reached
     CHECK(gap >= -1e-9 * fit.start && gap <= 1e-4 * fit.start);
 }
@@ -132,14 +131,63 @@ TEST(moment_matching_needs_nothing_but_passes) {
     Vector found[2];
     for (const bool near : {true, false}) {
         const MomentProblem<float> problem{near ? row_matrix(rows, 2) : elsewhere(rows),
-                                           target.data(),
-                                           weight.data(),
-                                           1.0 / n,
-                                           {{0, n_rows, n}}};
+                                           target.data(), weight.data(), 1.0 / n,
+                                           GroupedRows(n_rows, n)};
         const MomentFit fit =
             match_moments(problem, Vector(n_rows, 1.0 / n_rows), 1e-6, 500, 2, kQuiet, kGoOn);
         CHECK(fit.converged);
         found[near] = fit.s;
     }
     CHECK(found[true] == found[false]);
+}
+
+// Rows in three groups, on 1 to 4 ranks, each of which has the free rows of its own strips.
+TEST(moment_matching_on_ranks_has_the_bits_of_one_process) {
+    const i64 n_rows = 9000, k = 6;
+    const std::vector<i64> counts{30, 50, 20};
+    const std::vector<float> z = normals<float>(n_rows * k, 3);
+    std::vector<std::int32_t> group(n_rows);
+    for (i64 i = 0; i < n_rows; ++i) group[i] = static_cast<std::int32_t>(i * i % 4) - (i % 7 == 0);
+    const std::vector<double> target{1.5, 2.5, 3.0, 4.0, 1.0, 0.5}, weight(k, 1.0);
+    const double cap = 0.01;
+    MomentFit expected;
+    std::int64_t sent_least = 0;
+    for (const i64 size : {1, 2, 3, 4}) {
+        std::vector<MomentFit> fits(size);
+        std::vector<RowList> rows(size);
+        const auto run = [&](const Ranks& ranks) {
+            const auto [first, last] = rows_of_rank(n_rows, size, ranks.rank);
+            const Constraints here{
+                last - first, {group.begin() + first, group.begin() + last}, counts, {}};
+            FreeRows free = free_rows(here, Strips(n_rows, ranks));
+            std::vector<float> y;
+            Vector start;
+            for (std::size_t t = 0; t < free.rows.size(); ++t) {
+                const i64 i = first + free.rows[t];
+                y.insert(y.end(), z.begin() + i * k, z.begin() + (i + 1) * k);
+                const Group of = free.grouped.group(group[i]);
+                start.push_back(cap * static_cast<double>(of.count) / static_cast<double>(of.size));
+            }
+            const MatrixView<float> view{y.data(), static_cast<i64>(free.rows.size()), k, k};
+            const MomentProblem<float> problem{row_matrix(view, 1, free.grouped.strips()),
+                                               target.data(), weight.data(), cap, free.grouped};
+            fits[ranks.rank] = match_moments(problem, start, 1e-8, 200, 1, kQuiet, kGoOn);
+        };
+        if (size == 1) {
+            run({});
+            expected = fits[0];
+            CHECK(expected.converged && expected.passes > 4);
+            continue;
+        }
+        const std::vector<i64> sent = check::on_ranks(size, run);
+        Vector s;
+        for (const MomentFit& fit : fits) {
+            CHECK(fit.objectives == expected.objectives && fit.gaps == expected.gaps);
+            CHECK(fit.moments == expected.moments && fit.passes == expected.passes);
+            s.insert(s.end(), fit.s.begin(), fit.s.end());
+        }
+        CHECK(s == expected.s);
+        sent_least = sent[0];
+    }
+    CHECK(sent_least > 0);
 }

@@ -16,7 +16,7 @@ TEST(gains_of_replacements_equal_those_of_inverses) {
     const i64 n_rows = 12, k = 4;
     const std::vector<double> w = normals<double>(n_rows * k);
     const Identity identity(k);
-    InformationMatrix<double> info(identity.of(w), 0.5, 2);
+    InformationMatrix<double> info(identity.of(w), Strips(n_rows), 0.5, 2);
     std::set<i64> chosen{0, 1, 2, 3, 4, 5};
     info.add({chosen.begin(), chosen.end()}, kQuiet, 0);
     info.refresh(kQuiet, 0);

@@ -4,6 +4,7 @@
 
 #include "../support/check.hpp"
 #include "../support/halves.hpp"
+#include "../support/ranks.hpp"
 #include "../support/shared.hpp"
 #include "skmm/select/v_optimality.hpp"
 
@@ -203,4 +204,38 @@ TEST(random_designs_keep_to_the_constraints_and_the_seed) {
         CHECK(rows[0] == 2 && rows[1] == 4 && rows[2] == 5);
         CHECK(design(1) == rows && design(2) != rows);
     }
+}
+
+// Rows in groups, one of them excluded, on 1 to 4 ranks; from no rows, and from a start.
+TEST(v_optimal_on_ranks_chooses_the_rows_of_one_process) {
+    const i64 n_rows = 5000, k = 5;
+    const std::vector<double> w = normals<double>(n_rows * k, 6);
+    std::vector<std::int32_t> group(n_rows);
+    for (i64 i = 0; i < n_rows; ++i) group[i] = static_cast<std::int32_t>(i * 7 % 4) - 1;
+    const std::vector<i64> counts{8, 12, 5};
+    const RowList include{1, 2, 4001};
+    RowList start;  // a few of each group
+    for (i64 i = 900; start.size() < 9; i += 301)
+        if (group[i] >= 0) start.push_back(i);
+    const Identity identity(k);
+    for (const i64 block : {1, 6})
+        for (const bool from_start : {false, true}) {
+            const RowList& given = from_start ? start : RowList{};
+            const Constraints all{n_rows, group, counts, include};
+            const Design expected =
+                v_optimal(identity.of(w), greedy(block, true), all, given, 1, kQuiet);
+            CHECK(expected.swaps > 0 && expected.rows.size() == 25);
+            for (const i64 size : {2, 3, 4})
+                check::on_ranks(size, [&](const Ranks& ranks) {
+                    const auto [first, last] = rows_of_rank(n_rows, size, ranks.rank);
+                    Constraints here{
+                        last - first, {group.begin() + first, group.begin() + last}, counts, {}};
+                    for (const i64 i : include)
+                        if (first <= i && i < last) here.include.push_back(i - first);
+                    const std::vector<double> mine(w.begin() + first * k, w.begin() + last * k);
+                    const Design design = v_optimal(identity.of(mine), greedy(block, true), here,
+                                                    Strips(n_rows, ranks), given, 1, kQuiet);
+                    CHECK(design.rows == expected.rows && design.swaps == expected.swaps);
+                });
+        }
 }

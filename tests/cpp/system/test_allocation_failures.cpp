@@ -144,12 +144,13 @@ TEST(small_algebra_survives_failing_allocations) {
     check_failures([&](int) { return bounded_step(h, g, u); });
     check_failures([&](int threads) {
         Vector s(p.kRows);
-        project_capped_simplex(p.pi.data(), p.kRows, 1.0 / p.kCount, 1.0, 0.0, threads, s.data());
+        project(p.pi.data(), GroupedRows(p.kRows, p.kCount), 1.0 / p.kCount, {1.0}, {0.0}, threads,
+                s.data());
         return s;
     });
     check_failures([&](int threads) {
-        const Groups groups{{0, 900, 5}, {900, p.kRows, 15}};
-        return Vector{support(p.pi.data(), groups, 1.0 / p.kCount, 1e-6, threads)};
+        return Vector{
+            support(p.pi.data(), GroupedRows(p.kRows, 20), 1.0 / p.kCount, 1e-6, threads)};
     });
 }
 
@@ -199,11 +200,8 @@ TEST(selections_survive_failing_allocations) {
     });
     check_failures([&](int threads) {
         const std::vector<double> target(p.kCols, 2.0), weight(p.kCols, 1.0);
-        const MomentProblem<float> problem{p.matrix(threads),
-                                           target.data(),
-                                           weight.data(),
-                                           1.0 / p.kCount,
-                                           {{0, p.kRows, p.kCount}}};
+        const MomentProblem<float> problem{p.matrix(threads), target.data(), weight.data(),
+                                           1.0 / p.kCount, GroupedRows(p.kRows, p.kCount)};
         return match_moments(problem, Vector(p.kRows, 1.0 / p.kRows), 1e-3, 5, threads, kQuiet,
                              kGoOn)
             .s;

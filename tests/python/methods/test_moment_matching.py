@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.problems import constraints, least_mismatch
-from support.reference import capped_simplex_projection, moment_terms
+from support.reference import capped_simplex_projection, moment_terms, one_group
 
 import skmm_fast as skmm
 from skmm_fast import _core
@@ -143,25 +143,24 @@ def test_c_s_of_one_is_said_to_be_uniform():
 def test_projection(seed, N, share, log_scale):
     v = np.random.default_rng(seed).standard_normal(N) * 10**log_scale
     v[: N // 3] = v[0]  # ties
-    total = 1.0
-    cap = total / max(1, int(share * N))
-    s = _core.project_capped_simplex(v, cap, total, 2)
-    assert s.sum() == pytest.approx(total, abs=1e-12 * max(1, np.abs(v).max() * N))
+    count = max(1, int(share * N))
+    s = _core.project(v, one_group(N, count), 1 / count, 2)
+    assert s.sum() == pytest.approx(1, abs=1e-12 * max(1, np.abs(v).max() * N))
     np.testing.assert_allclose(
-        s, capped_simplex_projection(v, cap, total), atol=1e-12 * (1 + np.abs(v).max())
+        s, capped_simplex_projection(v, 1 / count, 1.0), atol=1e-12 * (1 + np.abs(v).max())
     )
 
 
 def test_projection_where_rows_fill_the_cap_exactly():
     v = np.array([0.547, 0.191, 0.478, 0.513, 0.531, 0.155, 0.517, 0.25, 0.55, 0.406])
-    for cap in (1 / 7, 1 / 3, 1 / 10):
-        s = _core.project_capped_simplex(v, cap, 1.0, 1)
-        np.testing.assert_allclose(s, capped_simplex_projection(v, cap, 1.0), atol=1e-12)
+    for count in (7, 3, 10):
+        s = _core.project(v, one_group(10, count), 1 / count, 1)
+        np.testing.assert_allclose(s, capped_simplex_projection(v, 1 / count, 1.0), atol=1e-12)
     for seed in range(2000):
         rng = np.random.default_rng(seed)
         n = int(rng.choice([7, 49, 13, 25, 11, 97]))
         v = rng.gamma(0.2, 1, 3 * n)
-        assert _core.project_capped_simplex(v, 1 / n, 1.0, 1).sum() == pytest.approx(1)
+        assert _core.project(v, one_group(3 * n, n), 1 / n, 1).sum() == pytest.approx(1)
 
 
 def test_a_direction_that_only_excluded_rows_have():

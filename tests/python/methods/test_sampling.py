@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
+from support.reference import one_group
 
 import skmm_fast as skmm
 from skmm_fast import _core
@@ -16,7 +17,7 @@ WALKS = {"pivotal": _core.draw_pivotal, "systematic": _core.draw_systematic}
 def feasible(rng, N, n):
     """A point of the capped simplex with zeros, full and fractional entries."""
     v = rng.exponential(size=N) * (rng.random(N) < 0.8)
-    return _core.project_capped_simplex(0.4 * v / n, 1 / n, 1.0, 1)
+    return _core.project(0.4 * v / n, one_group(N, n), 1 / n, 1)
 
 
 @pytest.mark.parametrize("method", WALKS)
@@ -81,7 +82,7 @@ def test_top_takes_the_largest_ties_to_the_lowest_row():
 @given(st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.5 + 1e-9, 1.0]), min_size=1), st.data())
 def test_top_is_the_head_of_a_stable_sort(weights, data):
     n = data.draw(st.integers(1, len(weights)))
-    s = _core.project_capped_simplex(np.array(weights) / n, 1 / n, 1.0, 1)
+    s = _core.project(np.array(weights) / n, one_group(len(weights), n), 1 / n, 1)
     best = np.argsort(-s, kind="stable")[:n]
     assert np.array_equal(skmm.draw(s, n, method="top"), np.sort(best))
 

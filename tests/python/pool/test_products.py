@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.reference import capped_simplex_projection
+from support.reference import capped_simplex_projection, one_group
 
 from skmm_fast import _core
 
@@ -85,19 +85,26 @@ def test_support_is_from_above_and_within_slack(seed, N, log_scale, slack, data)
     rng = np.random.default_rng(seed)
     g = rng.standard_t(2, size=N) * 10.0**log_scale
     g[rng.random(N) < data.draw(st.sampled_from([0.0, 0.5, 1.0]))] = g[0]  # ties
-    count = data.draw(st.integers(0, N))
+    count = data.draw(st.integers(1, N))
     cap = 1 / data.draw(st.integers(1, N))
     exact = cap * np.sort(g)[N - count :].sum()
     scale = cap * count * np.abs(g).max()
-    found = _core.support(g, cap, count, slack * scale, 2)
+    found = _core.support(g, one_group(N, count), cap, slack * scale, 2)
     assert exact - 1e-13 * scale <= found <= exact + (slack + 1e-13) * scale
 
 
 def test_support_of_no_rows_and_of_all():
     g = rows_of(5000, np.float64)
-    assert _core.support(g, 0.5, 0, 0.0, 1) == 0
-    assert _core.support(g, 0.5, 5000, 0.0, 1) == pytest.approx(g.sum() / 2)
-    assert _core.support(g, 0.5, 17, 0.0, 1) == pytest.approx(np.sort(g)[-17:].sum() / 2)
+    group = np.zeros(5000, np.int32)
+    group[-1] = 1
+    no_row_of_the_first = _core.Constraints(5000, group, [0, 1], []).free_rows()
+    of_groups = g[no_row_of_the_first.rows]
+    assert _core.support(of_groups, no_row_of_the_first, 0.5, 0.0, 1) == pytest.approx(g[-1] / 2)
+    projected = _core.project(of_groups, no_row_of_the_first, 0.5, 1)
+    assert projected[no_row_of_the_first.rows != 4999].max() == 0
+    assert _core.support(g, one_group(5000, 5000), 0.5, 0.0, 1) == pytest.approx(g.sum() / 2)
+    seventeen = np.sort(g)[-17:].sum() / 2
+    assert _core.support(g, one_group(5000, 17), 0.5, 0.0, 1) == pytest.approx(seventeen)
 
 
 @settings(max_examples=80, deadline=None)
@@ -108,7 +115,7 @@ def test_projection_of_any_total(seed, N, data):
     v = np.round(rng.standard_normal(N), data.draw(st.integers(0, 3)))
     n = data.draw(st.integers(1, 2 * N))
     count = data.draw(st.integers(1, min(n, N)))
-    s = _core.project_capped_simplex(v, 1 / n, count / n, 2)
+    s = _core.project(v, one_group(N, count), 1 / n, 2)
     assert s.min() >= 0
     assert s.max() <= 1 / n
     assert s.sum() == pytest.approx(count / n, rel=1e-11)
@@ -129,8 +136,8 @@ def test_same_bits_on_any_threads(dtype):
             _core.row_norms(Z, D, rows, threads),
             out,
             _core.column_squares(Z, s, threads),
-            _core.project_capped_simplex(s, 1 / 90, 1.0, threads),
-            np.array(_core.support(s, 1 / 90, 90, 1e-3, threads)),
+            _core.project(s, one_group(9001, 90), 1 / 90, threads),
+            np.array(_core.support(s, one_group(9001, 90), 1 / 90, 1e-3, threads)),
         ]
 
     one = bits(1)

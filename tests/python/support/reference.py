@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skmm_fast import _core
+
 
 def gmm(seed, N=2000, r=2400, std_max=0.1):
     """Synthetic gradients of Table 1 of the paper: 8 clusters of random sizes around μ_k e_k."""
@@ -48,3 +50,8 @@ def moment_terms(Z, c_s, weighting):
     lam, V = np.linalg.eigh(second_moment(Z))
     A = (Z.astype(float) @ V) ** 2
     return lam / c_s, A, np.ones_like(lam) if weighting == "paper" else lam**-2
+
+
+def one_group(N, count):
+    """The free rows of a pool of N, of which `count` are chosen."""
+    return _core.Constraints(N, None, [count], []).free_rows()

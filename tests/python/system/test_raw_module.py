@@ -117,9 +117,12 @@ def test_what_is_safe_is_taken():
     assert unit_sums(cell=CELL[:2], rows=CELL[:2]).shape == (2, 10)
     free = limits(5, np.array([1, 0, -1, 1, 0], np.int32), (1, 2), [3]).free_rows()
     assert free.rows.tolist() == [1, 4, 0]
-    assert free.groups == [[0, 2, 1], [2, 3, 1]] or free.groups == [(0, 2, 1), (2, 3, 1)]
+    assert free.counts == [1, 1]
+    assert [free.positions(g).tolist() for g in range(2)] == [[0, 1], [2]]
+    assert _core.rows_of_rank(5000, 2, 1) == (2048, 5000)
 
 
+FREE = limits().free_rows()
 REFUSED = [
     (TYPE, lambda: dense(Z.astype(float))),
     (TYPE, lambda: dense(Z.astype(np.int16))),
@@ -155,8 +158,15 @@ REFUSED = [
     ("out: expected contiguous", lambda: G8.sketch_dense(Z, 0, False, 1, OUT)),
     ("n_threads: expected 1..1024", lambda: _core.team_size(-1)),
     ("start: expected rows of the embedding", lambda: S.rows(9, OUT)),
-    ("total: expected", lambda: _core.project_capped_simplex(np.ones(3), 0.1, 1.0, 1)),
-    ("count: expected 0..N", lambda: _core.support(np.ones(3), 1.0, 4, 0.0, 1)),
+    ("v: expected a free row each", lambda: _core.project(np.ones(3), FREE, 0.5, 1)),
+    ("g: expected a free row each", lambda: _core.support(np.ones(3), FREE, 0.5, 0.0, 1)),
+    ("group: expected one of the counts", lambda: FREE.positions(1)),
+    ("a: expected .n_rows,.", lambda: _core.inner(np.ones(3), np.ones(2), _core.Strips(2), 1)),
+    ("n_rows: expected 0..2.62", lambda: _core.Strips(-1)),
+    ("rows: expected 0..n_rows-1", lambda: _core.Strips(9).of_some(np.array([9]))),
+    ("rows: expected them strip by", lambda: _core.Strips(9999).of_some(np.array([9000, 0]))),
+    ("rank: expected a rank below size", lambda: _core.rows_of_rank(9, 2, 2)),
+    ("strips: expected as many rows", lambda: _core.column_squares(Z, strips=_core.Strips(3))),
     ("n: expected 1..N", lambda: _core.draw_pivotal(np.ones(3), 4, 0)),
     ("order: expected rows in", lambda: _core.draw_pivotal(np.ones(3), 3, 0, np.arange(1, 4))),
     ("order: expected rows in", lambda: _core.draw_systematic(np.ones(3), 3, 0, np.arange(-1, 2))),
@@ -447,7 +457,9 @@ def use(instance, member):
     return value(0, OUT) if member == "rows" else value()
 
 
-@pytest.mark.parametrize("name", ["Constraints", "FreeRows", "Design", "MomentFit", "SparseSign"])
+@pytest.mark.parametrize(
+    "name", ["Constraints", "FreeRows", "Strips", "Design", "MomentFit", "SparseSign"]
+)
 def test_an_object_that_was_never_initialised_is_refused(name):
     kind = getattr(_core, name)
     empty = kind.__new__(kind)

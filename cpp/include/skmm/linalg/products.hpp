@@ -9,14 +9,20 @@
 
 #include "skmm/base/half_view.hpp"
 #include "skmm/base/parallel.hpp"
+#include "skmm/base/strips.hpp"
 #include "skmm/base/views.hpp"
 
 namespace skmm {
 
-// M (k, k) = Σ_i s_i z_i z_iᵀ over the rows z_i of Z (N, k), with weights s_i >= 0. A null s stands
-// for s_i = 1. Rows of weight zero are not read.
+// M (k, k) = Σ_i s_i z_i z_iᵀ over the rows z_i of all ranks, of which Z (N, k) has those here,
+// with weights s_i >= 0. A null s stands for s_i = 1. Rows of weight zero are not read.
 template <class View>
-void second_moment(View z, const double* s, int n_threads, const Tick& tick, double* m);
+void second_moment(View z, const double* s, const Strips& strips, int n_threads, const Tick& tick,
+                   double* m);
+template <class View>
+void second_moment(View z, const double* s, int n_threads, const Tick& tick, double* m) {
+    second_moment(z, s, Strips(z.rows), n_threads, tick, m);
+}
 
 // q_t = ‖z_iᵀD‖² for t < count, with D (k, d) and i = rows[t]. If rows is null, i = t.
 template <class View>
@@ -50,9 +56,15 @@ template <class View>
 void sum_unit_rows(View z, const std::int64_t* rows, std::int64_t count, const std::int64_t* cell,
                    std::int64_t cells, int n_threads, const Tick& tick, double* sums);
 
-// p_j = Σ_i s_i y_ij² for the columns j of Y (N, k). A null s stands for s_i = 1.
+// p_j = Σ_i s_i y_ij² over the rows i of all ranks, of which Y (N, k) has those here. A null s
+// stands for s_i = 1.
 template <class View>
-void column_squares(View y, const double* s, int n_threads, const Tick& tick, double* p);
+void column_squares(View y, const double* s, const Strips& strips, int n_threads, const Tick& tick,
+                    double* p);
+template <class View>
+void column_squares(View y, const double* s, int n_threads, const Tick& tick, double* p) {
+    column_squares(y, s, Strips(y.rows), n_threads, tick, p);
+}
 
 // g_i = Σ_j u_j y_ij² for the rows i of Y (N, k).
 template <class View>

@@ -1,5 +1,5 @@
 // RowMatrix: a matrix (N, k) that the solvers use only through passes over its rows. The rows may
-// lie in memory or elsewhere, such as on a device.
+// lie in memory or elsewhere, such as on a device; other ranks may have more of them.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,8 @@
 namespace skmm {
 
 // The operations on the rows of a matrix (N, k). Solvers call them outside parallel regions, but
-// for `block`. A function that a method does not call may be left empty.
+// for `block`. A function that a method does not call may be left empty. Where other ranks have
+// more of the rows, column_squares sums over the rows of all; the others are about those here.
 template <class T>
 struct RowMatrix {
     std::int64_t rows, cols;
@@ -31,9 +32,10 @@ struct RowMatrix {
     std::function<void(const double* u, const Tick& tick, double* t)> dots;
 };
 
-// The RowMatrix of contiguous rows in memory. It keeps a view of z, not a copy.
+// The RowMatrix of contiguous rows in memory, which lie in these strips. It keeps a view of z, not
+// a copy.
 template <class View>
-RowMatrix<Element<View>> row_matrix(View z, int n_threads) {
+RowMatrix<Element<View>> row_matrix(View z, int n_threads, const Strips& strips) {
     using T = Element<View>;
     return {z.rows,
             z.cols,
@@ -46,8 +48,8 @@ RowMatrix<Element<View>> row_matrix(View z, int n_threads) {
             [z, n_threads](MatrixView<double> d, const Tick& tick, double* q) {
                 row_norms(z, nullptr, z.rows, d, n_threads, tick, q);
             },
-            [z, n_threads](const double* s, const Tick& tick, double* p) {
-                column_squares(z, s, n_threads, tick, p);
+            [z, n_threads, strips](const double* s, const Tick& tick, double* p) {
+                column_squares(z, s, strips, n_threads, tick, p);
             },
             [z, n_threads](const double* u, const Tick& tick, double* g) {
                 square_dots(z, u, n_threads, tick, g);
@@ -55,6 +57,10 @@ RowMatrix<Element<View>> row_matrix(View z, int n_threads) {
             [z, n_threads](const double* u, const Tick& tick, double* t) {
                 dots(z, u, n_threads, tick, t);
             }};
+}
+template <class View>
+RowMatrix<Element<View>> row_matrix(View z, int n_threads) {
+    return row_matrix(z, n_threads, Strips(z.rows));
 }
 
 }  // namespace skmm

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "skmm/linalg/simplex.hpp"
+#include "skmm/linalg/grouped_rows.hpp"
 
 namespace skmm {
 
@@ -29,9 +29,15 @@ struct Constraints {
 // The rows that a selection may or may not contain: those that are neither excluded (group < 0) nor
 // in `include`.
 struct FreeRows {
-    RowList rows;   // the rows of group 0, then those of group 1, ...; ascending in each group
-    Groups groups;  // per group: its range of positions in `rows`, and how many of them are chosen
+    RowList rows;         // in the order of `grouped`: by strip, by group, ascending
+    GroupedRows grouped;  // counts are those of rows to choose beside `include`
 };
-FreeRows free_rows(const Constraints& constraints);
+
+// The free rows of constraints on the rows here, which lie in these strips. Counts are for all
+// ranks, `include` has the rows that are here.
+FreeRows free_rows(const Constraints& constraints, const Strips& strips);
+inline FreeRows free_rows(const Constraints& constraints) {
+    return free_rows(constraints, Strips(constraints.n_rows));
+}
 
 }  // namespace skmm

@@ -10,22 +10,22 @@
 
 #include "skmm/base/parallel.hpp"
 #include "skmm/linalg/dense.hpp"
+#include "skmm/linalg/grouped_rows.hpp"
 #include "skmm/linalg/row_matrix.hpp"
-#include "skmm/linalg/simplex.hpp"
 
 namespace skmm {
 
 template <class T>
 struct MomentProblem {
-    RowMatrix<T> y;        // (N, k), contiguous; uses take, column_squares and square_dots
+    RowMatrix<T> y;        // (N, k) the rows here; uses take, column_squares and square_dots
     const double* target;  // (k) t
     const double* weight;  // (k) w > 0
     double cap;            // upper bound on each s_i
-    Groups groups;         // consecutive groups that cover all rows in order
+    GroupedRows rows;      // how these rows lie in strips and groups
 };
 
 struct MomentFit {
-    Vector s;                 // (N) best point found
+    Vector s;                 // (N) best point found, for the rows here
     double objective = 0.0;   // φ(s)
     double start = 0.0;       // φ at the start
     double gap = 0.0;         // 0 <= φ(s) - min φ <= gap, from the best lower bound found
@@ -52,6 +52,11 @@ using Watch = std::function<bool(std::int64_t iteration, double objective, doubl
 // over Y. After each iteration the best point moves to the minimiser of φ on the segment from it to
 // the new s(u), so that φ never increases. The value of the dual with step = ∞ at any u >= 0 is a
 // lower bound on φ.
+//
+// Where other ranks have more of the rows, all of them call this with their own rows and entries of
+// `start`, and get the same numbers and bits. In an iteration a rank sends the k moments and a few
+// numbers per group for each step of a line search, and its share of the rows that the Hessian is
+// estimated from: no more than 16 k rows or 4096 on all ranks, about k near the end.
 template <class T>
 MomentFit match_moments(const MomentProblem<T>& problem, Vector start, double tol, int max_iter,
                         int n_threads, const Tick& tick, const Watch& watch);

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "skmm/base/strips.hpp"
+
 namespace skmm {
 
 // draw_systematic and draw_pivotal draw exactly n distinct rows, and row i with probability pi[i].
@@ -16,6 +18,14 @@ namespace skmm {
 // probabilities are summed exactly, in units of 2⁻⁶¹, so that long passes do not drift.
 std::vector<std::int64_t> draw_systematic(const double* pi, std::int64_t n_rows, std::int64_t n,
                                           std::uint64_t seed, const std::int64_t* order = nullptr);
+
+// The same draw from rows of which other ranks have more, in the order of their keys, ties to the
+// lowest row; |key| < 2^53. pi (n_rows) and key (n_rows) are those here, n is that of all ranks.
+// Returns the drawn rows that are here, ascending. Lattice points are found by bisection over the
+// keys, so a rank sends some numbers for each of the n points, and none for each row.
+std::vector<std::int64_t> draw_systematic_on_ranks(const double* pi, const std::int64_t* key,
+                                                   std::int64_t n_rows, std::int64_t n,
+                                                   std::uint64_t seed, const Strips& strips);
 
 // Sequential pivotal method (Deville and Tillé, 1998): each row competes with the row that is still
 // undecided, so rows that are close in the order are rarely drawn together. A contest rounds the

@@ -49,8 +49,17 @@ struct Design {
 // over all rows, O(N k²), and then works on a copy of the chosen rows and the rows of largest gain.
 // Memory is O(N + k²) and that copy. The tick is called with the number of rows chosen, and during
 // exchanges with n + 1 + the number of exchanges made.
+//
+// Where other ranks have more of the rows, w and the constraints are about those here, `strips` say
+// which they are, and `start` and the result have numbers in the whole matrix; the sampler is
+// kGreedy. A block of additions sends its candidates; a round sends the copy, no more.
 template <class T>
 Design v_optimal(Whitened<T> w, const DesignOptions& options, const Constraints& constraints,
-                 const RowList& start, int n_threads, const Tick& tick);
+                 const Strips& strips, const RowList& start, int n_threads, const Tick& tick);
+template <class T>
+Design v_optimal(Whitened<T> w, const DesignOptions& options, const Constraints& constraints,
+                 const RowList& start, int n_threads, const Tick& tick) {
+    return v_optimal(w, options, constraints, Strips(w.z.rows), start, n_threads, tick);
+}
 
 }  // namespace skmm

@@ -16,10 +16,10 @@ constexpr i64 kStripRows = 128;  // the most rows of a block
 
 // A matrix D (k, columns), rounded to float and cut into strips of kStrip columns as gemm_strip()
 // takes them. D is divided by a power of two that brings its largest entry below 1.
-class Strips {
+class ColumnStrips {
 public:
     // D[j][c] = d[j * row_step + c * column_step].
-    Strips(i64 k, i64 columns, const double* d, i64 row_step, i64 column_step)
+    ColumnStrips(i64 k, i64 columns, const double* d, i64 row_step, i64 column_step)
         : k_(k), columns_(columns), data_(ceil_div(columns, kStrip) * k * kStrip) {
         double most = 0.0;
         for (i64 j = 0; j < k; ++j)
