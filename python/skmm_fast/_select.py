@@ -449,6 +449,8 @@ def _sketched(
     """Z = AΓ for a checked A, where Γ is S; A itself as a matrix of floats where S is None."""
     on_device = tensors.on_device(A)
     Z: Any
+    if S is not None and A.shape[0] == 0:  # of a rank without rows
+        return np.empty((0, S.out_dim), sum_type(A))
     if S is not None and isinstance(A, SideBySide):
         Z = room((len(A), S.out_dim), A.dtype, scratch_dir)
         finite = np.ones(len(A), np.bool_)

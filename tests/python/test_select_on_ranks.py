@@ -103,8 +103,8 @@ def same_figure(name, field, expected, found):
 
 
 def test_more_ranks_than_strips(tmp_path):
-    """1500 rows are two strips: a third rank has no rows."""
-    Z = rows_of(1500)
+    """3000 rows are two strips: a third rank has no rows."""
+    Z = rows_of(3000)
     store_of(tmp_path / "store", Z)
     expected = [skmm.select(Z, 40, seed=2, **case).indices for case in (MM, VO)]
     for found in on_ranks(choose_few, 3, tmp_path / "ranks"):

@@ -9,7 +9,7 @@
 namespace skmm {
 namespace {
 
-constexpr i64 kLeastStrip = 1024, kMostStrips = 256;
+constexpr i64 kLeastStrip = 2048, kMostStrips = 256;
 
 i64 strip_length(i64 n_rows) {
     i64 length = kLeastStrip;
@@ -22,18 +22,14 @@ Range strips_of_rank(i64 all, i64 size, i64 rank) {
     return {all * rank / size, all * (rank + 1) / size};
 }
 
-// A branch of the tree: the strips [first, first + size), where size is a power of two that
-// divides first.
-struct Branch {
-    i64 first, size;
-};
+using Branch = Strips::Branch;
 
-// The largest whole branches that cover the strips [first, last), in order.
-std::vector<Branch> branches_of(Range strips) {
+// The largest branches of at most so many strips that cover the strips [first, last), in order.
+std::vector<Branch> branches_of(Range strips, i64 most) {
     std::vector<Branch> branches;
     for (i64 t = strips.first; t < strips.last; t += branches.back().size) {
         i64 size = 1;
-        while (t % (2 * size) == 0 && t + 2 * size <= strips.last) size *= 2;
+        while (2 * size <= most && t % (2 * size) == 0 && t + 2 * size <= strips.last) size *= 2;
         branches.push_back({t, size});
     }
     return branches;
@@ -115,18 +111,23 @@ std::vector<Strips::Block> Strips::blocks() const {
     return blocks;
 }
 
-void Strips::add(i64 width, const std::function<void(i64, double*)>& next, double* total) const {
+std::vector<Branch> Strips::branches(i64 most) const {
+    return branches_of({first_, first_ + count()}, most);
+}
+
+void Strips::add(const std::vector<Branch>& mine_in_order, i64 width,
+                 const std::function<void(i64, double*)>& next, double* total) const {
     TreeSum here(width);
-    for (i64 t = 0; t < count(); ++t) {
-        next(t, here.next());
-        here.push({first_ + t, 1});
+    for (std::size_t i = 0; i < mine_in_order.size(); ++i) {
+        next(static_cast<i64>(i), here.next());
+        here.push(mine_in_order[i]);
     }
     if (ranks_.size == 1) return here.total(total);
-    std::vector<std::vector<Branch>> branches;
+    std::vector<std::vector<Branch>> of_ranks;
     std::size_t most = 0;
     for (i64 rank = 0; rank < ranks_.size; ++rank) {
-        branches.push_back(branches_of(strips_of_rank(all_, ranks_.size, rank)));
-        most = std::max(most, branches.back().size());
+        of_ranks.push_back(branches_of(strips_of_rank(all_, ranks_.size, rank), kMostStrips));
+        most = std::max(most, of_ranks.back().size());
     }
     const i64 sent = static_cast<i64>(most) * width;
     std::vector<double> mine(here.sums(),
@@ -137,7 +138,7 @@ void Strips::add(i64 width, const std::function<void(i64, double*)>& next, doubl
     TreeSum tree(width);
     for (i64 rank = 0; rank < ranks_.size; ++rank) {
         const double* sum = all.data() + rank * sent;
-        for (const Branch& branch : branches[at(rank)]) {
+        for (const Branch& branch : of_ranks[at(rank)]) {
             std::copy_n(sum, width, tree.next());
             tree.push(branch);
             sum += width;
@@ -219,7 +220,7 @@ void sum_rows(const Strips& strips, i64 width, int n_threads, const Tick& tick,
         made += here;
     };
     strips.add(
-        width,
+        strips.branches(1), width,
         [&](i64 strip, double* sum) {
             std::fill_n(sum, width, 0.0);
             for (; used < count && blocks[at(used)].strip == strip; ++used) {

@@ -79,49 +79,82 @@ private:
 template <class View>
 void second_moment(View z, const double* s, const Strips& strips, int n_threads, const Tick& tick,
                    double* m) {
-    const i64 k = z.cols, ld = panels(k) * kPanel;
-    const i64 most = std::min(strips.count(), std::clamp<i64>(kRoom / (k * ld), 4, kSums));
+    const i64 k = z.cols, ld = panels(k) * kPanel, size = k * ld, triangle = k * (k + 1) / 2;
     const i64 step = std::max(kWork / (k * k) / kBlock, i64{1}) * kBlock;
-    const Scratch<double> sums(most * k * ld), rooms(n_threads * Panels::size(k));
+    i64 longest = 0;
+    for (i64 t = 0; t < strips.count(); ++t)
+        longest = std::max(longest, strips.strip(t).last - strips.strip(t).first);
+    // A block makes the sum of a branch of strips. Where strips are long, it is one of them.
+    i64 of_branch = 1, depth = 1;  // strips, and the sums that are kept while they are added
+    for (; longest <= step && 2 * of_branch * kSums <= strips.count(); of_branch *= 2) ++depth;
+    const std::vector<Strips::Branch> branches = strips.branches(of_branch);
+    const i64 count = static_cast<i64>(branches.size());
+    const i64 most = std::min(count, std::clamp<i64>(kRoom / size, 4, kSums));
+    const Scratch<double> sums(most * size), rooms(n_threads * Panels::size(k));
+    const Scratch<double> kept(depth > 1 ? n_threads * depth * size : 0);
     const i64 row_room = room_for(z, 1);
     const Scratch<Element<View>> row_rooms(n_threads * row_room);
-    // Makes the sums of `count` strips from strip `first` on.
-    const auto make = [&](i64 first, i64 count) {
-        i64 longest = 0;
-        for (i64 t = first; t < first + count; ++t)
-            longest = std::max(longest, strips.strip(t).last - strips.strip(t).first);
-        std::fill_n(sums.data(), count * k * ld, 0.0);
-        for (i64 from = 0; from < longest; from += step) {
-            tick(std::min(strips.strip(first).first + from * count, z.rows));
-            parallel_blocks(count, n_threads, [&](i64 b, int slot) {
-                Panels block(k, rooms.data() + slot * Panels::size(k));
-                double* const sum = sums.data() + b * k * ld;
-                const Range rows = strips.strip(first + b);
-                const i64 last = std::min(rows.last, rows.first + from + step);
-                for (i64 i = rows.first + from; i < last; ++i) {
-                    const double weight = s == nullptr ? 1.0 : s[i];
-                    if (weight == 0.0) continue;
-                    block.push(row(z, i, row_rooms.data() + slot * row_room), std::sqrt(weight));
-                    if (block.full()) block.flush(sum);
-                }
-                block.flush(sum);
+    // Calls f(first, count) for the parts of a sum (k, ld) on and above its diagonal, in panels.
+    const auto for_upper = [&](const auto& f) {
+        for (i64 a = 0; a < k; ++a) {
+            const i64 left = a / kPanel * kPanel;
+            f(a * ld + left, ld - left);
+        }
+    };
+    // Adds rows of strip t, from row `from` of it on, to sum (k, ld).
+    const auto add_rows = [&](i64 t, i64 from, int slot, double* sum) {
+        Panels block(k, rooms.data() + slot * Panels::size(k));
+        const Range rows = strips.strip(t);
+        const i64 last = std::min(rows.last, rows.first + from + step);
+        for (i64 i = rows.first + from; i < last; ++i) {
+            const double weight = s == nullptr ? 1.0 : s[i];
+            if (weight == 0.0) continue;
+            block.push(row(z, i, row_rooms.data() + slot * row_room), std::sqrt(weight));
+            if (block.full()) block.flush(sum);
+        }
+        block.flush(sum);
+    };
+    const auto make_branch = [&](const Strips::Branch& branch, int slot, double* sum) {
+        double* const room = kept.data() + slot * depth * size;
+        i64 open = 0;  // sums in `room`, of branches that wait for their neighbours
+        for (i64 t = 0; t < branch.size; ++t) {
+            double* const next = room + open * size;
+            for_upper([&](i64 first, i64 count) { std::fill_n(next + first, count, 0.0); });
+            add_rows(strips.strip_here(branch) + t, 0, slot, room + open++ * size);
+            for (i64 made = t + 1; made % 2 == 0; made /= 2) {
+                double *const right = room + --open * size, *const left = right - size;
+                for_upper([&](i64 first, i64 count) {
+                    for (i64 e = first; e < first + count; ++e) left[e] += right[e];
+                });
+            }
+        }
+        std::copy_n(room, size, sum);
+    };
+    const auto make = [&](i64 first, i64 some) {
+        for (i64 from = 0; from < std::max(longest, i64{1}); from += step) {
+            tick(std::min(strips.strip(strips.strip_here(branches[at(first)])).first + from * some,
+                          z.rows));
+            parallel_blocks(some, n_threads, [&](i64 b, int slot) {
+                const Strips::Branch& branch = branches[at(first + b)];
+                double* const sum = sums.data() + b * size;
+                if (branch.size > 1) return make_branch(branch, slot, sum);
+                if (from == 0) std::fill_n(sum, size, 0.0);
+                add_rows(strips.strip_here(branch), from, slot, sum);
             });
         }
     };
-    const Scratch<double> total(k * ld);
-    i64 made = 0;
+    const Scratch<double> total(triangle);
     strips.add(
-        k * ld,
-        [&](i64 t, double* sum) {
-            if (t == made) {
-                make(t, std::min(most, strips.count() - t));
-                made += most;
-            }
-            std::copy_n(sums.data() + t % most * k * ld, k * ld, sum);
+        branches, triangle,
+        [&](i64 i, double* sum) {
+            if (i % most == 0) make(i, std::min(most, count - i));
+            for (i64 a = 0; a < k; ++a)
+                sum = std::copy_n(sums.data() + i % most * size + a * ld + a, k - a, sum);
         },
         total.data());
+    const double* entry = total.data();
     for (i64 a = 0; a < k; ++a)
-        for (i64 b = a; b < k; ++b) m[a * k + b] = m[b * k + a] = total.data()[a * ld + b];
+        for (i64 b = a; b < k; ++b) m[a * k + b] = m[b * k + a] = *entry++;
 }
 
 namespace {

@@ -82,28 +82,27 @@ public:
     double curvature(i64 count, const Inside& inside, Vector& h) const {
         const auto k = root_.size();
         const i64 every = std::max<i64>(1, count / std::max(kSampleLeast, kSamplePerCol * cols()));
-        Vector sample = sampled(every, inside);  // group, then the rows y
-        const i64 taken = static_cast<i64>(sample.size() / (k + 1));
+        const Sample sample = sampled(every, inside);
+        const i64 taken = static_cast<i64>(sample.groups.size());
         h.assign(k * k, 0.0);
         if (taken == 0) return 0.0;
         Vector means(at(problem_.rows.n_groups()) * k), sizes(at(problem_.rows.n_groups()));
         Vector b(at(taken) * k);
         double trace = 0.0;
         for (i64 i = 0; i < taken; ++i) {
-            const double* const y = &sample[at(i) * (k + 1)];
-            const auto g = static_cast<std::size_t>(y[0]);
-            double* const out = &b[at(i) * k];
+            const T* const y = &sample.y[at(i) * k];
+            const auto g = at(sample.groups[at(i)]);
+            double *const out = &b[at(i) * k], *const mean = &means[g * k];
             for (std::size_t j = 0; j < k; ++j) {
-                out[j] = root_[j] * squared(y[1 + j]);
-                means[g * k + j] += out[j];
+                out[j] = root_[j] * squared(static_cast<double>(y[j]));
+                mean[j] += out[j];
             }
             sizes[g] += 1.0;
             trace += std::inner_product(out, out + k, out, 0.0);
         }
         for (std::size_t e = 0; e < means.size(); ++e) means[e] /= std::max(sizes[e / k], 1.0);
         for (i64 i = 0; i < taken; ++i) {
-            const double* const mean =
-                &means[static_cast<std::size_t>(sample[at(i) * (k + 1)]) * k];
+            const double* const mean = &means[at(sample.groups[at(i)]) * k];
             double* const out = &b[at(i) * k];
             std::transform(out, out + k, mean, out, std::minus<>());
         }
@@ -117,32 +116,35 @@ public:
 private:
     static constexpr i64 kSampleLeast = 4096, kSamplePerCol = 16;  // rows in the sample of H
 
-    // Returns (rows, 1 + k): group and y of the rows with inside(i) among every so many-th of a
-    // strip, of all ranks.
+    // Some rows of all ranks, in the order of the strips.
+    struct Sample {
+        std::vector<i64> groups;  // (rows)
+        std::vector<T> y;         // (rows, k)
+    };
+
+    // Returns the rows with inside(i) among every so many-th of a strip.
     template <class Inside>
-    Vector sampled(i64 every, const Inside& inside) const {
-        const auto k = root_.size();
+    Sample sampled(i64 every, const Inside& inside) const {
         const Strips& strips = problem_.rows.strips();
         std::vector<i64> rows;
-        Vector groups;
+        Sample sample;
         for (i64 t = 0; t < strips.count(); ++t) {
             i64 g = 0;
             for (i64 i = strips.strip(t).first; i < strips.strip(t).last; i += every) {
                 if (!inside(i)) continue;
                 while (problem_.rows.part(t, g).last <= i) ++g;
                 rows.push_back(i);
-                groups.push_back(static_cast<double>(g));
+                sample.groups.push_back(g);
             }
         }
-        std::vector<T> y(rows.size() * k);
-        problem_.y.take(rows, y.data());
-        Vector sample;
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-            sample.push_back(groups[i]);
-            sample.insert(sample.end(), y.begin() + static_cast<std::ptrdiff_t>(i * k),
-                          y.begin() + static_cast<std::ptrdiff_t>((i + 1) * k));
-        }
-        return strips.of_all(std::move(sample));
+        sample.y.resize(rows.size() * root_.size());
+        problem_.y.take(rows, sample.y.data());
+        if (strips.ranks().size == 1) return sample;
+        const Vector groups = strips.of_all({sample.groups.begin(), sample.groups.end()});
+        const Vector y = strips.of_all({sample.y.begin(), sample.y.end()});
+        sample.groups.assign(groups.begin(), groups.end());
+        sample.y.assign(y.begin(), y.end());
+        return sample;
     }
 
     // Counts one more pass and returns the tick for it.

@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from .._select import Diagnose, select
+from .._selection import Selection
 from .._support import npy
 from .._support.claims import Claims
 from .._support.files import open_regular
 from .._support.optional import need
+from .._support.ranks import RankError
 from .._version import __version__
 from ..methods.registry import REGISTRY
 from ..sketch.store import SketchStore
+from .group import TIMEOUT, process_group
 from .part import part_of, runs
 from .terminal import terminal
 
@@ -47,7 +50,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         run(**args)
         sys.stdout.flush()
-    except (ImportError, OSError, TypeError, ValueError) as error:
+    except (ImportError, OSError, RankError, TypeError, ValueError) as error:
         print(f"skmm-fast: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -145,6 +148,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=get_args(Diagnose),
         help="full: with a bound at any cost; fast: no V-optimality; none: the choice alone",
     )
+    choose.add_argument(
+        "--timeout",
+        type=_positive,
+        default=None,
+        help="seconds that processes of torchrun or srun wait for each other; default: 600",
+    )
     choose.add_argument("--sketch-dim", type=int, help="sketch the rows to so many dimensions")
     choose.add_argument("--seed", type=int)
     choose.add_argument("--unit-rows", action="store_const", const=True, help="scaled to norm 1")
@@ -224,20 +233,38 @@ def _verify(store: Path) -> None:
     print(f"as written: {opened}")
 
 
-def _select(X: Path, n: int | float, out: Path, plot: Path | None = None, **options: Any) -> None:
-    """Choose n rows of a sketch store or an array; write them and say how good they are."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out.parent):  # an error now, not once the rows are chosen
-        pass
-    if "y" in options:
-        options["y"] = _array("y", options["y"])
-    targets = [_rows("target", path) for path in options.pop("target", [])]
-    labels = [_array("target-y", path) for path in options.pop("target_y", [])]
-    if labels and len(labels) != len(targets):
-        raise ValueError(f"target-y: expected {len(targets)} files as of target, got {len(labels)}")
-    if targets:
-        options["target"] = list(zip(targets, labels, strict=True)) if labels else targets
-    selection = select(_rows("X", X), n, progress=True, **options)
+def _select(
+    X: Path,
+    n: int | float,
+    out: Path,
+    plot: Path | None = None,
+    timeout: int | None = None,
+    **options: Any,
+) -> None:
+    """Choose n rows of a sketch store or an array; write them and say how good they are. Processes
+    that torchrun or srun starts choose together, and the first of them writes."""
+    with process_group(os.environ, timeout or TIMEOUT) as first:
+        if first:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=out.parent):  # an error now, not once rows are chosen
+                pass
+        if "y" in options:
+            options["y"] = _array("y", options["y"])
+        targets = [_rows("target", path) for path in options.pop("target", [])]
+        labels = [_array("target-y", path) for path in options.pop("target_y", [])]
+        if labels and len(labels) != len(targets):
+            raise ValueError(
+                f"target-y: expected {len(targets)} files as of target, got {len(labels)}"
+            )
+        if targets:
+            options["target"] = list(zip(targets, labels, strict=True)) if labels else targets
+        selection = select(_rows("X", X), n, progress=first, **options)
+        if first:
+            _write(selection, out, plot)
+
+
+def _write(selection: Selection, out: Path, plot: Path | None) -> None:
+    """Write a selection and its picture, and print its diagnosis."""
     written = selection.save(out)
     print(selection.diagnosis)
     print(f"written: {written}")

@@ -70,6 +70,11 @@ def _pair(
     return Part(number, of, names[0])
 
 
+def process_of(environ: Mapping[str, str]) -> Part | None:
+    """This process among those that torchrun or srun started; None where neither did."""
+    return _pair(environ, RANK) or _process(environ)
+
+
 def _process(environ: Mapping[str, str]) -> Part | None:
     """The part of a process that srun started. A batch script and the shell of salloc have a job
     without a step, and perhaps one of the pair; they are one process, however many tasks the job

@@ -12,7 +12,7 @@ using check::kQuiet;
 
 namespace {
 
-// Σ x along a tree over strips of 1024 2^j numbers, and in blocks of kSumBlock numbers, one by one.
+// Σ x along a tree over strips of 2048 2^j numbers, and in blocks of kSumBlock numbers, one by one.
 double sum_of_strip(const std::vector<double>& x, i64 first, i64 last) {
     double sum = 0.0;
     for (; first < last; first += kSumBlock)
@@ -43,8 +43,8 @@ double sum(const std::vector<double>& x, const Strips& strips, i64 first, int th
 }  // namespace
 
 TEST(strips_are_added_along_one_tree_on_any_threads_and_ranks) {
-    const std::pair<i64, i64> cases[] = {{1, 1024},      {1024, 1024},   {5000, 1024},
-                                         {200000, 1024}, {300000, 2048}, {2000000, 8192}};
+    const std::pair<i64, i64> cases[] = {{1, 2048},      {2048, 2048},   {9000, 2048},
+                                         {400000, 2048}, {600000, 4096}, {2000000, 8192}};
     for (const auto& [n, length] : cases) {
         const std::vector<double> x = check::normals<double>(n);
         const double expected = along_tree(x, length, 0, 256);
@@ -74,7 +74,7 @@ TEST(ranks_hold_consecutive_rows_and_all_of_them) {
 }
 
 TEST(blocks_cover_the_rows_of_strips) {
-    const Strips strips = Strips(3000).of_some({0, 900, 900, 907});
+    const Strips strips = Strips(6000).of_some({0, 900, 900, 907});
     CHECK(strips.count() == 3 && strips.n_rows() == 907);
     CHECK(strips.blocks().size() == 2);  // none where a strip has no rows
     CHECK(strips.blocks()[1].strip == 2 && strips.blocks()[1].first == 900);

@@ -10,7 +10,7 @@ using namespace skmm;
 // Strip after strip, in each group after group: its rows in ascending order, without those of
 // include, whose number is taken off the count.
 static void check_free_rows(const Constraints& constraints) {
-    constexpr i64 kStrip = 1024;
+    constexpr i64 kStrip = 2048;
     const auto includes = [&](i64 i) {
         return std::count(constraints.include.begin(), constraints.include.end(), i) > 0;
     };

@@ -40,7 +40,7 @@ TEST(moment_matching_falls_and_its_gap_holds) {
 
 // Two groups, targets and weights of their own for each direction.
 struct TwoGroups {
-    static constexpr i64 kRows = 2000, kCols = 7, kCut = 600;
+    static constexpr i64 kRows = 3000, kCols = 7, kCut = 600;
     static constexpr i64 kCounts[] = {30, 70};
     static constexpr double kCap = 0.01;
 
@@ -48,7 +48,7 @@ struct TwoGroups {
         return {row_matrix(MatrixView<double>{y.data(), kRows, kCols, kCols}, 2), target.data(),
                 weight.data(), kCap,
                 GroupedRows(Strips(kRows), {{kCut, kCounts[0]}, {kRows - kCut, kCounts[1]}},
-                            {0, kCut, 1024, 1024})};
+                            {0, kCut, 2048, 2048})};
     }
     Vector start() const {
         Vector s(kRows, kCap * kCounts[1] / (kRows - kCut));

@@ -2,7 +2,7 @@
 // Strips is the only interface to other processes that hold rows of the same matrix ("ranks").
 //
 // The N rows are cut into at most 256 strips. Their length depends on N alone: it is the least
-// 1024 2^j that does. A sum over rows is made in blocks, the sums of the blocks of a strip are
+// 2048 2^j that does. A sum over rows is made in blocks, the sums of the blocks of a strip are
 // added in order, and those of the strips along a fixed binary tree: strips 2t and 2t + 1, then
 // such pairs, and so on. Each rank holds consecutive strips. It sends the sums of the largest whole
 // branches of the tree that it has, at most 16.
@@ -53,10 +53,20 @@ public:
     };
     std::vector<Block> blocks() const;  // that cover the rows here, in order
 
-    // total (width) = the sum over the strips of all ranks. next(t, sum) sets sum (width) to that
-    // of strip t; the strips that are here come in order.
-    void add(std::int64_t width, const std::function<void(std::int64_t strip, double* sum)>& next,
-             double* total) const;
+    // A branch of the tree: the strips [first, first + size) of all ranks, where size is a power of
+    // two that divides first.
+    struct Branch {
+        std::int64_t first, size;
+    };
+    // The largest branches of at most so many strips that cover the strips here, in order.
+    std::vector<Branch> branches(std::int64_t most) const;
+    // The number here of the first strip of a branch.
+    std::int64_t strip_here(const Branch& branch) const { return branch.first - first_; }
+
+    // total (width) = the sum over the strips of all ranks. next(i, sum) sets sum (width) to that
+    // of branch i of those here; they come in order.
+    void add(const std::vector<Branch>& branches, std::int64_t width,
+             const std::function<void(std::int64_t i, double* sum)>& next, double* total) const;
 
     // The sum of x over the ranks, entry by entry, where it is exact: of whole numbers.
     std::vector<double> sum(std::vector<double> x) const;
