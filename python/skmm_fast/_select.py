@@ -160,8 +160,8 @@ def select(
     n_threads : int, optional
         Threads of the core. The result does not depend on it.
     progress : bool, default False
-        Say the expected time and memory on stderr (`plan`; not for X on a device), and show bars
-        (needs tqdm).
+        Say the expected time and memory on stderr (`plan`; not for X on a device, nor across
+        processes), and show bars (needs tqdm).
     **method_options
         Options of the method. "auto" and "gradient-matching" take `ridge` and `sweeps`, those of
         `match_mean`, and `rows_per_cell` (default 4), about how many rows a cell gives.
@@ -187,6 +187,12 @@ def select(
 
     Notes
     -----
+    Inside a process group of torch.distributed of several processes, "moment-matching" and
+    "v-optimal" without a target choose from a SketchStore together: each process reads its own
+    rows. All of them must make the call, with the same arguments, and each gets the selection of
+    one process. From its `store.array()` one process chooses alone. `RankError`, a RuntimeError,
+    says that another process failed or did not come (docs/scaling.md).
+
     The sketch is that of SkMM (arXiv 2407.06120, algorithm 1). Sources of the methods: the table of
     methods in README.md. How they work: docs/algorithms.md; "auto": its section 7.
 
@@ -293,7 +299,8 @@ def _selected(
 
     def pool() -> Pool:
         Z = _sketched("X", A, gamma(), unit_rows, threads, progress, scratch_dir)
-        if progress and isinstance(method, str) and not tensors.on_device(Z):
+        alone = ranks is None and not tensors.on_device(Z)  # what `plan` knows
+        if progress and isinstance(method, str) and alone:
             _say_plan(Z, n, method, scratch_dir, threads)
         if ranks is None:
             return Pool.of(Z, name="X", n_threads=threads, entry_error=_entry_error(A))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from .types import Array, Floats, Indices
 T = TypeVar("T")
 
 PAUSE = 2e-5  # seconds between two looks at an exchange that is under way
+ANSWER = 10.0  # seconds within which the store of a process group answers
 LOOK = 1.0  # seconds between two looks at whether another rank has failed
 
 
@@ -89,7 +91,7 @@ class Ranks:
         except BaseException as error:
             said = f"{type(error).__name__}: {error}"
             try:
-                self._store.set(self._key("failed"), f"rank {self.rank}: {said}")
+                self._ask(lambda s: s.set(self._key("failed"), f"rank {self.rank}: {said}"))
                 time.sleep(2 * LOOK)  # the store may be a part of this process: let others read
             except RuntimeError:
                 pass  # the store has gone; the error itself is what counts
@@ -116,29 +118,25 @@ class Ranks:
 
     def _raise_failure(self) -> None:
         """Raises RankError where another rank has said that it failed."""
+        key = self._key("failed")
         try:
-            if self._store.check([self._key("failed")]):
-                said = self._store.get(self._key("failed")).decode()
-                raise RankError(f"another rank failed; {said}")
-        except RankError:
-            raise
+            said = self._ask(lambda s: s.get(key).decode() if s.check([key]) else None)
         except RuntimeError:
             raise RankError(
                 f"rank {self.rank} of {self.size}: the process group's store does not answer: the "
                 "process that holds it, rank 0 or torchrun, has ended or cannot be reached"
             ) from None
+        if said is not None:
+            raise RankError(f"another rank failed; {said}")
 
     def _behind(self) -> str:
         """Which ranks have not come to this exchange, as far as that is known."""
         try:
-            self._store.set(self._key(f"at-{self.rank}"), str(len(self.sent)))
+            self._ask(lambda s: s.set(self._key(f"at-{self.rank}"), str(len(self.sent))))
             time.sleep(2 * LOOK)
-            late = []
-            for rank in range(self.size):
-                key = self._key(f"at-{rank}")
-                here = self._store.check([key]) and int(self._store.get(key)) >= len(self.sent)
-                if not here:
-                    late.append(str(rank))
+            keys = [self._key(f"at-{rank}") for rank in range(self.size)]
+            at = self._ask(lambda s: [int(s.get(k)) if s.check([k]) else 0 for k in keys])
+            late = [str(rank) for rank, step in enumerate(at) if step < len(self.sent)]
         except RuntimeError:
             return "the process group's store does not answer either"
         if not late:
@@ -148,9 +146,22 @@ class Ranks:
     def _key(self, name: str) -> str:
         return f"skmm_fast/{self.call}/{name}"
 
-    @property
-    def _store(self) -> Any:
-        return need("torch.distributed.distributed_c10d", "torch")._get_default_store()
+    def _ask(self, question: Callable[[Any], T]) -> T:
+        """The answer of the store of the process group to question(store). Raises RuntimeError
+        where there is none in ANSWER seconds: some calls of a store wait for ever."""
+        store = need("torch.distributed.distributed_c10d", "torch")._get_default_store()
+        answers: list[T] = []
+
+        def ask() -> None:
+            with suppress(RuntimeError):
+                answers.append(question(store))
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(ANSWER)
+        if not answers:
+            raise RuntimeError("no answer")
+        return answers[0]
 
     @cached_property
     def _device(self) -> str:
