@@ -23,8 +23,8 @@ class Lengths(NamedTuple):
     warning: str | None
 
 
-def checked(name: str, given: Any, n_rows: int) -> Floats | None:
-    """(N,) float64 numbers of at least 0; None for None."""
+def checked(name: str, given: Any, n_rows: int, here: RowsHere | None = None) -> Floats | None:
+    """Those of (N,) float64 numbers of at least 0 that are for the rows here; None for None."""
     if given is None:
         return None
     x = arrays.vector(name, given)
@@ -32,6 +32,8 @@ def checked(name: str, given: Any, n_rows: int) -> Floats | None:
         raise ValueError(
             f"{name}: expected {n_rows} numbers, one for each row, got shape {x.shape}"
         )
+    if here is not None:
+        x = x[here.first : here.last]
     if x.dtype.kind not in "iuf":
         raise TypeError(f"{name}: expected numbers, got {x.dtype}")
     lengths = x.astype(np.float64)

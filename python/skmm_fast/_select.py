@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from . import _lengths
+from . import _core, _lengths
 from ._diagnose import (
     BOUND,
     DRAWS,
@@ -31,6 +31,7 @@ from ._support.scratch import room
 from ._support.side_by_side import SideBySide
 from ._support.types import Indices, Matrix, PerClass, VectorLike
 from ._usable import Usable
+from ._version import __version__
 from .methods import own_function
 from .methods.class_counts import ClassCounts
 from .methods.gradient_matching import metric_of
@@ -190,8 +191,8 @@ def select(
     Inside a process group of torch.distributed of several processes, "moment-matching" and
     "v-optimal" without a target choose from a SketchStore together: each process reads its own
     rows. All of them must make the call, with the same arguments, and each gets the selection of
-    one process. From its `store.array()` one process chooses alone. `RankError`, a RuntimeError,
-    says that another process failed or did not come (docs/scaling.md).
+    one process, figures of the diagnosis to rounding. From its `store.array()` one process chooses
+    alone. A RuntimeError says that another process failed or did not come (docs/scaling.md).
 
     The sketch is that of SkMM (arXiv 2407.06120, algorithm 1). Sources of the methods: the table of
     methods in README.md. How they work: docs/algorithms.md; "auto": its section 7.
@@ -222,7 +223,9 @@ def select(
         ranks = ranks_of_group()
         if ranks is not None:
             with ranks.together():
-                require_same(ranks, {"X": X.fingerprint, "n": n, **arguments}, but=OWN)
+                # Without one rounding of products and sums, some choices could differ.
+                core = {"version": __version__, "SKMM_ISA": _core.isa == "baseline"}
+                require_same(ranks, {"X": repr(X._manifest), "n": n, **arguments, **core}, but=OWN)
                 arguments["progress"] = progress and ranks.rank == 0
                 return _selected(X, n, ranks, **arguments)
     return _selected(X, n, None, **arguments)
@@ -264,11 +267,12 @@ def _selected(
         N, r = len(X), X.sketch_dim
         A = X._array_of(RowsHere(N, ranks))
     here = RowsHere(N, ranks)
-    if lengths is None and isinstance(X, (SketchStore, SideBySide)):
-        lengths = X.lengths
-    long = _lengths.checked("lengths", lengths, N)
-    if long is not None:
-        long = long[here.first : here.last]
+    if lengths is not None:
+        long = _lengths.checked("lengths", lengths, N, here)
+    else:
+        known = X._lengths_of(here) if isinstance(X, SketchStore) else None
+        known = X.lengths if isinstance(X, SideBySide) else known
+        long = None if known is None else known.astype(np.float64)
     usable = None
     if exclude is not None and ranks is None:
         usable = Usable.of(A, y, include, exclude, method_options)

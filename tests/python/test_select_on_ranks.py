@@ -116,6 +116,28 @@ def choose_few(folder, rank, size):
     return [skmm.select(store, 40, seed=2, **case).indices for case in (MM, VO)]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_ranks_without_rows_know_the_rank_of_others(tmp_path):
+    """Of a store of 16 bits whose rows span half of the columns; all rows of a rank are excluded;
+    and more rows of one score than candidates."""
+    Z = rows_of(5000)
+    Z[:, M // 2 :] = Z[:, : M // 2]
+    Z[2500:4000] = 0
+    store_of(tmp_path / "store", Z, "float16")
+    expected = narrow(tmp_path / "alone", 0, 1)
+    for found in on_ranks(narrow, 4, tmp_path / "ranks"):
+        assert not isinstance(found, str), found
+        assert all(map(np.array_equal, found, expected)), found
+
+
+def narrow(folder, rank, size):
+    store = SketchStore(folder.parent / "store")
+    without = {"exclude": np.arange(2048), "scratch_dir": folder.parent}
+    tops = {**MM, "draw": "top", "c_s": 1.0}
+    cases = (MM, VO, {**MM, **without}, {**VO, **without}, tops)
+    return [skmm.select(store, 40, seed=2, **case).indices for case in cases]
+
+
 def test_methods_that_need_all_rows_choose_in_each_process(tmp_path):
     Z = rows_of(1500)
     store_of(tmp_path / "store", Z)
@@ -186,6 +208,10 @@ def peak(folder, rank, size):
         ("bad_row", "ValueError: X: expected finite values, got NaN or Inf in 1 of 6000 rows, on"),
         ("raises", "another rank failed; rank 1: ZeroDivisionError"),
         ("absent", "not there: rank 1; all ranks must make the call"),
+        ("one_more_option", "ValueError: refine: expected the same on all ranks"),
+        ("pivotal", "ValueError: draw: expected 'systematic' or 'top' where rows"),
+        ("start", "ValueError: init: expected one of ('random', 'uniform') where rows"),
+        ("sampler", "ValueError: sampler: expected 'greedy' where rows"),
     ],
 )
 def test_a_rank_that_fails_ends_all(tmp_path, function, said):
@@ -223,6 +249,23 @@ def raises(folder, rank, size):
 
     store = SketchStore(folder.parent / "store")
     return skmm.select(store, 50, tol=1e-12, callback=callback, **MM)
+
+
+def one_more_option(folder, rank, size):
+    more = {"refine": True} if rank == 1 else {}
+    return skmm.select(SketchStore(folder.parent / "store"), 50, **MM, **more)
+
+
+def pivotal(folder, rank, size):
+    return skmm.select(SketchStore(folder.parent / "store"), 50, draw="pivotal", **MM)
+
+
+def start(folder, rank, size):
+    return skmm.select(SketchStore(folder.parent / "store"), 50, init=np.full(N, 1 / N), **MM)
+
+
+def sampler(folder, rank, size):
+    return skmm.select(SketchStore(folder.parent / "store"), 50, sampler="exp", **VO)
 
 
 def absent(folder, rank, size):

@@ -191,8 +191,8 @@ def require_same(ranks: Ranks, arguments: dict[str, Any], but: tuple[str, ...]) 
     mine = {name: _digest(value) for name, value in arguments.items() if name not in but}
     first, *others = ranks.objects(mine)
     for rank, other in enumerate(others, 1):
-        for name in first:
-            if other.get(name) != first[name]:
+        for name in sorted(first.keys() | other.keys()):
+            if other.get(name) != first.get(name):
                 raise ValueError(
                     f"{name}: expected the same on all ranks, got another on rank {rank} than on "
                     "rank 0"
@@ -206,7 +206,7 @@ def _digest(value: Any) -> str:
         return repr(value)
     try:
         array = np.asarray(value)
-        data = array.tobytes() if array.dtype != object else repr(value).encode()
+        data = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
     except (TypeError, ValueError):
         data = repr(value).encode()
     return hashlib.sha256(data).hexdigest()
@@ -279,7 +279,8 @@ class RowsHere:
         """What the ranks before this one count."""
         if self.ranks is None:
             return np.zeros_like(counts)
-        before: Floats = self.ranks.gather(counts)[: self.ranks.rank].sum(axis=0)
+        every = self.ranks.gather(counts.ravel())
+        before: Floats = every[: self.ranks.rank].sum(axis=0).reshape(counts.shape)
         return before
 
     def nth_largest(self, sets: list[tuple[Floats, int]]) -> Floats:

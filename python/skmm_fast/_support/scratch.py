@@ -19,7 +19,7 @@ def room(shape: tuple[int, int], dtype: Any, folder: str | os.PathLike[str] | No
 
     Raises OSError where the folder cannot hold it.
     """
-    if folder is None:
+    if folder is None or 0 in shape:
         return np.empty(shape, dtype)
     size = shape[0] * shape[1] * np.dtype(dtype).itemsize
     with tempfile.TemporaryFile(dir=folder) as file:

@@ -17,6 +17,7 @@ from .._support.types import Array, Indices
 
 NAMED = 3  # rows without a label that an error names
 NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+MOST_ON_RANKS = 1 << 16  # distinct labels that ranks exchange
 LOOKED_AT = 1000  # strings that are looked at: are they numbers?
 
 
@@ -78,13 +79,20 @@ def labels_on_ranks(y: Any, here: RowsHere) -> Labels:
     """`labels_of` y (N,) for the rows here, as numbers of the labels of all ranks."""
     if here.ranks is None:
         return labels_of(y, here.n_rows)
-    array = y if isinstance(y, np.ndarray) else vector(y)
-    if array.shape != (here.n_rows,):
-        raise ValueError(f"y: expected shape ({here.n_rows},), got {array.shape}")
-    mine = array[here.first : here.last]
+    given = y if isinstance(y, (np.ndarray, list, tuple)) else vector(y)
+    if len(given) != here.n_rows:
+        raise ValueError(f"y: expected shape ({here.n_rows},), got ({len(given)},)")
+    mine = given[here.first : here.last]
     found = labels_of(mine, here.count, f"y[{here.first}:{here.last}]") if len(mine) else None
-    each = here.ranks.objects(None if found is None else found.values)
-    values = np.unique(np.concatenate([x for x in each if x is not None]))
+    if found is not None and len(found.values) > MOST_ON_RANKS:
+        raise ValueError(
+            f"y: expected at most {MOST_ON_RANKS} classes where rows are on several ranks, got "
+            f"{len(found.values)} distinct labels in the rows of one"
+        )
+    each = [x for x in here.ranks.objects(None if found is None else found.values) if x is not None]
+    if len({x.dtype.kind in "biuf" for x in each}) > 1:
+        raise TypeError("y: expected labels that can be sorted, got a mixture of types")
+    values = np.unique(np.concatenate(each))
     if found is None:
         return Labels(values, np.empty(0, np.int32))
     number = np.searchsorted(values, found.values).astype(np.int32)

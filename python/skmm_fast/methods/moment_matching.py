@@ -207,6 +207,11 @@ def match_moments(
 def run(problem: Problem, **options: Any) -> Chosen:
     """Moment matching as a method of `select`. Its options are SelectOptions."""
     o = SelectOptions(**options)
+    if problem.constraints.ranks is not None and o.draw == "pivotal":
+        raise ValueError(
+            "draw: expected 'systematic' or 'top' where rows are on several ranks, got 'pivotal', "
+            "whose contests follow each other from row to row"
+        )
     fit = solve(problem, o)
     facts: dict[str, Any] = {
         "converged": fit.converged,
@@ -225,6 +230,11 @@ def solve(problem: Problem, o: MatchOptions) -> MomentMatch:
     """The relaxed selection. All options are checked before the pool is made."""
     constraints, n_rows, n = problem.constraints, problem.n_rows, problem.n
     o.check(n, n_rows)
+    if constraints.ranks is not None and not isinstance(o.init, str):
+        raise ValueError(
+            f"init: expected one of {get_args(Init)} where rows are on several ranks, got "
+            f"{type(o.init).__name__}"
+        )
     c_s = float(o.c_s)
     s = _start(o.init, constraints, problem.seed)
     pool, threads = problem.pool, problem.n_threads

@@ -159,14 +159,21 @@ def _active(s: Floats, q: Floats, groups: list[FreeGroup], here: RowsHere) -> In
         return np.flatnonzero(joins)
     least = here.nth_largest([(q[g.part], wanted) for g, wanted in few])
     positive = [s[g.part] > 0 for g, _ in few]
-    sizes = np.array([[p.sum(), len(p)] for p in positive], np.float64)
-    all_positive, before = here.summed(sizes)[:, 0], here.before(sizes[:, 1])
+    above = [q[g.part] > x for (g, _), x in zip(few, least, strict=True)]
+    ties = [np.flatnonzero(q[g.part] == x) for (g, _), x in zip(few, least, strict=True)]
+    sizes = [
+        [p.sum(), len(p), a.sum(), len(t)] for p, a, t in zip(positive, above, ties, strict=True)
+    ]
+    counts = np.array(sizes, np.float64)
+    of_all, before = here.summed(counts), here.before(counts)
     for i, (g, wanted) in enumerate(few):
         also = positive[i]
-        if all_positive[i] == g.size:
-            place = int(before[i]) + np.arange(len(also))
+        if of_all[i, 0] == g.size:
+            place = int(before[i, 1]) + np.arange(len(also))
             also = place % (g.size // wanted) == 0
-        joins[g.part] = also | (q[g.part] >= least[i])
+        also = also | above[i]
+        also[ties[i][: max(0, int(wanted - of_all[i, 2] - before[i, 3]))]] = True
+        joins[g.part] = also
     return np.flatnonzero(joins)
 
 

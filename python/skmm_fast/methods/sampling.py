@@ -94,6 +94,8 @@ def draw_along(problem: Problem, s: Floats, method: DrawMethod = "systematic") -
         return _draw_on_ranks(problem, s, along, method)
 
     def choose(rows: Indices, count: int, g: int) -> Indices:
+        if method == "top":
+            return rows[largest(s[rows], count)]
         walk = rows[walk_order(along[rows], None if labels is None else labels.number[rows])]
         pi = np.minimum(s[walk] * n, 1.0)
         return walk[_WALKS[method](pi, count, group_seed(problem.seed, g))]
@@ -105,16 +107,11 @@ def _draw_on_ranks(problem: Problem, s: Floats, along: Array, method: DrawMethod
     """What `draw_along` draws, where rows are on several ranks."""
     constraints, labels, n = problem.constraints, problem.labels, problem.n
     here, drawn = constraints.here, [constraints.include]
-    if method == "pivotal":
-        raise ValueError(
-            "draw: expected 'systematic' or 'top' where rows are on several ranks, got 'pivotal', "
-            "whose contests follow each other from row to row"
-        )
     for g, group in enumerate(constraints.groups):
         if group.count == 0:
             continue
         rows = constraints.free[group.part]
-        pi = np.minimum(s[rows] * n, 1.0)
+        pi = np.minimum(s[rows] * n, 1.0) if method == "systematic" else s[rows]
         if method == "systematic":
             key = walk_key(along[rows], None if labels is None else labels.number[rows])
             seed = group_seed(problem.seed, g)
@@ -232,5 +229,4 @@ def _permutation(name: str, order: object, n_rows: int) -> Indices:
 _WALKS: dict[str, Callable[[Floats, int, int], Indices]] = {
     "systematic": _core.draw_systematic,
     "pivotal": _core.draw_pivotal,
-    "top": lambda pi, n, seed: largest(pi, n),
 }

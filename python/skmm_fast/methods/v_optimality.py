@@ -217,6 +217,10 @@ def solve(
     """The selection, and the relaxation where the route or `bound` asked for it. In a pool that is
     whitened by another second moment Σ than Σ̃ both are about tr(Σ Σ̃_S⁻¹)."""
     pool, constraints, n = problem.pool, problem.constraints, problem.n
+    if constraints.ranks is not None and o.sampler != "greedy":
+        raise ValueError(
+            f"sampler: expected 'greedy' where rows are on several ranks, got {o.sampler!r}"
+        )
     n_rows, rank, block = len(pool.Z), pool.moments.rank, min(int(o.block), n)
     if n < rank:
         warnings.warn(

@@ -100,10 +100,12 @@ class Whitened:
         if self.plain is not None:
             return self.plain.singular(S)
         eigenvalues = self.eigenvalues(S)
-        squares = float(np.trace(self.A.gram(np.eye(len(self.B)), S)))
-        of_rows = self.error_of_rows**2 * squares
+        here = RowsHere(len(self.A), self.A.ranks)
+        own = np.square(self.A.own(here.of(S)), dtype=np.float64)
+        of_rows = self.error_of_rows**2 * here.summed(np.array([own.sum()]))[0]
         of_moments = rounding_of_moments(self.rank, self.error) * eigenvalues[-1]
-        return bool(eigenvalues[0] <= max(of_moments, of_rows))
+        singular = np.array(float(eigenvalues[0] <= max(of_moments, of_rows)))
+        return bool(here.agreed(singular))
 
     def rows(self, S: Indices) -> Floats:
         """W_S in float64."""

@@ -107,7 +107,8 @@ def spectrum(Z: RowMatrix, sigma: Floats) -> Moments:
     found = RowsHere(n, Z.ranks).agreed(found)
     eigenvalues, eigenvectors = np.maximum(found[:m][::-1], 0.0), found[m:].reshape(m, m)
     rounding = rounding_of_moments(m, row_error=float(np.sqrt(m) * np.finfo(Z.dtype).eps))
-    least = rounding * eigenvalues[0] + rounding_of_entries(np.diag(sigma), n, Z.entry_error)
+    of_entries = rounding_of_entries(np.diag(sigma), n, Z.entry_error)
+    least = rounding * eigenvalues[0] + of_entries
     tail = np.append(eigenvalues[::-1].cumsum()[::-1], 0.0)  # tail[t] = Σ_{j>=t} λ_j, t from 0
     return Moments(
         eigenvalues=eigenvalues,

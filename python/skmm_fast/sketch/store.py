@@ -169,9 +169,9 @@ class SketchStore:
         """The rows of a complete store that a rank has: a map of the shards that hold them."""
         self._require_complete()
         if here.count == 0:
-            return np.empty(
-                (0, self.sketch_dim), np.float32 if self.dtype == np.float16 else self.dtype
-            )
+            if self.dtype == np.float16:
+                return Float16Rows(np.empty((0, self.sketch_dim + 1), np.float16), scaled=True)
+            return np.empty((0, self.sketch_dim), self.dtype)
         shards = range(self._shard_of(here.first), self._shard_of(here.last - 1) + 1)
         first = here.first - self._rows(shards[0]).start
         rows = self._array(shards)
@@ -187,10 +187,25 @@ class SketchStore:
 
         Raises ValueError for a file that is not what was written.
         """
+        return self._lengths_of(RowsHere(self.n_samples))
+
+    def _lengths_of(self, here: RowsHere) -> Indices | None:
+        """`lengths` of the rows that a rank has. None on all ranks where it is on one."""
+        parts = self._lengths_parts(here)
+        known = parts is not None
+        if here.summed(np.array([float(not known)]))[0] or parts is None:
+            return None
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    def _lengths_parts(self, here: RowsHere) -> list[Indices] | None:
         if self._manifest.checksum is None:
             return None
-        parts = []
+        parts: list[Indices] = []
         for k in range(self._n_shards):
+            rows = self._rows(k)
+            first, last = max(here.first, rows.start), min(here.last, rows.stop)
+            if first >= last:
+                continue
             file = self._lengths_file(k)
             try:
                 part = mapped(file, (len(self._rows(k)), 1), np.dtype(np.int64), footer=True)
@@ -201,8 +216,8 @@ class SketchStore:
                     f"{file}: expected the lengths that were written, got others; without this "
                     "file the store knows no lengths"
                 )
-            parts.append(part[:, 0])
-        return np.concatenate(parts)
+            parts.append(part[first - rows.start : last - rows.start, 0])
+        return parts
 
     def verify(self) -> None:
         """Hold every shard that exists against its checksum; it is read in full.
