@@ -55,7 +55,7 @@ FreeRows free_rows_of(const Constraints& c) {
 }
 
 // The free rows of group g, ascending.
-RowList rows_of_group(const FreeRows& free, i64 g) {
+RowList free_rows_of_group(const FreeRows& free, i64 g) {
     RowList rows;
     for (i64 t = 0; t < free.grouped.strips().count(); ++t) {
         const auto [first, last] = free.grouped.part(t, g);
@@ -219,7 +219,7 @@ void run(Input& in) {
     for (i64 g = 0; g < c.n_groups(); ++g) {
         const auto [size, count] = free.grouped.group(g);
         if (size == 0) continue;
-        const RowList rows = rows_of_group(free, g);
+        const RowList rows = free_rows_of_group(free, g);
         const std::vector<i64> drawn = draw(in, size, count, threads);
         check(static_cast<i64>(drawn.size()) == count, "exactly as many rows as asked are drawn");
         for (const i64 t : distinct(drawn, size)) {

@@ -151,13 +151,14 @@ void match_moments_of(Input& in, const Problem<T>& p) {
     check(same_bits(one.s, other.s) && same_bits(one.gaps, other.gaps),
           "the same bits for any number of threads");
     if (!p.numbers.moderate()) return;
-    for (const Group& g : free.groups) {
-        double sum = 0.0;
-        for (i64 i = g.first; i < g.last; ++i) {
-            check(0.0 <= one.s[at(i)] && one.s[at(i)] <= cap * (1.0 + 1e-9), "0 <= s <= cap");
-            sum += one.s[at(i)];
-        }
-        check(std::abs(sum - cap * static_cast<double>(g.count)) <= 1e-9, "the sum of a group");
+    Vector sums(p.constraints.counts.size());
+    for_each_row(free.grouped, 1, [&](i64 g, i64 i) {
+        check(0.0 <= one.s[at(i)] && one.s[at(i)] <= cap * (1.0 + 1e-9), "0 <= s <= cap");
+        sums[at(g)] += one.s[at(i)];
+    });
+    for (i64 g = 0; g < free.grouped.n_groups(); ++g) {
+        const auto count = static_cast<double>(free.grouped.group(g).count);
+        check(std::abs(sums[at(g)] - cap * count) <= 1e-9, "the sum of a group");
     }
     double objective = 0.0, scale = 0.0;
     for (i64 j = 0; j < p.m; ++j) {
