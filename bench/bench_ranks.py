@@ -26,7 +26,8 @@ import skmm_fast as skmm
 from common import save, seconds
 from skmm_fast import SketchStore, _core
 from skmm_fast._support.claims import Claims
-from skmm_fast._support.ranks import Ranks, RowsHere
+from skmm_fast._support.ranks import Ranks
+from skmm_fast._support.rows_here import RowsHere
 from skmm_fast.sketch.manifest import Manifest
 from skmm_fast.sketch.store import made, prepared
 

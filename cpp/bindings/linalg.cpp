@@ -154,6 +154,17 @@ void def_products(py::module_& m) {
 
 void linalg(py::module_& m) {
     for_rows([&](auto* z) { def_products<std::decay_t<decltype(*z)>>(m); });
+    m.def(
+        "inner",
+        [](Array<double> a, Array<double> b, const Strips& strips, int n_threads) {
+            const std::int64_t n = strips.n_rows();
+            const double* const x = vector_data(a, n, "a: expected (n_rows,)");
+            const double* const y = vector_data(b, n, "b: expected (n_rows,)");
+            threads(n_threads);
+            const ReleasedGil released;
+            return inner(x, y, strips, n_threads);
+        },
+        "a"_a.noconvert(), "b"_a.noconvert(), "strips"_a, "n_threads"_a);
 }
 
 }  // namespace skmm::bindings

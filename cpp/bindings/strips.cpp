@@ -2,7 +2,6 @@
 #include "strips.hpp"
 
 #include <memory>
-#include <numeric>
 
 #include "gil.hpp"
 
@@ -65,25 +64,6 @@ void strips(py::module_& m) {
                 return all.of_some(std::move(bounds));
             },
             "rows"_a);
-    m.def(
-        "inner",
-        [](Array<double> a, Array<double> b, const Strips& strips, int n_threads) {
-            const std::int64_t n = strips.n_rows();
-            const double* const x = vector_data(a, n, "a: expected (n_rows,)");
-            const double* const y = vector_data(b, n, "b: expected (n_rows,)");
-            threads(n_threads);
-            const ReleasedGil released;
-            double total;
-            sum_rows(
-                strips, 1, worth(2.0 * static_cast<double>(n), n_threads), [](std::int64_t) {},
-                [&](const Strips::Block& block, int, double* part) {
-                    *part =
-                        std::inner_product(x + block.first, x + block.last, y + block.first, 0.0);
-                },
-                &total);
-            return total;
-        },
-        "a"_a.noconvert(), "b"_a.noconvert(), "strips"_a, "n_threads"_a);
     m.def(
         "rows_of_rank",
         [](std::int64_t n_rows, std::int64_t size, std::int64_t rank) {

@@ -11,7 +11,7 @@ from . import _core, _lengths
 from ._support import arrays, checks
 from ._support.json_text import figure, plain, require_names
 from ._support.progress import bar
-from ._support.ranks import RowsHere
+from ._support.rows_here import RowsHere
 from ._support.types import DenseMatrix, Floats, Indices, VectorLike
 from .methods.class_counts import ClassCounts
 from .methods.labels import labels_of

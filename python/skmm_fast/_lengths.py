@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._support import arrays
-from ._support.ranks import RowsHere
+from ._support.rows_here import RowsHere
 from ._support.types import Floats, Indices
 
 # A selection is warned of where its mean length is less than this of the pool's, or more than the

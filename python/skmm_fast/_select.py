@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
@@ -20,14 +19,15 @@ from ._diagnose import (
     not_diagnosed,
     with_lengths,
 )
+from ._input_rows import checked, entry_error, sketch_dim_for, sketched
 from ._plan import plan
 from ._selection import Selection, no_picture, picture_of
 from ._support import arrays, checks, tensors
-from ._support.float16_rows import ROUNDING, Float16Rows
+from ._support.float16_rows import Float16Rows
 from ._support.json_text import plain
 from ._support.progress import bar
-from ._support.ranks import Ranks, RowsHere, ranks_of_group, require_same
-from ._support.scratch import room
+from ._support.ranks import Ranks, ranks_of_group, require_same
+from ._support.rows_here import RowsHere
 from ._support.side_by_side import SideBySide
 from ._support.types import Indices, Matrix, PerClass, VectorLike
 from ._usable import Usable
@@ -42,13 +42,11 @@ from .methods.relaxation import TOL, lower_bound, products
 from .methods.targets import labelled_tasks_of, tasks_of
 from .pool.pool import Pool
 from .pool.rank_rows import RankRowMatrix
-from .pool.unit_rows import of_unit_norm, of_unit_norm_on_device
-from .sketch.base import Sketch, sum_type
+from .sketch.base import Sketch
 from .sketch.memmap import is_mapped
-from .sketch.operators import KINDS, Kind, make
+from .sketch.operators import Kind, make
 from .sketch.store import SketchStore
 
-MAX_SKETCH_DIM = 512  # the widest sketch by default
 OWN = ("n_threads", "progress", "scratch_dir")  # arguments in which ranks may differ
 
 Rows = Matrix | Float16Rows | SideBySide | SketchStore
@@ -189,10 +187,11 @@ def select(
     Notes
     -----
     Inside a process group of torch.distributed of several processes, "moment-matching" and
-    "v-optimal" without a target choose from a SketchStore together: each process reads its own
-    rows. All of them must make the call, with the same arguments, and each gets the selection of
-    one process, figures of the diagnosis to rounding. From its `store.array()` one process chooses
-    alone. A RuntimeError says that another process failed or did not come (docs/scaling.md).
+    "v-optimal" choose from a SketchStore together: each process reads its own rows, and all rows
+    of a target. All of them must make the call, with the same arguments, and each gets the
+    selection of one process, figures of the diagnosis to rounding. From its `store.array()` one
+    process chooses alone. A RuntimeError says that another process failed or did not come
+    (docs/scaling.md).
 
     The sketch is that of SkMM (arXiv 2407.06120, algorithm 1). Sources of the methods: the table of
     methods in README.md. How they work: docs/algorithms.md; "auto": its section 7.
@@ -219,13 +218,15 @@ def select(
         "lengths": lengths, "diagnose": diagnose, "target": target, "scratch_dir": scratch_dir,
         "seed": seed, "n_threads": n_threads, "progress": progress, **method_options,
     }  # fmt: skip
-    if isinstance(X, SketchStore) and pilot is None and target is None and _is_on_ranks(method):
+    if isinstance(X, SketchStore) and pilot is None and _is_on_ranks(method):
         ranks = ranks_of_group()
         if ranks is not None:
             with ranks.together():
                 # Without one rounding of products and sums, some choices could differ.
                 core = {"version": __version__, "SKMM_ISA": _core.isa == "baseline"}
-                require_same(ranks, {"X": repr(X._manifest), "n": n, **arguments, **core}, but=OWN)
+                shapes = [checked(*task).shape for task in tasks_of("target", target)]
+                given = {"X": repr(X._manifest), "n": n, **arguments, "target": shapes, **core}
+                require_same(ranks, given, but=OWN)
                 arguments["progress"] = progress and ranks.rank == 0
                 return _selected(X, n, ranks, **arguments)
     return _selected(X, n, None, **arguments)
@@ -261,7 +262,7 @@ def _selected(
 ) -> Selection:
     """`select`, alone or together with other ranks."""
     if ranks is None:
-        A = _checked("X", X)
+        A = checked("X", X)
         N, r = A.shape
     else:
         N, r = len(X), X.sketch_dim
@@ -299,36 +300,36 @@ def _selected(
     unit_rows = checks.boolean("unit_rows", unit_rows)
     checks.choice("diagnose", diagnose, get_args(Diagnose))
     spans = callable(method) or REGISTRY[method].spans
-    m = _sketch_dim(r, n if spans else 2 * r, sketch, sketch_dim)
+    m = sketch_dim_for(r, n if spans else 2 * r, sketch, sketch_dim)
 
     def pool() -> Pool:
-        Z = _sketched("X", A, gamma(), unit_rows, threads, progress, scratch_dir)
+        Z = sketched("X", A, gamma(), unit_rows, threads, progress, scratch_dir)
         alone = ranks is None and not tensors.on_device(Z)  # what `plan` knows
         if progress and isinstance(method, str) and alone:
             _say_plan(Z, n, method, scratch_dir, threads)
         if ranks is None:
-            return Pool.of(Z, name="X", n_threads=threads, entry_error=_entry_error(A))
-        rows = RankRowMatrix(Z, _entry_error(A), here)
+            return Pool.of(Z, name="X", n_threads=threads, entry_error=entry_error(A))
+        rows = RankRowMatrix(Z, entry_error(A), here)
         return Pool.of_rows(rows, "X", threads)
 
     def gamma_of(in_dim: int) -> Sketch | None:
-        width = _sketch_dim(in_dim, 2 * in_dim, sketch, sketch_dim)
+        width = sketch_dim_for(in_dim, 2 * in_dim, sketch, sketch_dim)
         return make(sketch, in_dim, width, seed=problem.seed) if width < in_dim else None
 
     def made_pool(name: str, B: Any, S: Sketch | None) -> Pool:
-        Z = _sketched(name, B, S, unit_rows, threads)
-        return Pool.of(Z, name=name, n_threads=threads, entry_error=_entry_error(B))
+        Z = sketched(name, B, S, unit_rows, threads)
+        return Pool.of(Z, name=name, n_threads=threads, entry_error=entry_error(B))
 
     def pools_of(name: str, *matrices: Any) -> list[Pool]:
-        checked = [_checked(name, rows) for rows in matrices]
-        widths = sorted({B.shape[1] for B in checked})
+        given = [checked(name, rows) for rows in matrices]
+        widths = sorted({B.shape[1] for B in given})
         if len(widths) > 1:
             raise ValueError(f"{name}: expected rows of one width, got {widths}")
         S = gamma_of(widths[0])
-        return [made_pool(name, B, S) for B in checked]
+        return [made_pool(name, B, S) for B in given]
 
     def like_pool(name: str, rows: Any, n_rows: int | None = None) -> Callable[[], Pool]:
-        B = _checked(name, rows)
+        B = checked(name, rows)
         if B.shape[1] != r or n_rows not in (None, B.shape[0]):
             many = "rows" if n_rows is None else f"{n_rows} rows"
             raise ValueError(f"{name}: expected {many} of {r} entries, got shape {tuple(B.shape)}")
@@ -349,7 +350,7 @@ def _selected(
         pilot=pilot, pools_of=pools_of, make_sketch=gamma_of,
         targets=[like_pool(name, rows) for name, rows in tasks],
         target_labels=[
-            (*given, _checked(*task).shape[0]) for given, task in zip(labels, tasks, strict=False)
+            (*given, checked(*task).shape[0]) for given, task in zip(labels, tasks, strict=False)
         ],
         ranks=ranks,
     )  # fmt: skip
@@ -420,79 +421,6 @@ def _checked_pilot(pilot: Any, method: Any) -> Any:
         those = ", ".join(repr(m.name) for m in REGISTRY.values() if m.uses_pilot)
         raise ValueError(f"pilot: expected None with method {method!r}; {those} use a pilot")
     return pilot
-
-
-def _checked(name: str, X: Any) -> Any:
-    """X checked by `arrays.matrix`, `Float16Rows` or `SideBySide`; a store stands for its array."""
-    rows = X.array() if isinstance(X, SketchStore) else X
-    return rows if isinstance(rows, (Float16Rows, SideBySide)) else arrays.matrix(name, rows)
-
-
-def _entry_error(A: Any) -> float:
-    """The `entry_error` (`RowMatrix`) of a checked A, and of its sketch."""
-    if isinstance(A, SideBySide):
-        return A.entry_error
-    narrow = isinstance(A, np.ndarray) and A.dtype == np.float16
-    return ROUNDING if narrow or isinstance(A, Float16Rows) else 0.0
-
-
-def _sketch_dim(r: int, n: int, sketch: str, sketch_dim: int | None) -> int:
-    """The width m of the sketch, for rows of r entries of which n are chosen."""
-    least = KINDS[checks.choice("sketch", sketch, get_args(Kind))].least_out_dim
-    if sketch_dim is None:
-        m = min(r, MAX_SKETCH_DIM, max(least, n // 2))
-    else:
-        m = min(r, checks.integer("sketch_dim", sketch_dim, 1))
-    if m < min(r, least):
-        raise ValueError(f"sketch_dim: expected at least {least} with {sketch!r}, got {m}")
-    return m
-
-
-def _sketched(
-    name: str,
-    A: Any,
-    S: Sketch | None,
-    unit_rows: bool,
-    threads: int,
-    progress: bool = False,
-    scratch_dir: str | os.PathLike[str] | None = None,
-) -> Any:
-    """Z = AΓ for a checked A, where Γ is S; A itself as a matrix of floats where S is None."""
-    on_device = tensors.on_device(A)
-    Z: Any
-    if S is not None and A.shape[0] == 0:  # of a rank without rows
-        return np.empty((0, S.out_dim), sum_type(A))
-    if S is not None and isinstance(A, SideBySide):
-        Z = room((len(A), S.out_dim), A.dtype, scratch_dir)
-        finite = np.ones(len(A), np.bool_)
-        for part in arrays.row_blocks(A):
-            block = A[part]
-            finite[part] = arrays.finite_rows(block)
-            arrays.raise_not_finite(name, finite)
-            S._apply(name, block, threads, Z[part])
-    elif S is not None:
-        in_file = scratch_dir is not None and not on_device
-        rows = A.entries if isinstance(A, Float16Rows) else A
-        out = room((A.shape[0], S.out_dim), sum_type(rows), scratch_dir) if in_file else None
-        Z = S._apply(name, rows, threads, out, progress=progress)
-        if isinstance(A, Float16Rows):
-            A.multiply_by_scales(Z)
-    elif on_device:
-        Z = A.float() if A.dtype.itemsize == 2 else A
-    elif isinstance(A, (Float16Rows, SideBySide)):
-        Z = A
-    elif isinstance(A, np.ndarray) and A.dtype == np.float16:
-        Z = Float16Rows(A, scaled=False)
-    else:
-        Z = np.ascontiguousarray(arrays.widened(A) if isinstance(A, np.ndarray) else A.toarray())
-    if not unit_rows:
-        return Z
-    if on_device:
-        return of_unit_norm_on_device(Z, Z.new_empty(Z.shape) if Z is A else Z)
-    if scratch_dir is None and is_mapped(Z):
-        scratch_dir = tempfile.gettempdir()
-    ours = S is not None or (isinstance(Z, np.ndarray) and not np.may_share_memory(Z, A))
-    return of_unit_norm(name, Z, Z if ours else room(Z.shape, Z.dtype, scratch_dir))
 
 
 def _say_plan(

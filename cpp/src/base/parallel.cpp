@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
-#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -157,15 +156,6 @@ void for_blocks(std::int64_t n, int n_threads,
     parallel_blocks(ceil_div(n, kSumBlock), team, [&](std::int64_t b, int) {
         f(b * kSumBlock, std::min(n, (b + 1) * kSumBlock));
     });
-}
-
-double block_sum(std::int64_t n, int n_threads,
-                 const std::function<double(std::int64_t, std::int64_t)>& f) {
-    std::vector<double> part(static_cast<std::size_t>(ceil_div(n, kSumBlock)));
-    for_blocks(n, n_threads, [&](std::int64_t first, std::int64_t last) {
-        part[static_cast<std::size_t>(first / kSumBlock)] = f(first, last);
-    });
-    return std::accumulate(part.begin(), part.end(), 0.0);
 }
 
 }  // namespace skmm

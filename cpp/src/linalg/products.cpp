@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "column_strips.hpp"
@@ -369,6 +370,17 @@ void square_dots(View y, const double* u, int n_threads, const Tick& tick, doubl
 template <class View>
 void dots(View z, const double* u, int n_threads, const Tick& tick, double* t) {
     each_row(kernels().of<Element<View>>().dots, z, u, n_threads, tick, t);
+}
+
+double inner(const double* a, const double* b, const Strips& strips, int n_threads) {
+    double total;
+    sum_rows(
+        strips, 1, worth(2.0 * static_cast<double>(strips.n_rows()), n_threads), [](i64) {},
+        [&](const Strips::Block& rows, int, double* part) {
+            *part = std::inner_product(a + rows.first, a + rows.last, b + rows.first, 0.0);
+        },
+        &total);
+    return total;
 }
 
 #define SKMM_PRODUCTS(View)                                                                        \

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._support import checks
 from .._support.json_text import require_names
-from .._support.ranks import RowsHere
+from .._support.rows_here import RowsHere
 from .._support.types import Array, Floats, Indices
 from .labels import Labels
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from .. import _core
 from .._support import arrays, checks
 from .._support.cached import cached_property
-from .._support.ranks import Ranks, RowsHere
+from .._support.ranks import Ranks
+from .._support.rows_here import RowsHere
 from .._support.types import Array, Floats, Indices
 from .labels import Labels
 

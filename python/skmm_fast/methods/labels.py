@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support import arrays
-from .._support.ranks import RowsHere
+from .._support.rows_here import RowsHere
 from .._support.types import Array, Indices
 
 NAMED = 3  # rows without a label that an error names

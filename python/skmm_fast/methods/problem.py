@@ -10,7 +10,8 @@ from typing import Any
 
 from .._support import checks
 from .._support.cached import cached_property
-from .._support.ranks import Ranks, RowsHere
+from .._support.ranks import Ranks
+from .._support.rows_here import RowsHere
 from .._support.types import Floats, Indices, PerClass
 from ..pool.pool import Pool
 from ..pool.row_matrix import row_matrix

@@ -69,7 +69,7 @@ class Method:
     cost: Callable[[Work, Speed], Cost] | None = no_cost  # None: unknown to `plan`
     uses_pilot: bool = False
     spans: bool = True  # whether its rows should span the sketch, which is then n/2 wide at most
-    on_ranks: bool = False  # whether it takes rows that lie on several ranks, without a target
+    on_ranks: bool = False  # whether it takes rows that lie on several ranks
 
     @property
     def option_names(self) -> tuple[str, ...]:

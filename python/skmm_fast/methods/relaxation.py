@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _core
 from .._support.progress import Tick
-from .._support.ranks import RowsHere
+from .._support.rows_here import RowsHere
 from .._support.types import Floats, Indices
 from ..pool.inverses import inverse_root, rounding_of_moments
 from ..pool.pool import Pool, Whitened

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from .._support import checks
+from .._support.rows_here import RowsHere
 from .._support.types import Floats
 from ..pool.pool import Pool
 from ..pool.unit_rows import scaled_rows
@@ -129,5 +130,6 @@ def _of_unit_rows(problem: Problem) -> Pool:
 def _moment(pool: Pool, task: Pool) -> Floats:
     """Σ_t in the coordinates of the whitened pool, where Σ̃ is I."""
     rows = scaled_rows("target", task.Z)
-    own = rows.gram(pool.W.D) / len(rows)
+    here = RowsHere(len(pool.Z), pool.Z.ranks)
+    own = here.same("target", rows.gram(pool.W.D) / len(rows))
     return (1 - POOL_SHARE) * own + POOL_SHARE * np.eye(len(own))

@@ -57,6 +57,10 @@ class HostRowMatrix:
     def take(self, rows: Indices) -> HostRowMatrix:
         return HostRowMatrix(self.x.take(rows, axis=0), self.entry_error)
 
+    def like(self, x: Array | Float16Rows, entry_error: float = 0.0) -> HostRowMatrix:
+        """The matrix of other entries x of these rows."""
+        return HostRowMatrix(x, entry_error)
+
     def second_moment(
         self, s: Floats | None, threads: int, strips: _core.Strips | None = None
     ) -> Floats:
@@ -80,7 +84,7 @@ class HostRowMatrix:
         count = len(self.x) if rows is None else len(rows)
         out = room((count, B.shape[1]), self.dtype, scratch_dir)
         _core.multiply(self.core, np.ascontiguousarray(B), rows, out, threads)
-        return HostRowMatrix(out)
+        return self.like(out) if rows is None else HostRowMatrix(out)
 
     def times_rounded(self, B: Floats, rows: Indices | None, threads: int) -> HostRowMatrix:
         out = np.empty((len(self.x) if rows is None else len(rows), B.shape[1]), self.dtype)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._support.ranks import RowsHere
+from .._support.rows_here import RowsHere
 from .._support.types import Floats, Indices
 from .inverses import inverse_root, rounding_of_moments
 from .row_matrix import RowMatrix

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._support.cached import cached_property
-from .._support.ranks import RowsHere
+from .._support.rows_here import RowsHere
 from .._support.types import Floats, Indices
 from .inverses import EPS, inverse_root, rounding_of_moments
 from .row_matrix import RowMatrix, row_matrix
@@ -44,6 +44,7 @@ class Whitened:
         scale = np.exp2(np.round(np.log2(np.diag(M)) / 2))  # powers of 2 keep all bits
         scaled = M / np.outer(scale, scale)
         to, _ = inverse_root(scaled, rounding_of_moments(len(M)) * float(np.linalg.norm(scaled, 2)))
+        to = RowsHere(len(self.A), self.A.ranks).agreed(to)
         error = rounding_of_moments(len(M)) * float(np.linalg.norm(to, 2)) ** 2
         to = to / scale[:, None]
         largest = float(np.linalg.norm(to, 2)) ** 2

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import _core
-from .._support.ranks import Ranks, RowsHere
+from .._support.float16_rows import Float16Rows
+from .._support.ranks import Ranks
+from .._support.rows_here import RowsHere
 from .._support.types import Array, Floats, Indices
 from .host_rows import HostRowMatrix
 
@@ -20,7 +21,7 @@ class RankRowMatrix(HostRowMatrix):
     Results with an entry for each row are about the rows here; sums, small matrices and lists of
     rows are the same on every rank. `array` and `gram` take row numbers of the whole matrix; `own`,
     `take`, `times` and `mean` those counted from the first row here. `take` and `times` give a
-    matrix of these rows here.
+    matrix of these rows here, `like` one of all ranks' rows.
     """
 
     here: RowsHere | None = None
@@ -41,15 +42,8 @@ class RankRowMatrix(HostRowMatrix):
     def ranks(self) -> Ranks | None:
         return self._rows.ranks
 
-    def times(
-        self,
-        B: Floats,
-        rows: Indices | None,
-        threads: int,
-        scratch_dir: str | os.PathLike[str] | None = None,
-    ) -> HostRowMatrix:
-        made = super().times(B, rows, threads, scratch_dir)
-        return RankRowMatrix(made.x, here=self.here) if rows is None else made
+    def like(self, x: Array | Float16Rows, entry_error: float = 0.0) -> RankRowMatrix:
+        return RankRowMatrix(x, entry_error, self.here)
 
     def array(self, rows: Indices | slice) -> Array:
         if isinstance(rows, slice):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._support import arrays, checks
-from .._support.ranks import RowsHere
+from .._support.rows_here import RowsHere
 from .._support.types import DenseMatrix, Floats
 from .inverses import rounding_of_entries, rounding_of_moments
 from .row_matrix import RowMatrix, row_matrix

@@ -24,8 +24,9 @@ def scaled_rows(
     """The rows of Z scaled to norm 1, in a copy where Z lies or in a file of scratch_dir."""
     if tensors.on_device(Z.x):
         return row_matrix(name, of_unit_norm_on_device(Z.x, Z.x.new_empty(Z.x.shape)))
-    out = of_unit_norm(name, Z.x, room(Z.shape, Z.dtype, scratch_dir))
-    return HostRowMatrix(out, Z.entry_error)
+    out = of_unit_norm(name, Z.x, room(Z.x.shape, Z.dtype, scratch_dir))
+    like = Z.like if isinstance(Z, HostRowMatrix) else HostRowMatrix
+    return like(out, Z.entry_error)
 
 
 def of_unit_norm(name: str, Z: Array | Float16Rows | SideBySide, out: Array) -> Array:

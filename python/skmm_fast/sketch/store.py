@@ -20,7 +20,7 @@ import numpy as np
 from .._support.claims import Claims, name_of_leftover
 from .._support.files import write_whole
 from .._support.float16_rows import Float16Rows
-from .._support.ranks import RowsHere
+from .._support.rows_here import RowsHere
 from .._support.types import Array, Indices
 from .joined import joined
 from .manifest import MANIFEST, Manifest, read_manifest

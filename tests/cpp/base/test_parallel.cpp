@@ -58,21 +58,6 @@ TEST(blocks_of_indices_cover_them_once) {
     }
 }
 
-TEST(block_sums_are_added_in_the_order_of_the_blocks) {
-    for (const i64 n : {i64{0}, i64{1}, kSumBlock, 90 * kSumBlock + 5}) {
-        const std::vector<double> x = check::normals<double>(n);
-        const auto part = [&](i64 first, i64 last) {
-            double sum = 0.0;
-            for (i64 i = first; i < last; ++i) sum += x[i];
-            return sum;
-        };
-        double plain = 0.0;
-        for (i64 first = 0; first < n; first += kSumBlock)
-            plain += part(first, std::min(n, first + kSumBlock));
-        for (const int threads : {1, 2, 3, 8}) CHECK(block_sum(n, threads, part) == plain);
-    }
-}
-
 TEST(a_team_has_at_most_the_threads_asked_for) {
     CHECK(default_threads() >= 1);
     CHECK(team_size(1) == 1);

@@ -103,6 +103,18 @@ TEST(products_have_the_same_bits_on_any_threads) {
     for (std::size_t e = 0; e < 5; ++e) CHECK(found[e] == found[e + 5]);
 }
 
+TEST(inner_products_are_the_same_on_any_threads) {
+    for (const i64 n : {i64{0}, i64{1}, i64{3 * 4096 + 5}}) {
+        const std::vector<double> a = normals<double>(n), b = normals<double>(n, 3);
+        double plain = 0.0;
+        for (i64 i = 0; i < n; ++i) plain += a[i] * b[i];
+        const double one = inner(a.data(), b.data(), Strips(n), 1);
+        CHECK(std::abs(one - plain) < 1e-9);
+        for (const int threads : {2, 3})
+            CHECK(inner(a.data(), b.data(), Strips(n), threads) == one);
+    }
+}
+
 TEST(rows_of_weight_zero_are_not_read) {
     const i64 n = 10, k = 3;
     std::vector<double> z = normals<double>(n * k), s(n, 1.0), m(k * k), p(k);

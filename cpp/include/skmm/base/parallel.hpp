@@ -37,12 +37,7 @@ void parallel_blocks(std::int64_t n_blocks, int n_threads,
 
 constexpr std::int64_t kSumBlock = 4096;  // indices per block; it fixes the order of summation
 
-// Returns Σ f(first, last) over the consecutive blocks of kSumBlock indices that cover [0, n). The
-// terms are added in order, so the bits do not depend on n_threads.
-double block_sum(std::int64_t n, int n_threads,
-                 const std::function<double(std::int64_t first, std::int64_t last)>& f);
-
-// Calls f(first, last) for the same blocks.
+// Calls f(first, last) for the consecutive blocks of kSumBlock indices that cover [0, n).
 void for_blocks(std::int64_t n, int n_threads,
                 const std::function<void(std::int64_t first, std::int64_t last)>& f);
 

@@ -74,4 +74,7 @@ void square_dots(View y, const double* u, int n_threads, const Tick& tick, doubl
 template <class View>
 void dots(View z, const double* u, int n_threads, const Tick& tick, double* t);
 
+// Returns Σ_i a_i b_i over the rows i of all ranks, of which a and b have those here.
+double inner(const double* a, const double* b, const Strips& strips, int n_threads);
+
 }  // namespace skmm
