@@ -131,10 +131,13 @@ class Diagnosis:
         if np.isnan(self.mean_error):
             return "Not diagnosed."
         ratio = self.mean_error / self.random_mean_error if self.random_mean_error > 0 else 1.0
-        matched = f"its mean gradient error is {ratio:.2g} of that of uniform draws"
+        matched = f"its mean gradient error is {_times(ratio)} that of uniform draws"
         spanned = self.random_v_optimality[np.isfinite(self.random_v_optimality)]
         if len(spanned) and np.isfinite(self.v_optimality):
-            matched += f", its V-optimality {self.v_optimality / spanned.mean():.2g} of theirs"
+            matched += f", its V-optimality {_times(self.v_optimality / spanned.mean())} theirs"
+        if 0 < self.lower_bound < np.inf and np.isfinite(self.v_optimality):
+            above = max(self.v_optimality / self.lower_bound - 1, 0.0)
+            matched += f" and at most {above:.{1 if above < 0.1 else 0}%} above the best possible"
         if self.outliers > 2 * self.pool_outliers + 0.05:
             share = f"{self.outliers:.0%} of its rows are outliers, {self.pool_outliers:.0%} of all"
             return f"Worse than a uniform draw is likely: {share}; {matched}."
@@ -222,6 +225,14 @@ class Diagnosis:
                 f"moment error               {self.moment_error:.4g}",
             ]
         return "\n".join(lines + [f"warning: {w}" for w in self.warnings])
+
+
+def _times(ratio: float) -> str:
+    """How many times smaller or larger than another a figure is, in words that end before it."""
+    if 0.95 < ratio < 1.05:
+        return "about"
+    times, than = (1 / ratio, "x below") if 0 < ratio < 1 else (ratio, "x")
+    return f"{times:.2g} {than}" if times < 100 else f"{times:.0f} {than}"
 
 
 def diagnose(
@@ -410,15 +421,10 @@ def _near_copies(pool: Pool, rows: Indices) -> float:
 
 def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list[str]:
     found = []
-    m = len(mom.eigenvalues)
     if n < mom.rank:
         found.append(f"n = {n} < rank = {mom.rank}: directions of Z stay unseen; sketch to <= n/2")
     elif not np.isfinite(v_optimality):
         found.append(f"the rows chosen do not span Z (rank {mom.rank})")
-    if m < 11 * mom.intrinsic_dim and mom.rank == m:
-        found.append(
-            f"m = {m} < 11 r̄ = {11 * mom.intrinsic_dim}: the theorem asks for a larger sketch"
-        )
     if len(random) and n < mom.n_samples and not v_optimality < random.mean():
         found.append("no better than uniform draws in V-optimality")
     return found

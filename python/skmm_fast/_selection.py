@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import numpy as np
 
-from . import _selection_file
+from . import _samples, _selection_file, _selection_view
 from ._diagnose import Diagnosis
 from ._plot import plot_selection
 from ._selection_file import Saved
-from ._support.optional import need
 from ._support.types import Array, Floats, Indices
 from .pool.pool import Pool
 
@@ -72,6 +71,26 @@ class Selection:
     picture: dict[str, Array]
     weights: Floats
 
+    def __len__(self) -> int:
+        """n."""
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        """The row numbers."""
+        return iter(self.indices.tolist())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """The row numbers: `np.asarray(selection)`, and `X[selection]` of an array."""
+        if copy is False and dtype not in (None, np.int64):
+            raise ValueError(f"copy: expected None or True for row numbers of {np.dtype(dtype)}")
+        return np.array(self.indices, dtype=dtype) if copy else np.asarray(self.indices, dtype)
+
+    def __repr__(self) -> str:
+        return _selection_view.text(self.settings, self.diagnosis)
+
+    def _repr_html_(self) -> str:
+        return _selection_view.as_html(self.settings, self.diagnosis)
+
     @overload
     def subset(self, dataset: Rows) -> Rows: ...  # type: ignore[overload-overlap]
     @overload
@@ -109,28 +128,49 @@ class Selection:
         >>> selection.subset(list("abcdef")) == [list("abcdef")[i] for i in selection.indices]
         True
         """
-        if isinstance(dataset, Mapping):
-            raise TypeError(
-                f"dataset: expected samples by row number, got {type(dataset).__name__}; subset "
-                "each of its columns or splits"
-            )
-        shaped = hasattr(dataset, "shape")
-        length = dataset.shape[0] if shaped else len(dataset)
-        if length != self.settings["n_samples"]:
-            raise ValueError(
-                f"dataset: expected {self.settings['n_samples']} samples, got {length}"
-            )
-        if type(dataset).__module__.partition(".")[0] == "pyarrow":  # whose `select` is of columns
-            return dataset.take(self.indices)
-        if hasattr(dataset, "column_names") and hasattr(dataset, "select"):  # Hugging Face
-            return dataset.select(self.indices)
-        if hasattr(dataset, "iloc"):
-            return dataset.iloc[self.indices]
-        if shaped:
-            return dataset[self.indices]
-        if isinstance(dataset, (list, tuple)):
-            return [dataset[i] for i in self.indices]
-        return need("torch.utils.data", "torch").Subset(dataset, self.indices.tolist())
+        return _samples.subset(dataset, self.indices, self.settings["n_samples"])
+
+    def to_jsonl(self, path: str | os.PathLike[str], dataset: Any) -> Path:
+        """Write the chosen samples as JSON Lines, one JSON value a line.
+
+        Parameters
+        ----------
+        path : path
+            Where they are written. The file exists whole or not.
+        dataset : path, or a data set as for `subset`
+            The data set that was selected from. Of a file, its lines as they are; empty lines are
+            no samples. Samples of frames, tables and Hugging Face data sets become objects.
+
+        Returns
+        -------
+        Path
+            The path written.
+
+        Raises
+        ------
+        TypeError
+            A sample that JSON cannot hold; its number and the type are named.
+        ValueError
+            The data set does not have the N samples that were selected from.
+        OSError
+            A file that cannot be read or written; it is named.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> selection = skmm.select(np.eye(6), 3, method="uniform")
+        >>> samples = [{"text": f"text {i}"} for i in range(6)]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = selection.to_jsonl(folder + "/chosen.jsonl", samples)
+        ...     first = written.read_text().splitlines()[0]
+        >>> first == f'{{"text": "text {selection.indices[0]}"}}'
+        True
+        """
+        path = Path(path)
+        _samples.write_jsonl(path, dataset, self.indices, self.settings["n_samples"])
+        return path
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the selection to a file.
@@ -138,17 +178,20 @@ class Selection:
         Parameters
         ----------
         path : path
-            A name ending in .npz; or one ending in .json, to which the JSON is written, and an
-            `.indices.npy` beside it. ".npz" is added to other names.
+            A name ending in .npz for all of it; in .json for all but the picture; in .npy for the
+            row numbers; or in .csv for row numbers and weights. ".npz" is added to a name without
+            an ending.
 
         Returns
         -------
         Path
-            The path written. Each file is written under a temporary name, synced and renamed: it
+            The path written. The file is written under a temporary name, synced and renamed: it
             exists whole or not.
 
         Raises
         ------
+        ValueError
+            A name with another ending.
         OSError
             The file cannot be written; the path is named.
 
@@ -176,7 +219,7 @@ class Selection:
         Parameters
         ----------
         path : path
-            The path that was given to `save`.
+            The path that was given to `save`, of a .npz or .json.
 
         Returns
         -------
@@ -227,7 +270,7 @@ class Selection:
         ImportError
             matplotlib is not installed; the message names the extra that brings it.
         ValueError
-            The selection was made with diagnose="none".
+            The selection was made with diagnose="none", or comes from a .json.
 
         Examples
         --------
@@ -239,7 +282,8 @@ class Selection:
         """
         if len(self.picture["pool"]) == 0:
             raise ValueError(
-                "plot: expected a selection with a picture; this one was made with diagnose='none'"
+                "plot: expected a selection with a picture; none is made with diagnose='none', and "
+                "a .json does not keep it: save to .npz"
             )
         title = str(self.settings["method"])
         return plot_selection(self.picture, self.diagnosis, title, path)
@@ -247,7 +291,7 @@ class Selection:
 
 def _with_suffix(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
-    return path if path.suffix in (".npz", ".json") else path.with_name(path.name + ".npz")
+    return path if path.suffix else path.with_name(path.name + ".npz")
 
 
 def no_picture() -> dict[str, Array]:

@@ -1,12 +1,11 @@
 """The files of a selection: what is written, and what is taken for one when it is read.
 
-A .npz holds the arrays and, under "meta", JSON. A .json holds all but the row numbers, which lie in
-a .npy beside it.
+A .npz holds the arrays and, under "meta", JSON. A .json holds all but the picture, which is large.
+A .npy of the row numbers and a .csv of numbers and weights are for other programs, and not read.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
@@ -22,7 +21,8 @@ from ._support.files import open_regular, write_whole
 from ._support.json_text import parsed, plain, require_names
 from ._support.types import Array
 
-FORMAT = 2
+FORMATS = {".npz": 2, ".json": 3}
+WRITTEN = (*FORMATS, ".npy", ".csv")
 PICTURE = ("pool", "selected", "eigenvalues")
 ARRAYS = ("indices", "weights", *PICTURE)
 META = ("format", "settings", "diagnosis")
@@ -38,43 +38,54 @@ class Saved:
 
 
 def write(path: Path, saved: Saved) -> None:
-    """Write a .npz; or a .json, and the .npy beside it."""
-    meta = plain(
-        {"format": FORMAT, "settings": saved.settings, "diagnosis": saved.diagnosis.plain()}
-    )
+    """Write a file of the kind that its name ends in. Raises ValueError for other endings."""
     arrays: dict[str, Any] = dict(saved.arrays)
-    if path.suffix != ".json":
-        text = np.array(json.dumps(meta))
+    if path.suffix == ".npz":
+        text = np.array(json.dumps(_meta(saved, FORMATS[".npz"])))
         write_whole(path, lambda f: np.savez(f, meta=text, **arrays))
-        return
-    indices = arrays["indices"]
-    beside = path.with_suffix(".indices.npy")
-    write_whole(beside, lambda f: np.save(f, indices))
-    meta["indices"] = {"file": beside.name, "sha256": _digest(indices)}
-    meta["weights"] = arrays["weights"].tolist()
-    meta["picture"] = {name: arrays[name].tolist() for name in PICTURE}
-    write_whole(path, lambda f: f.write(json.dumps(meta, indent=1).encode()))
+    elif path.suffix == ".json":
+        write_whole(path, lambda f: f.write(as_json(saved).encode()))
+    elif path.suffix == ".npy":
+        write_whole(path, lambda f: np.save(f, arrays["indices"]))
+    elif path.suffix == ".csv":
+        rows = zip(arrays["indices"].tolist(), arrays["weights"].tolist(), strict=True)
+        lines = ["index,weight", *(f"{index},{weight}" for index, weight in rows)]
+        write_whole(path, lambda f: f.write(("\n".join(lines) + "\n").encode()))
+    else:
+        raise ValueError(f"path: expected a name that ends in {', '.join(WRITTEN)}, got {path}")
+
+
+def as_json(saved: Saved) -> str:
+    """What a .json holds, with the row numbers in one line."""
+    text = json.dumps(_meta(saved, FORMATS[".json"]), indent=1).removesuffix("\n}")
+    lists = [(name, saved.arrays[name].tolist()) for name in ("indices", "weights")]
+    return "".join([text, *(f',\n "{name}": {json.dumps(x)}' for name, x in lists), "\n}\n"])
+
+
+def _meta(saved: Saved, version: int) -> Any:
+    return plain(
+        {"format": version, "settings": saved.settings, "diagnosis": saved.diagnosis.plain()}
+    )
 
 
 def read(path: Path) -> Saved:
-    """Read what `write` wrote. Raises ValueError that names the file for anything else, and OSError
-    where a file cannot be opened."""
-    content = _content(path)
+    """Read what `write` wrote to a .npz or .json. Raises ValueError that names the file for
+    anything else, and OSError where it cannot be opened."""
+    if path.suffix not in FORMATS:
+        raise ValueError(f"path: expected a name that ends in {' or '.join(FORMATS)}, got {path}")
+    version = FORMATS[path.suffix]
+    with open_regular(path) as file:
+        content = file.read()
     try:
-        meta, arrays = _of_json(path, content) if path.suffix == ".json" else _of_npz(content)
-        settings, diagnosis = _named(meta)
+        meta, arrays = _of_json(content) if path.suffix == ".json" else _of_npz(content)
+        settings, diagnosis = _named(meta, version)
         _require(arrays, settings, diagnosis)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"path: expected a selection of format {FORMAT}, got {path} ({error!s:.300}); bring "
+            f"path: expected a selection of format {version}, got {path} ({error!s:.300}); bring "
             "back the file that was saved, or select again"
         ) from None
     return Saved(settings, diagnosis, arrays)
-
-
-def _content(path: Path) -> bytes:
-    with open_regular(path) as file:
-        return file.read()
 
 
 def _of_npz(content: bytes) -> tuple[Any, dict[str, Array]]:
@@ -101,19 +112,16 @@ def _of_npz(content: bytes) -> tuple[Any, dict[str, Array]]:
     return meta, arrays
 
 
-def _of_json(path: Path, content: bytes) -> tuple[Any, dict[str, Array]]:
+def _of_json(content: bytes) -> tuple[Any, dict[str, Array]]:
     meta = parsed(content)
-    require_names(meta, (*META, "indices", "weights", "picture"))
-    require_names(meta["indices"], ("file", "sha256"))
-    require_names(meta["picture"], PICTURE)
-    name = meta["indices"]["file"]
-    if not isinstance(name, str) or Path(name).name != name or "\0" in name:
-        raise ValueError(f"indices in {name!r}, which is no file beside it")
-    indices = _array("indices", _content(path.with_name(name)))
-    if _digest(indices) != meta["indices"]["sha256"]:
-        raise ValueError(f"{name} is of another selection")
-    lists = {"weights": meta["weights"], **meta["picture"]}
-    return meta, {"indices": indices, **{k: _numbers(k, x) for k, x in lists.items()}}
+    require_names(meta, (*META, "indices", "weights"))
+    indices = _numbers("indices", meta["indices"])
+    if indices.dtype.kind == "i":  # NumPy's default type may have 32 bits
+        indices = indices.astype(np.int64)
+    points = np.empty((0, 2))
+    picture = {"pool": points, "selected": points, "eigenvalues": np.empty(0)}
+    weights = _numbers("weights", meta["weights"]).astype(np.float64)
+    return meta, {"indices": indices, "weights": weights, **picture}
 
 
 def _array(name: str, content: bytes) -> Array:
@@ -124,19 +132,19 @@ def _array(name: str, content: bytes) -> Array:
 
 
 def _numbers(name: str, values: Any) -> Array:
-    """Lists of numbers as an array of float64."""
+    """A list of numbers as an array."""
     try:
         array = np.array(values)
     except ValueError:
         raise ValueError(f"{name}: lists of unequal lengths") from None
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{name}: no numbers")
-    return array.astype(np.float64)
+    return array
 
 
-def _named(meta: dict[str, Any]) -> tuple[dict[str, Any], Diagnosis]:
+def _named(meta: dict[str, Any], version: int) -> tuple[dict[str, Any], Diagnosis]:
     """Settings and diagnosis of the JSON."""
-    if type(meta["format"]) is not int or meta["format"] != FORMAT:
+    if type(meta["format"]) is not int or meta["format"] != version:
         raise ValueError(f"format {meta['format']!r}")
     settings = meta["settings"]
     if not isinstance(settings, dict) or not isinstance(settings.get("method"), str):
@@ -172,7 +180,3 @@ def _shapes_of_picture(arrays: dict[str, Array], n: int) -> dict[str, tuple[int,
         raise ValueError(f"a picture in {k} dimensions")
     m = len(arrays["eigenvalues"]) if arrays["eigenvalues"].ndim else 0
     return {"pool": (len(arrays["pool"]), k), "selected": (n, k), "eigenvalues": (m,)}
-
-
-def _digest(indices: Array) -> str:
-    return hashlib.sha256(indices.tobytes()).hexdigest()

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from skmm_fast import SketchStore, select
+from skmm_fast import Selection, SketchStore, select
 from skmm_fast._support.claims import Claims
 from skmm_fast.sketch.manifest import Manifest
 from skmm_fast.sketch.store import made, prepared
@@ -86,7 +86,7 @@ def test_torchrun_on_two_nodes(nodes, store, tmp_path):
     said = [process.communicate(timeout=240)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
     expected = select(SketchStore(store), 60, method="v-optimal").indices
-    assert np.array_equal(np.load(tmp_path / "chosen.indices.npy"), expected)
+    assert np.array_equal(Selection.load(tmp_path / "chosen.json").indices, expected)
 
 
 def test_a_link_that_is_cut(nodes, store, tmp_path):
