@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from ._as_matrix import as_matrix
 from ._support import arrays, checks, tensors
 from ._support.float16_rows import ROUNDING, Float16Rows
 from ._support.scratch import room
@@ -22,9 +23,12 @@ MAX_SKETCH_DIM = 512  # the widest sketch by default
 
 
 def checked(name: str, X: Any) -> Any:
-    """X checked by `arrays.matrix`, `Float16Rows` or `SideBySide`; a store stands for its array."""
+    """X as `as_matrix` makes it, checked; `Float16Rows` and `SideBySide` as they are. A store
+    stands for its array."""
     rows = X.array() if isinstance(X, SketchStore) else X
-    return rows if isinstance(rows, (Float16Rows, SideBySide)) else arrays.matrix(name, rows)
+    if isinstance(rows, (Float16Rows, SideBySide)):
+        return rows
+    return arrays.matrix(name, as_matrix(name, rows))
 
 
 def entry_error(A: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -81,10 +82,13 @@ def select(
 
     Parameters
     ----------
-    X : (N, r) array, CSR matrix, tensor or SketchStore, or several by `combine`
-        Per-sample gradients, their sketch, or features. NumPy arrays (`np.memmap` too) of float16,
-        float32 or float64; SciPy CSR of float32 or float64; torch tensors, bfloat16 too. A tensor
-        on a CUDA device stays there: results agree with those of the CPU to rounding.
+    X : (N, r) array, CSR matrix, tensor, frame or SketchStore, or several by `combine`
+        Per-sample gradients, their sketch, or features. Read where they lie: NumPy arrays
+        (`np.memmap` too) of float16, float32 or float64 with rows of contiguous elements; SciPy CSR
+        of float32 or float64; torch tensors, bfloat16 too. A tensor on a CUDA device stays there:
+        results agree with those of the CPU to rounding. Copied in memory: frames of pandas and
+        polars, tables of pyarrow (of numeric columns, or of one column of lists), lists, arrays of
+        integers, of another order or byte order (but no memory maps), CSC and COO.
     n : int or float
         A count in [1, N], or a share of N in (0, 1).
     method : str or callable, default "auto"
@@ -295,7 +299,7 @@ def _selected(
         own_function.require_target(method, target is not None)
     else:
         entry = REGISTRY[checks.choice("method", method, METHODS)]
-        entry.require_options(method_options)
+        entry.require_options(method_options, inspect.signature(select).parameters)
         entry.require_target(target is not None)
     unit_rows = checks.boolean("unit_rows", unit_rows)
     checks.choice("diagnose", diagnose, get_args(Diagnose))

@@ -5,10 +5,11 @@ messages read this table."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from .._support.near_names import did_you_mean
 from . import (
     forgetting,
     grad_match,
@@ -76,13 +77,17 @@ class Method:
         parameters = inspect.signature(self.options or self.run).parameters.values()
         return tuple(p.name for p in parameters if p.default is not p.empty)
 
-    def require_options(self, options: dict[str, Any]) -> None:
-        """Raises TypeError naming the option that this method does not have."""
+    def require_options(self, options: dict[str, Any], arguments: Collection[str]) -> None:
+        """Raises TypeError naming the option that this method does not have, and what may have been
+        meant among its options and the other arguments."""
         known = self.option_names
         for name in options:
             if name not in known:
                 had = ", ".join(known) or "it has none"
-                raise TypeError(f"{name}: expected an option of method {self.name!r} ({had})")
+                raise TypeError(
+                    f"{name}: expected an option of method {self.name!r} ({had})"
+                    f"{did_you_mean(name, {*known, *arguments})}"
+                )
 
     def require_target(self, given: bool) -> None:
         """Raises ValueError where a target is given that this method does not use, or needed and

@@ -39,6 +39,13 @@ def bfloat16_ones(*shape):
     return torch.ones(shape, dtype=torch.bfloat16)
 
 
+def with_row(A, row):
+    """The sparse matrix with a wrong number in the place of a row number."""
+    index = A.row if A.format == "coo" else A.indices
+    index[3] = row
+    return A
+
+
 def frozen(a):
     a.flags.writeable = False
     return a
@@ -194,7 +201,17 @@ CASES = [
     ("draw of moments", lambda: skmm.select(Z, 6, method="moment-matching", draw="best"), ValueError, "draw: .* got 'best'"),
     ("sketch", lambda: skmm.select(Z, 5, sketch="dense"), ValueError, "sketch: .* got 'dense'"),
     ("sketch_dim 0", lambda: skmm.select(Z, 5, sketch_dim=0), ValueError, "sketch_dim: .* got 0"),
-    ("select a list", lambda: skmm.select(Z.tolist(), 5), TypeError, "X: expected an array, got list"),
+    ("random_state", lambda: skmm.select(Z, 5, random_state=0), TypeError, r"random_state: expected an option .*; did you mean 'seed'\?"),
+    ("n_jobs", lambda: skmm.select(Z, 5, n_jobs=2), TypeError, r"n_jobs: .* did you mean 'n_threads'\?"),
+    ("a letter less", lambda: skmm.select(Z, 5, per_clas="sqrt"), TypeError, r"per_clas: .* did you mean 'per_class'\?"),
+    ("nothing near", lambda: skmm.select(Z, 5, qwerty=2), TypeError, r"qwerty: expected an option of method 'auto' \([^)]*\)$"),
+    ("select a list of strings", lambda: skmm.select([["a", "b"]] * 9, 5), TypeError, "X: expected rows of numbers, got a list of <U1"),
+    ("select a ragged list", lambda: skmm.select([[1.0], [1.0, 2.0]], 1), ValueError, "X: expected rows of one length"),
+    ("select a string", lambda: skmm.select("X.npy", 5), TypeError, "X: expected an array, got str"),
+    ("select complex", lambda: skmm.select(Z.astype(complex), 5), TypeError, "X: expected float16 or .* got complex128"),
+    ("select objects", lambda: skmm.select(Z.astype(object), 5), TypeError, "X: expected float16 or .* got object"),
+    ("select COO of another shape", lambda: skmm.select(with_row(sp.coo_array(Z), 50), 5), ValueError, r"X: expected indices in \[0, 49\] along axis 0, got 0 to 50"),
+    ("select CSC of another shape", lambda: skmm.select(with_row(sp.csc_array(Z), 50), 5), ValueError, "X: expected .*indices"),
     ("select NaN", lambda: skmm.select(with_nan(Z, 3), 5), ValueError, "X: .* in 1 of 50 rows, first in row 3"),
     ("select NaN, sketched", lambda: skmm.select(with_nan(Z, 3), 5, sketch_dim=2), ValueError, "X: .* in 1 of 50 rows, first in row 3"),
     ("select zeros", lambda: skmm.select(0 * Z, 5), ValueError, "X: expected a nonzero entry"),
