@@ -111,30 +111,36 @@ def _of_list(name: str, X: Any) -> Array:
     try:
         rows = np.asarray(X)
     except ValueError:
-        raise ValueError(
-            f"{name}: expected rows of one length, got a list of unequal ones"
-        ) from None
+        said = f"{name}: expected rows of one length, got a list of unequal ones"
+        raise ValueError(said) from None
     if rows.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected rows of numbers, got a list of {rows.dtype}")
     return rows
 
 
 def _as_csr(name: str, X: Any) -> Any:
-    if X.format in ("csc", "coo"):  # SciPy's conversion trusts indices
-        coordinates = X.tocoo() if X.format == "coo" else None
-        if coordinates is None:
-            X.check_format(full_check=True)
-        else:
-            for axis, index in enumerate((coordinates.row, coordinates.col)):
-                if len(index) and not 0 <= index.min() <= index.max() < X.shape[axis]:
-                    raise ValueError(
-                        f"{name}: expected indices in [0, {X.shape[axis] - 1}] along axis {axis}, "
-                        f"got {index.min()} to {index.max()}"
-                    )
+    if X.format in ("csc", "coo"):
+        _require_sound(name, X)  # SciPy's conversion trusts it
         X = X.tocsr()
     if X.format == "csr" and X.dtype.kind in "biu":
         X = X.astype(_float_type(X.dtype))
     return X
+
+
+def _require_sound(name: str, X: Any) -> None:
+    """Raises ValueError where a CSC or COO matrix has an entry outside its shape."""
+    if X.format == "csc":
+        try:
+            X.check_format(full_check=True)
+        except ValueError as error:
+            raise ValueError(f"{name}: expected a sound CSC matrix, got one with {error}") from None
+        return
+    for axis, index in enumerate((X.row, X.col)):
+        if len(index) and not 0 <= index.min() <= index.max() < X.shape[axis]:
+            raise ValueError(
+                f"{name}: expected indices in [0, {X.shape[axis] - 1}] along axis {axis}, got "
+                f"{index.min()} to {index.max()}"
+            )
 
 
 def _strided(name: str, X: Any) -> Any:
@@ -161,5 +167,6 @@ def _floats(X: Array) -> Array:
 def _float_type(dtype: Any) -> np.dtype[Any]:
     """The type of floats that holds numbers of this type, large integers to rounding."""
     if dtype.kind == "f":
-        return np.dtype(dtype.newbyteorder("="))
+        native: np.dtype[Any] = dtype.newbyteorder("=")
+        return native
     return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)

@@ -28,18 +28,14 @@ def same(rows, of="X"):
 @pytest.mark.parametrize(
     "rows",
     [
-        np.asfortranarray(X), np.hstack([X, X])[:, ::2][:, [0, 3, 1, 4, 2, 5]], X[:, ::-1][:, ::-1],
+        np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], X[:, ::-1].copy()[:, ::-1],
         X.astype(">f4"), X.tolist(), tuple(map(tuple, X.tolist())), list(X), np.asmatrix(X),
         sp.csc_array(X), sp.coo_array(X), sp.csc_matrix(X), sp.coo_matrix(X),
     ],
-    ids=["Fortran", "apart", "twice backwards", "byte order", "lists", "tuples", "rows", "matrix",
+    ids=["Fortran", "apart", "backwards", "byte order", "lists", "tuples", "rows", "matrix",
          "CSC", "COO", "csc_matrix", "coo_matrix"],
 )  # fmt: skip
 def test_arrays_of_other_kinds(rows):
-    if rows is not None and np.shape(rows) == X.shape and not sp.issparse(rows):
-        order = np.argsort(np.asarray(rows, np.float32)[0])
-        assert np.array_equal(np.asarray(rows, np.float32)[:, order], X[:, np.argsort(X[0])])
-        rows = rows if np.array_equal(np.asarray(rows, np.float32), X) else X
     same(rows)
 
 
@@ -65,11 +61,11 @@ def test_frames_of_pandas():
     same(pd.DataFrame(COUNTS).astype({0: "int8", 1: "float32", 2: "Int64"}), "COUNTS")
     same(pd.DataFrame.sparse.from_spmatrix(sp.csr_array(X)))
     same(pd.Series(list(X)))
-    with pytest.raises(TypeError, match="X: expected columns of numbers, got .* in 'text'"):
+    with pytest.raises(TypeError, match=r"X: expected columns of numbers, got .* in 'text'"):
         skmm.select(frame.assign(text="a"), 12)
     holes = pd.DataFrame(COUNTS).astype("Int64")
     holes.iloc[7, 2] = pd.NA
-    with pytest.raises(ValueError, match="X: .* in 1 of 60 rows, first in row 7"):
+    with pytest.raises(ValueError, match=r"X: .* in 1 of 60 rows, first in row 7"):
         skmm.select(holes, 12)
 
 
@@ -78,12 +74,12 @@ def test_frames_of_polars():
     same(pl.DataFrame(X, schema=NAMES))
     same(pl.DataFrame(COUNTS, schema=NAMES).with_columns(pl.col("a").cast(pl.Int8)), "COUNTS")
     same(pl.Series("e", X.tolist()))
-    with pytest.raises(TypeError, match="X: expected columns of numbers, got String in 'text'"):
+    with pytest.raises(TypeError, match=r"X: expected columns of numbers, got String in 'text'"):
         skmm.select(pl.DataFrame(X, schema=NAMES).with_columns(pl.lit("a").alias("text")), 12)
     holes = pl.DataFrame(COUNTS, schema=NAMES).with_columns(
         pl.when(pl.int_range(pl.len()) == 7).then(None).otherwise(pl.col("c")).alias("c")
     )
-    with pytest.raises(ValueError, match="X: .* in 1 of 60 rows, first in row 7"):
+    with pytest.raises(ValueError, match=r"X: .* in 1 of 60 rows, first in row 7"):
         skmm.select(holes, 12)
 
 
@@ -102,19 +98,19 @@ def test_tables_of_arrow():
     ):
         with pytest.raises(ValueError, match=said):
             skmm.select(rows, 1)
-    with pytest.raises(TypeError, match="X.'text'.: expected numbers, got string"):
+    with pytest.raises(TypeError, match=r"X.'text'.: expected numbers, got string"):
         skmm.select(pa.table({"a": X[:, 0], "text": ["a"] * 60}), 12)
     holes = pa.array([[1.0, None], [1.0, 2.0]])
-    with pytest.raises(ValueError, match="X: .* in 1 of 2 rows, first in row 0"):
+    with pytest.raises(ValueError, match=r"X: .* in 1 of 2 rows, first in row 0"):
         skmm.select(holes, 1)
 
 
 def test_memory_maps_are_not_copied(tmp_path):
     np.save(tmp_path / "counts.npy", COUNTS)
-    with pytest.raises(TypeError, match="X: expected float16 or .* got int64"):
+    with pytest.raises(TypeError, match=r"X: expected float16 or .* got int64"):
         skmm.select(np.load(tmp_path / "counts.npy", mmap_mode="r"), 12)
     np.save(tmp_path / "columns.npy", np.asfortranarray(X))
-    with pytest.raises(ValueError, match="X: .*ascontiguousarray"):
+    with pytest.raises(ValueError, match=r"X: .*ascontiguousarray"):
         skmm.select(np.load(tmp_path / "columns.npy", mmap_mode="r"), 12)
 
 
