@@ -136,8 +136,7 @@ class Diagnosis:
         if len(spanned) and np.isfinite(self.v_optimality):
             matched += f", its V-optimality {_times(self.v_optimality / spanned.mean())} theirs"
         if 0 < self.lower_bound < np.inf and np.isfinite(self.v_optimality):
-            above = max(self.v_optimality / self.lower_bound - 1, 0.0)
-            matched += f" and at most {above:.{1 if above < 0.1 else 0}%} above the best possible"
+            matched += f" and at most {_above(self.v_optimality / self.lower_bound)}"
         if self.outliers > 2 * self.pool_outliers + 0.05:
             share = f"{self.outliers:.0%} of its rows are outliers, {self.pool_outliers:.0%} of all"
             return f"Worse than a uniform draw is likely: {share}; {matched}."
@@ -233,6 +232,14 @@ def _times(ratio: float) -> str:
         return "about"
     times, than = (1 / ratio, "x below") if 0 < ratio < 1 else (ratio, "x")
     return f"{times:.2g} {than}" if times < 100 else f"{times:.0f} {than}"
+
+
+def _above(ratio: float) -> str:
+    """How far above the best possible a figure is that is so many times a bound of it."""
+    if ratio >= 2:
+        return f"{ratio:.2g} x the best possible"
+    above = max(ratio - 1, 0.0)
+    return f"{above:.{1 if above < 0.1 else 0}%} above the best possible"
 
 
 def diagnose(

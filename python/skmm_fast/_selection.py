@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import numpy as np
 
-from . import _samples, _selection_file, _selection_view
+from . import _report, _samples, _selection_file, _selection_view
 from ._diagnose import Diagnosis
 from ._plot import plot_selection
 from ._selection_file import Saved
+from ._support.files import write_whole
 from ._support.types import Array, Floats, Indices
 from .pool.pool import Pool
 
@@ -212,6 +213,21 @@ class Selection:
         _selection_file.write(path, Saved(self.settings, self.diagnosis, arrays))
         return path
 
+    def to_json(self) -> str:
+        """What `save` writes to a .json.
+
+        Examples
+        --------
+        >>> import json
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> selection = skmm.select(np.eye(6), 3, method="uniform")
+        >>> json.loads(selection.to_json())["indices"] == selection.indices.tolist()
+        True
+        """
+        arrays = {"indices": self.indices, "weights": self.weights}
+        return _selection_file.as_json(Saved(self.settings, self.diagnosis, arrays))
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Selection:
         """Read what `save` wrote.
@@ -253,8 +269,54 @@ class Selection:
             picture=arrays,
         )
 
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        samples: Sequence[tuple[int, Any]] | None = None,
+    ) -> Path:
+        """Write one HTML page that needs no other file: the verdict, figures beside uniform draws,
+        classes before and after, pictures where there are any (needs matplotlib), and examples.
+
+        Parameters
+        ----------
+        path : path
+            Where the page goes.
+        samples : list of (row number, sample), optional
+            Examples to show: texts, or dicts of columns.
+
+        Returns
+        -------
+        Path
+            The path written. The file exists whole or not.
+
+        Raises
+        ------
+        ImportError
+            The selection has a picture and matplotlib is not installed; the message names the extra
+            that brings it.
+        OSError
+            The file cannot be written; it is named.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import skmm_fast as skmm
+        >>> selection = skmm.select(np.eye(6), 3, method="uniform", diagnose="none")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = selection.report(folder + "/report.html", [(0, "a text")]).read_text()
+        >>> page.startswith("<!DOCTYPE html>")
+        True
+        """
+        path = Path(path)
+        picture = self.picture if len(self.picture["pool"]) else None
+        page = _report.page(self.settings, self.diagnosis, picture, samples or ())
+        write_whole(path, lambda file: file.write(page.encode()))
+        return path
+
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw pool and selection in two dimensions, and the spectrum with the intrinsic dimension.
+        """Draw pool and selection in two dimensions, the spectrum with the intrinsic dimension, and
+        the selection between uniform draws and the certified bound.
 
         Parameters
         ----------
@@ -278,7 +340,7 @@ class Selection:
         >>> import skmm_fast as skmm
         >>> figure = skmm.select(np.eye(6), 3, method="uniform").plot()
         >>> len(figure.axes)
-        2
+        3
         """
         if len(self.picture["pool"]) == 0:
             raise ValueError(

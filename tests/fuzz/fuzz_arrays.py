@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from choices import Choices
-
 from skmm_fast.cli.main import _array, main
 
 DTYPES = [

@@ -220,11 +220,12 @@ def picture(path: Path, scores: Scores, selection: Selection) -> None:
     pool_axes, spectrum_axes, score_axes = figure.subplots(1, 3)
     draw_pool(pool_axes, selection.picture, selection.diagnosis, "auto")
     draw_spectrum(spectrum_axes, selection.picture, selection.diagnosis)
-    for method in ("uniform", *METHODS):
+    for place, method in enumerate(("uniform", *METHODS)):
         counts = sorted(n for what, n in scores if what == method)
         accuracy = [[a for a, _ in scores[method, n]] for n in counts]
         score_axes.errorbar(
-            counts, [np.mean(a) for a in accuracy], [np.std(a) for a in accuracy],
+            [n + 2 * (place - len(METHODS) / 2) for n in counts],  # bars beside each other
+            [np.mean(a) for a in accuracy], [np.std(a) for a in accuracy],
             marker="o", capsize=3, label=method,
         )  # fmt: skip
     whole = next(pairs for (what, _), pairs in scores.items() if what == "whole pool")

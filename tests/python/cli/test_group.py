@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 from skmm_fast._support.claims import Claims
-from skmm_fast.cli.main import main
+from skmm_fast.cli import main
 from skmm_fast.sketch.manifest import Manifest
 from skmm_fast.sketch.store import made, prepared
 
