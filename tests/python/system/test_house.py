@@ -34,7 +34,10 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 OF_TORCH = {
-    name for name in MODULES if name.startswith(("gradients", "device.")) or name == "cli.demo"
+    name
+    for name in MODULES
+    if name.startswith(("gradients", "device."))
+    or name in ("cli.demo", "integrations.torch", "integrations.transformers")
 }
 
 
