@@ -432,7 +432,8 @@ def _warnings(n: int, mom: Moments, v_optimality: float, random: Floats) -> list
         found.append(f"n = {n} < rank = {mom.rank}: directions of Z stay unseen; sketch to <= n/2")
     elif not np.isfinite(v_optimality):
         found.append(f"the rows chosen do not span Z (rank {mom.rank})")
-    if len(random) and n < mom.n_samples and not v_optimality < random.mean():
+    finite = np.isfinite(v_optimality)  # else the warning above says more
+    if len(random) and n < mom.n_samples and finite and not v_optimality < random.mean():
         found.append("no better than uniform draws in V-optimality")
     return found
 

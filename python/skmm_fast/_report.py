@@ -19,8 +19,9 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem;
   color: #222; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
-.verdict { font-size: 1.15rem; border-left: .3rem solid #c33; padding: .3rem .8rem;
-  background: #f7f4f2 }
+.verdict { font-size: 1.15rem; border-left: .3rem solid #888; padding: .3rem .8rem;
+  background: #f5f5f4 }
+.Better { border-color: #2a8a3e } .Worse { border-color: #c33 }
 .warning { border-left: .3rem solid #e6a700; padding: .2rem .8rem; background: #fff8e5 }
 table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ddd;
@@ -42,7 +43,8 @@ def page(
     title = html.escape(f"Selection of {title_of(settings, d)}")
     rows = "".join(_row("td", row) for row in table(d))
     parts = [
-        f"<h1>{title}</h1><p class=verdict>{html.escape(d.verdict)}</p>",
+        f"<h1>{title}</h1>"
+        f"<p class='verdict {d.verdict.partition(' ')[0]}'>{html.escape(d.verdict)}</p>",
         *(f"<p class=warning>{html.escape(said)}</p>" for said in d.warnings),
     ]
     if rows:

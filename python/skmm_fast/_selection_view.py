@@ -49,7 +49,8 @@ def table(d: Diagnosis) -> list[Row]:
         uniform = f"uniform {spanned.mean():.4g} ± {spanned.std():.2g}" if len(spanned) else ""
         least = f"at least {d.lower_bound:.4g}" if np.isfinite(d.lower_bound) else ""
         beside = ", ".join(part for part in (uniform, least) if part)
-        rows.append(("V-optimality", f"{d.v_optimality:.4g}", beside))
+        value = f"{d.v_optimality:.4g}" if np.isfinite(d.v_optimality) else "does not span Z"
+        rows.append(("V-optimality", value, beside))
     rows.append(("effective size", f"{d.effective_size:.4g}", f"of {d.n} rows"))
     rows.append(("outliers", f"{d.outliers:.1%}", f"pool {d.pool_outliers:.1%}"))
     rows.append(("near copies", f"{d.near_copies:.1%}", ""))

@@ -10,9 +10,13 @@ from typing import Any
 from .._support.optional import need
 from .._support.ranks import RankError
 from .._version import __version__
-from . import describe, plan, report, select, sketch
 from .demo_command import demo
+from .describe_commands import info, status, verify
 from .options import flag
+from .plan_command import plan
+from .report_command import report
+from .select_command import select
+from .sketch_command import sketch
 
 typer: Any = need("typer", "cli")
 
@@ -75,8 +79,5 @@ def _main(
 
 
 app.callback(help=HELP)(_main)
-for command in (
-    sketch.sketch, select.select, report.report, plan.plan, describe.info, describe.status,
-    describe.verify, demo,
-):  # fmt: skip
+for command in (sketch, select, report, plan, info, status, verify, demo):
     app.command(command.__name__, help=command.__doc__)(_reported(command))
