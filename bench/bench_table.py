@@ -1,4 +1,4 @@
-"""`skmm-fast select` on a Parquet file of embeddings: seconds and peak memory of the command.
+"""`skmm-fast select` on a Parquet file of embeddings: seconds of the command, and its peak memory without the pages of files.
 
 The file has N lists of 384 float32 numbers, in clusters, of which every row is its own, and a
 column of labels. The command streams it: rows of more than 1 GB go to a file in the system's folder
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -37,6 +37,15 @@ def make(path: Path, n_rows: int) -> None:
             file.write_table(pa.table([pa.array(label), lists], schema=schema))
 
 
+def anonymous_bytes(pid: int) -> int:
+    """The memory of a process, without the pages of files."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it has ended
+        return 0
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1]) if "RssAnon" in status else 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=3_300_000)
@@ -58,14 +67,17 @@ def main() -> None:
             child = subprocess.Popen(
                 [sys.executable, *command, *options], stdout=subprocess.DEVNULL
             )
-            _, status, used = os.wait4(child.pid, 0)
+            anonymous = 0
+            while child.poll() is None:
+                anonymous = max(anonymous, anonymous_bytes(child.pid))
+                time.sleep(0.05)
             taken = time.perf_counter() - began
-            if status:
+            if child.returncode:
                 raise SystemExit(f"the command failed: {command}")
             rows.append({
                 "method": " ".join(options), "N": args.rows, "width": WIDTH,
                 "GB": path.stat().st_size / 1e9, "seconds": taken, "plain read, s": plain,
-                "peak RSS, GB": used.ru_maxrss / 1e6,
+                "memory, GB": anonymous / 1e9,
                 "n": len(json.loads(out.read_text())["indices"]),
             })  # fmt: skip
             print(rows[-1], flush=True)
