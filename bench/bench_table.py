@@ -1,8 +1,9 @@
-"""`skmm-fast select` on a Parquet file of embeddings: seconds of the command, and its peak memory without the pages of files.
+"""`skmm-fast select` on a Parquet file of embeddings: seconds of the command, and its peak memory
+without the pages of files.
 
-The file has N lists of 384 float32 numbers, in clusters, of which every row is its own, and a
-column of labels. The command streams it: rows of more than 1 GB go to a file in the system's folder
-for temporary files. The other figure is a plain read of the file's bytes.
+The file has N lists of 384 float32 numbers, in clusters, and a column of labels. The command
+streams it: rows of more than 1 GB go to a file in the system's folder for temporary files. The
+other figure is a plain read of the file's bytes.
 """
 
 from __future__ import annotations
