@@ -17,6 +17,7 @@ from .._support import arrays
 from .._support.optional import need
 from .._support.scratch import room
 from .._support.types import Array, Indices
+from .column_choice import matrix_of_column
 
 Rows = Mapping[str, Array]  # a batch of Ray Data in its format "numpy": column -> (B, ...)
 
@@ -155,7 +156,8 @@ def select_from(
     for batch in dataset.iter_batches(batch_format="numpy"):
         if len(batch[ids]) == 0:
             continue
-        numbers, rows = np.asarray(batch[ids]), arrays.dense(column, _stacked(column, batch))
+        numbers = np.asarray(batch[ids])
+        rows = arrays.dense(column, matrix_of_column(column, batch[column]))
         if numbers.dtype.kind not in "iu":
             raise TypeError(f"{ids}: expected integers, got {numbers.dtype}")
         if not done:
@@ -177,9 +179,3 @@ def select_from(
         sorted_rows[part] = Z[order[part]]
     selection = select(sorted_rows, n, scratch_dir=scratch_dir, **options)
     return ascending[selection.indices], selection
-
-
-def _stacked(column: str, batch: Rows) -> Array:
-    """The rows of a batch as a matrix, where Ray has them as an array of arrays."""
-    rows = np.asarray(batch[column])
-    return np.stack(list(rows)) if rows.dtype == object else rows

@@ -5,24 +5,21 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, overload
 
 import numpy as np
 
 from .._support import arrays, checks, tensors
-from .._support.progress import after, bar
-from .._support.types import Array, CsrMatrix, DenseMatrix, DenseT, Tensor, TensorT
+from .._support.progress import Tick, after, bar
+from .._support.types import Array, CsrMatrix, DenseMatrix, DenseT, TensorT
+from .column_parts import matrices, named_parts
 from .memmap import batches
 
 
 def sum_type(A: Any) -> np.dtype[Any]:
     """The type of sums of A's entries: float32 if these have 16 bits, else their own type."""
     return A.dtype if A.dtype in checks.FLOATS else np.dtype(np.float32)
-
-
-def _product(factors: dict[str, Any]) -> str:
-    """The name in error messages of rows that are products of these arguments: "G" or "E ⊗ X"."""
-    return " ⊗ ".join(factors)
 
 
 class Sketch(ABC):
@@ -75,7 +72,7 @@ class Sketch(ABC):
     @overload
     def apply(
         self,
-        G: TensorT,
+        G: TensorT | Mapping[Any, TensorT] | list[TensorT] | tuple[TensorT, ...],
         *,
         out: TensorT | None = None,
         col_offset: int = 0,
@@ -86,7 +83,11 @@ class Sketch(ABC):
     @overload
     def apply(
         self,
-        G: Array | CsrMatrix,
+        G: Array
+        | CsrMatrix
+        | Mapping[Any, Array | CsrMatrix]
+        | list[Array]
+        | tuple[Array | CsrMatrix, ...],
         *,
         out: Array | None = None,
         col_offset: int = 0,
@@ -96,7 +97,7 @@ class Sketch(ABC):
     ) -> Array: ...
     def apply(
         self,
-        G: Array | CsrMatrix | Tensor,
+        G: DenseMatrix | CsrMatrix | Mapping[Any, Any] | list[Any] | tuple[Any, ...],
         *,
         out: DenseMatrix | None = None,
         col_offset: int = 0,
@@ -114,7 +115,9 @@ class Sketch(ABC):
             the CPU or a CUDA device. A shared `np.memmap` (any mode but "c") may be larger than
             memory: it is read in batches, of which one at a time stays in the process. c must be
             in_dim, unless `col_offset` or `accumulate` say that this is one of several chunks of
-            columns.
+            columns. Or a mapping, list or tuple of such, of one type, one device and one N: their
+            columns lie side by side, in this order, and c counts them all. They may be (N, ...),
+            each sample flattened row-major, and are not copied.
         out : (N, out_dim) array or tensor, optional
             Where the result goes: C-contiguous, of the dtype of the result. Made where it is not
             given.
@@ -133,7 +136,8 @@ class Sketch(ABC):
             `out` itself, or a new one of G's kind (NumPy or torch) and dtype; float32 where G has
             16 bits, which are summed as float32. The bits do not depend on n_threads, the
             processor, or how rows are split into calls. Sums agree to rounding on a CUDA device
-            and, for a Gaussian Γ, on x86 without AVX2.
+            and, for a Gaussian Γ, on x86 without AVX2; so do those of columns side by side and of
+            one matrix.
 
         Raises
         ------
@@ -156,11 +160,16 @@ class Sketch(ABC):
         >>> parts = S.apply(right, out=parts, col_offset=400, accumulate=True)
         >>> np.allclose(parts, Z)
         True
+        >>> by_parameter = {"weight": left.reshape(5, 20, 20), "bias": right}
+        >>> np.allclose(S.apply(by_parameter), Z)
+        True
         """
-        A = arrays.matrix("G", G)
+        given = named_parts("G", G)
+        parts = matrices(given)
         threads = checks.threads(n_threads)
-        Z = self._apply("G", A, threads, out, col_offset, accumulate, progress)
-        result: DenseMatrix = Z if tensors.on_device(A) else tensors.like(G, Z)
+        Z = self._apply_parts("G", parts, threads, out, col_offset, accumulate, progress)
+        first = next(iter(given.values()))
+        result: DenseMatrix = Z if tensors.on_device(first) else tensors.like(first, Z)
         return result if out is None else out
 
     def _apply(
@@ -174,30 +183,58 @@ class Sketch(ABC):
         progress: bool = False,
     ) -> Any:
         """`apply` for a matrix that `arrays.matrix` has checked; errors call it `name`."""
-        if tensors.on_device(A):
-            return self._apply_on_device(name, A, out, col_offset, accumulate)
-        n, cols = A.shape
-        col_offset, accumulate, threads, Z = call = self._checked_call(
-            {name: A}, A.shape, out, col_offset, accumulate, threads
+        return self._apply_parts(name, {name: A}, threads, out, col_offset, accumulate, progress)
+
+    def _apply_parts(
+        self,
+        name: str,
+        parts: dict[str, Any],
+        threads: int,
+        out: Any,
+        col_offset: int,
+        accumulate: bool,
+        progress: bool,
+    ) -> Any:
+        """`apply` for checked matrices side by side; errors call all of them `name`, and each as it
+        is called in `parts`."""
+        every = list(parts.values())
+        shape = every[0].shape[0], sum(A.shape[1] for A in every)
+        if tensors.on_device(every[0]):
+            return self._apply_on_device(name, parts, shape, out, col_offset, accumulate)
+        col_offset, accumulate, threads, Z = self._checked_call(
+            name, parts, shape, out, col_offset, accumulate, threads
         )
+        dense = isinstance(every[0], np.ndarray)
+        sizes = [A.size if isinstance(A, np.ndarray) else int(A.indptr[-1]) for A in every]
+        with bar("sketch", sum(sizes), progress, "entries" if dense else "nonzeros") as tick:
+            done = 0
+            for A, size in zip(every, sizes, strict=True):
+                self._add(A, col_offset, accumulate, threads, Z, after(done, tick))
+                done += size
+                col_offset += A.shape[1]
+                accumulate = True
+        self._check_finite(name, parts, Z)
+        return Z
+
+    def _add(
+        self, A: Any, col_offset: int, accumulate: bool, threads: int, Z: Array, tick: Tick
+    ) -> None:
+        """Z = A Γ[col_offset : col_offset + A.shape[1]], or Z += that, for a matrix on the CPU."""
         if not isinstance(A, np.ndarray):
             nnz = int(A.indptr[-1])
             index = np.promote_types(A.indices.dtype, A.indptr.dtype)
             indices, indptr = (x.astype(index, copy=False) for x in (A.indices[:nnz], A.indptr))
-            with bar("sketch", nnz, progress, "nonzeros") as tick:
-                self._core.sketch_csr(A.data[:nnz], indices, indptr, cols, *call, tick)
-        else:
-            with bar("sketch", n * cols, progress, "entries") as tick:
-                done = 0
-                for rows, part in batches(A, col_offset):
-                    G_part = A[rows, part]
-                    add = accumulate or part.start > 0
-                    self._core.sketch_dense(
-                        G_part, col_offset + part.start, add, threads, Z[rows], after(done, tick)
-                    )
-                    done += G_part.size
-        self._check_finite({name: A}, Z)
-        return Z
+            self._core.sketch_csr(
+                A.data[:nnz], indices, indptr, A.shape[1], col_offset, accumulate, threads, Z, tick
+            )
+            return
+        done = 0
+        for rows, part in batches(A, col_offset):
+            G_part = A[rows, part]
+            add = accumulate or part.start > 0
+            first = col_offset + part.start
+            self._core.sketch_dense(G_part, first, add, threads, Z[rows], after(done, tick))
+            done += G_part.size
 
     def apply_outer(
         self,
@@ -256,32 +293,40 @@ class Sketch(ABC):
             raise TypeError(f"X: expected the type of E ({left.dtype}), got {right.dtype}")
         factors, shape = {"E": left, "X": right}, (len(left), left.shape[1] * right.shape[1])
         threads = checks.threads(n_threads)
-        call = self._checked_call(factors, shape, out, col_offset, accumulate, threads)
+        call = self._checked_call("E ⊗ X", factors, shape, out, col_offset, accumulate, threads)
         with bar("sketch", shape[0] * shape[1], progress, "entries") as tick:
             self._core.sketch_outer(left, right, *call, tick)
         Z = call[-1]
-        self._check_finite(factors, Z)
+        self._check_finite("E ⊗ X", factors, Z)
         result: DenseT = tensors.like(E, Z)
         return result if out is None else out
 
     def _apply_on_device(
-        self, name: str, A: Any, out: Any, col_offset: int, accumulate: bool
+        self,
+        name: str,
+        parts: dict[str, Any],
+        shape: tuple[int, int],
+        out: Any,
+        col_offset: int,
+        accumulate: bool,
     ) -> Any:
-        """`apply` for a checked CUDA tensor, on its own device."""
-        col_offset, accumulate = self._checked_columns(
-            {name: A}, tuple(A.shape), out, col_offset, accumulate
-        )
+        """`_apply_parts` for CUDA tensors, on their own device."""
+        col_offset, accumulate = self._checked_columns(name, shape, out, col_offset, accumulate)
         torch = sys.modules["torch"]
-        shape, dtype = (len(A), self.out_dim), torch.promote_types(A.dtype, torch.float32)
-        Z = A.new_empty(shape, dtype=dtype) if out is None else out
-        if not tensors.is_torch(Z) or (Z.shape, Z.dtype, Z.device) != (shape, dtype, A.device):
-            raise ValueError(f"out: expected a tensor of shape {shape} of {dtype} on {A.device}")
+        first = next(iter(parts.values()))
+        size, dtype = (shape[0], self.out_dim), torch.promote_types(first.dtype, torch.float32)
+        Z = first.new_empty(size, dtype=dtype) if out is None else out
+        if not tensors.is_torch(Z) or (Z.shape, Z.dtype, Z.device) != (size, dtype, first.device):
+            raise ValueError(f"out: expected a tensor of shape {size} of {dtype} on {first.device}")
         if not accumulate:
             Z.zero_()
-        self._add_on_device(A, Z, col_offset)
+        for A in parts.values():
+            self._add_on_device(A, Z, col_offset)
+            col_offset += A.shape[1]
         finite = Z.isfinite().all(1).cpu().numpy()
         if not finite.all():
-            arrays.raise_not_finite(name, A.isfinite().all(1).cpu().numpy())
+            for part, A in parts.items():
+                arrays.raise_not_finite(part, A.isfinite().all(1).cpu().numpy())
             raise ValueError(f"{name}: expected values whose sums do not overflow {dtype}")
         return Z
 
@@ -292,29 +337,23 @@ class Sketch(ABC):
         add_dense(self, A, Z, col_offset)
 
     def _checked_columns(
-        self,
-        factors: dict[str, Any],
-        shape: tuple[int, int],
-        out: Any,
-        col_offset: int,
-        accumulate: bool,
+        self, name: str, shape: tuple[int, int], out: Any, col_offset: int, accumulate: bool
     ) -> tuple[int, bool]:
-        """The checked (col_offset, accumulate), which must go with rows of this shape.
-
-        `factors` maps the names of the arguments that make up these rows (G, or E and X) to them.
-        """
+        """The checked (col_offset, accumulate), which must go with rows of this shape, called
+        `name`."""
         col_offset = checks.integer("col_offset", col_offset, 0, self.in_dim - 1)
         accumulate = checks.boolean("accumulate", accumulate)
         whole = col_offset == 0 and not accumulate
         if shape[1] > self.in_dim - col_offset or (whole and shape[1] != self.in_dim):
             expected = f"{self.in_dim}" if whole else f"at most {self.in_dim - col_offset}"
-            raise ValueError(f"{_product(factors)}: expected {expected} columns, got shape {shape}")
+            raise ValueError(f"{name}: expected {expected} columns, got shape {shape}")
         if accumulate and out is None:
             raise ValueError("out: expected an array to accumulate in, got None")
         return col_offset, accumulate
 
     def _checked_call(
         self,
+        name: str,
         factors: dict[str, Any],
         shape: tuple[int, int],
         out: Any,
@@ -322,9 +361,9 @@ class Sketch(ABC):
         accumulate: bool,
         threads: int,
     ) -> tuple[int, bool, int, Array]:
-        """The checked (col_offset, accumulate, threads, Z) for a sketch of rows of this shape, made
-        up of `factors` (see `_checked_columns`)."""
-        col_offset, accumulate = self._checked_columns(factors, shape, out, col_offset, accumulate)
+        """The checked (col_offset, accumulate, threads, Z) for a sketch of rows of this shape,
+        called `name`, made up of `factors`: the arguments, by name."""
+        col_offset, accumulate = self._checked_columns(name, shape, out, col_offset, accumulate)
         Z = self._checked_out(factors, shape[0], out)
         if accumulate:
             arrays.raise_not_finite("out", arrays.finite_rows(Z))
@@ -346,8 +385,9 @@ class Sketch(ABC):
                 raise ValueError(f"out: expected memory apart from that of {name}")
         return Z
 
-    def _check_finite(self, factors: dict[str, Any], Z: Array) -> None:
-        """Raises ValueError, which names the cause, where the sketch Z of `factors` is not finite.
+    def _check_finite(self, name: str, factors: dict[str, Any], Z: Array) -> None:
+        """Raises ValueError, which names the cause, where the sketch Z of `factors`, together
+        called `name`, is not finite.
 
         Every entry of a row of each factor reaches the same row of Z (0 · Inf is NaN), so a finite
         Z proves that the factors are finite.
@@ -355,10 +395,10 @@ class Sketch(ABC):
         finite = arrays.finite_rows(Z)
         if finite.all():
             return
-        for name, A in factors.items():
-            arrays.raise_not_finite(name, arrays.finite_rows(A))
+        for factor, A in factors.items():
+            arrays.raise_not_finite(factor, arrays.finite_rows(A))
         raise ValueError(
-            f"{_product(factors)}: expected values whose sums stay below "
+            f"{name}: expected values whose sums stay below "
             f"{np.finfo(Z.dtype).max:.3g} ({Z.dtype}), got overflow in {(~finite).sum()} of "
             f"{len(Z)} rows, first in row {finite.argmin()}"
         )

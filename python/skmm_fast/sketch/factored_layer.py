@@ -121,7 +121,7 @@ class Factored(PartlyFactored):
         with np.errstate(over="ignore", invalid="ignore"):  # found in Z
             self._add_tokens(by_core(threads), left, right, Z)
         samples = {name: A.reshape(len(A), -1) for name, A in (("E", left), ("X", right))}
-        self._check_finite(samples, Z)
+        self._check_finite("E ⊗ X", samples, Z)
         result = tensors.like(E, Z)
         return result
 

@@ -85,6 +85,8 @@ def mine(Z: Any, n: int, seed: int) -> list[int]:
 a: NDArray[Any] = S.apply(Z)
 b: torch.Tensor = S.apply(T)
 c: NDArray[Any] = S.apply(sp.csr_array(Z), n_threads=1)
+d: torch.Tensor = S.apply({"weight": T, "bias": T})
+e: NDArray[Any] = S.apply([Z, Z], accumulate=True)
 for X in (Z, T):
     skmm.select(X, 2, y=[0, 1, 2] * 3, per_class={0: 1, 1: 1}, include=[1])
 skmm.select(sp.csr_array(Z), 0.2, method="uniform")
@@ -119,6 +121,7 @@ BAD = [
     ('skmm.match_moments("hello", 2)', "arg-type"),
     ('skmm.match_moments(Z, 2, weighting="none")', "arg-type"),
     ('S.apply("hello")', "call-overload"),
+    ("S.apply([[1.0]])", "type-var"),
     ("skmm.SparseSign(9, 3, 2)", "call-arg"),
     ('GradientSketcher(model, loss="ce")', "arg-type"),
     ('GradientSketcher(model, targets="labels")', "arg-type"),
