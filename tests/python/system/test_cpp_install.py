@@ -59,17 +59,9 @@ def check_the_program_of_the_page(folder, prefix):
     """That of docs/cpp.md, built without CMake, prints what the page says."""
     page = (ROOT / "docs/cpp.md").read_text()
     (folder / "main.cpp").write_text(re.search(r"```cpp\n(.*?)```", page, re.DOTALL)[1])
-    libraries = ["-L", prefix / "lib", "-l:libskmm.a", "-fopenmp"]
-    run(
-        "c++",
-        "-std=c++17",
-        "-I",
-        prefix / "include",
-        folder / "main.cpp",
-        *libraries,
-        "-o",
-        folder / "page",
-    )
+    include, library = ["-I", prefix / "include"], ["-L", prefix / "lib", "-l:libskmm.a"]
+    source = [folder / "main.cpp", "-o", folder / "page"]
+    run("c++", "-std=c++17", "-fopenmp", *include, *source, *library)
     assert f"‖aΓ‖² = {run(folder / 'page').strip()}," in page
 
 
