@@ -18,7 +18,7 @@ namespace {
 // Wraps a Python callback(iteration, objective, gap). The solver stops if it returns a false value
 // other than None.
 Watch make_watch(py::object callback) {
-    if (callback.is_none()) return [](std::int64_t, double, double) { return true; };
+    if (callback.is_none()) return {};
     return [callback](std::int64_t iteration, double objective, double gap) {
         const HeldGil gil;
         const py::object go_on = call(callback, py::make_tuple(iteration, objective, gap));

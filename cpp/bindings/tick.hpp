@@ -6,7 +6,7 @@
 #include <chrono>
 
 #include "gil.hpp"
-#include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 
 namespace skmm::bindings {
 

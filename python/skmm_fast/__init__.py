@@ -3,6 +3,7 @@
 import sys
 
 from . import _core
+from ._development import get_cmake_dir, get_include
 from ._diagnose import Diagnosis, diagnose
 from ._plan import Plan, plan
 from ._select import select
@@ -51,6 +52,8 @@ __all__ = [
     "combine",
     "diagnose",
     "draw",
+    "get_cmake_dir",
+    "get_include",
     "match_mean",
     "match_moments",
     "moments",

@@ -12,7 +12,7 @@ namespace {
 
 Runs runs;
 
-const Tick kQuiet = [](i64) {};
+const Tick kQuiet{};
 
 // A CSR matrix that owns its arrays.
 template <class T, class I>

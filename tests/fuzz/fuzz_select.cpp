@@ -17,7 +17,7 @@ namespace {
 
 Runs runs;
 
-const Tick kQuiet = [](i64) {};
+const Tick kQuiet{};
 
 // Rows Z (n, m), and constraints on a selection of them.
 template <class T>

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "skmm/base/memory.hpp"
+#include "skmm/base/parallel.hpp"
 #include "skmm/base/types.hpp"
 
 namespace skmm {

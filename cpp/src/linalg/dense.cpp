@@ -66,7 +66,7 @@ Vector gram(const Vector& r) {
     const std::size_t k = order(r);
     const auto n = static_cast<std::int64_t>(k);
     Vector a(k * k);
-    second_moment(MatrixView<double>{r.data(), n, n, n}, nullptr, 1, [](std::int64_t) {}, a.data());
+    second_moment(MatrixView<double>{r.data(), n, n, n}, nullptr, 1, {}, a.data());
     return a;
 }
 

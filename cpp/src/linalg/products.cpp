@@ -9,6 +9,7 @@
 #include "column_strips.hpp"
 #include "row_block.hpp"
 #include "skmm/base/memory.hpp"
+#include "skmm/base/parallel.hpp"
 #include "skmm/base/types.hpp"
 #include "skmm/simd/kernels.hpp"
 
@@ -375,7 +376,7 @@ void dots(View z, const double* u, int n_threads, const Tick& tick, double* t) {
 double inner(const double* a, const double* b, const Strips& strips, int n_threads) {
     double total;
     sum_rows(
-        strips, 1, worth(2.0 * static_cast<double>(strips.n_rows()), n_threads), [](i64) {},
+        strips, 1, worth(2.0 * static_cast<double>(strips.n_rows()), n_threads), {},
         [&](const Strips::Block& rows, int, double* part) {
             *part = std::inner_product(a + rows.first, a + rows.last, b + rows.first, 0.0);
         },

@@ -12,6 +12,7 @@
 
 #include "candidate_set.hpp"
 #include "skmm/base/memory.hpp"
+#include "skmm/base/parallel.hpp"
 #include "skmm/linalg/dense.hpp"
 #include "skmm/linalg/products.hpp"
 #include "skmm/select/v_optimality.hpp"

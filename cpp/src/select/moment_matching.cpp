@@ -150,7 +150,7 @@ private:
             climb(du, inner(du, r));
             visit();
             record();
-            if (done() || !watch(iter, value_, gap())) return;
+            if (done() || (watch && !watch(iter, value_, gap()))) return;
         }
     }
 

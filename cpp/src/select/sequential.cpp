@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "candidate_set.hpp"
+#include "skmm/base/parallel.hpp"
 #include "skmm/base/philox.hpp"
 
 namespace skmm {

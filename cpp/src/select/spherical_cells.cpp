@@ -9,6 +9,7 @@
 
 #include "../linalg/column_strips.hpp"
 #include "../linalg/row_block.hpp"
+#include "skmm/base/parallel.hpp"
 #include "skmm/base/philox.hpp"
 
 namespace skmm {

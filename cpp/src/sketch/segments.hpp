@@ -8,6 +8,7 @@
 #include "skmm/base/float16.hpp"
 #include "skmm/base/memory.hpp"
 #include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 #include "skmm/base/types.hpp"
 #include "skmm/base/views.hpp"
 #include "skmm/simd/kernels.hpp"

@@ -4,6 +4,7 @@
 #include "../support/check.hpp"
 #include "../support/ranks.hpp"
 #include "../support/shared.hpp"
+#include "skmm/base/parallel.hpp"
 #include "skmm/base/strips.hpp"
 #include "skmm/base/types.hpp"
 

@@ -5,7 +5,7 @@
 #include <set>
 #include <vector>
 
-#include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 #include "skmm/base/types.hpp"
 #include "skmm/linalg/row_matrix.hpp"
 #include "skmm/select/moment_matching.hpp"
@@ -15,8 +15,8 @@ namespace check {
 
 using skmm::i64;
 
-inline const skmm::Tick kQuiet = [](i64) {};
-inline const skmm::Watch kGoOn = [](i64, double, double) { return true; };
+inline const skmm::Tick kQuiet{};
+inline const skmm::Watch kGoOn{};
 
 // W itself as the rows, with B = I.
 struct Identity {

@@ -9,6 +9,7 @@
 #include "../support/failing_new.hpp"
 #include "../support/shared.hpp"
 #include "../support/sketches.hpp"
+#include "skmm/base/parallel.hpp"
 #include "skmm/linalg/dense.hpp"
 #include "skmm/linalg/products.hpp"
 #include "skmm/linalg/simplex.hpp"

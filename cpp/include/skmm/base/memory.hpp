@@ -9,8 +9,8 @@ namespace skmm {
 // ⌈a / b⌉ for a >= 0 and b > 0.
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
 
-// An array of n uninitialised numbers, aligned to 64 bytes, the size of a cache line and of the
-// widest SIMD vector.
+// An array of n >= 0 uninitialised numbers, aligned to 64 bytes, the size of a cache line and of
+// the widest SIMD vector. Throws std::bad_alloc.
 template <class T>
 class Scratch {
 public:

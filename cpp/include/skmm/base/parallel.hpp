@@ -41,8 +41,4 @@ constexpr std::int64_t kSumBlock = 4096;  // indices per block; it fixes the ord
 void for_blocks(std::int64_t n, int n_threads,
                 const std::function<void(std::int64_t first, std::int64_t last)>& f);
 
-// A callback that long computations call now and then with the amount of work done so far. It is
-// called from the calling thread, outside parallel regions, and may throw to stop the computation.
-using Tick = std::function<void(std::int64_t done)>;
-
 }  // namespace skmm

@@ -12,7 +12,7 @@
 #include <functional>
 #include <vector>
 
-#include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 
 namespace skmm {
 

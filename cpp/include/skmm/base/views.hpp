@@ -61,8 +61,8 @@ OuterView<T> part(OuterView<T> a, std::int64_t row, std::int64_t rows, std::int6
 }
 
 // A CSR matrix (rows, cols). Row i has the entries e with indptr[i] <= e < indptr[i + 1]; entry e
-// has the value values[e] in column indices[e]. Columns are in [0, cols) and strictly increasing
-// within a row.
+// has the value values[e] in column indices[e]. Requires 0 <= indptr[0] <= ... <= indptr[rows], and
+// columns in [0, cols) that strictly increase within a row.
 template <class T, class I>
 struct CsrView {
     const T* values;

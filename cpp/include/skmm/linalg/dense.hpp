@@ -1,5 +1,5 @@
-// Small dense linear algebra for symmetric positive definite matrices (k, k). They are row-major,
-// with k in the hundreds.
+// Small dense linear algebra for symmetric positive definite matrices (k, k). They are vectors of
+// k² numbers, row-major, with k in the hundreds.
 #pragma once
 
 #include <limits>

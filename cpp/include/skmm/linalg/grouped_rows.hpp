@@ -91,7 +91,7 @@ void sum_groups(const GroupedRows& rows, std::int64_t width, int n_threads, cons
                 double* sums) {
     const std::int64_t all = rows.n_groups() * width;
     sum_rows(
-        rows.strips(), all, team_for(rows, 4.0, n_threads), [](std::int64_t) {},
+        rows.strips(), all, team_for(rows, 4.0, n_threads), {},
         [&](const Strips::Block& block, int, double* part) {
             std::fill_n(part, all, 0.0);
             rows.for_parts(block, [&](std::int64_t g, std::int64_t first, std::int64_t last) {

@@ -2,14 +2,17 @@
 // vector. With D (k, k) the first four cost O(N k²), the others O(N k). Sums are taken in double,
 // whatever the element type of the rows, but for multiply_rounded().
 //
-// A View is a MatrixView of float or double, or a HalfView, whose rows have fewer than 2^31
-// columns. Rows of halves are widened in small blocks just before use, so results have the bits of
-// those for the same rows as floats.
+// A View is a contiguous MatrixView (stride = cols) of float or double, or a HalfView, with 1 to
+// 2^31 - 1 columns. Rows of halves are widened in small blocks just before use, so results have the
+// bits of those for the same rows as floats. Rows may be listed more than once. The tick counts
+// rows.
 #pragma once
 
+#include <cstdint>
+
 #include "skmm/base/half_view.hpp"
-#include "skmm/base/parallel.hpp"
 #include "skmm/base/strips.hpp"
+#include "skmm/base/tick.hpp"
 #include "skmm/base/views.hpp"
 
 namespace skmm {

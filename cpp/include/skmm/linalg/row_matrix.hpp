@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-#include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 #include "skmm/base/views.hpp"
 #include "skmm/linalg/products.hpp"
 

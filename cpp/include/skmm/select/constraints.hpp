@@ -11,10 +11,12 @@ namespace skmm {
 using RowList = std::vector<std::int64_t>;  // row numbers
 
 // A selection has exactly counts[g] rows of each group g. The rows of `include` are among them.
+// Requires that there is such a selection, of at least one row, and that no row is twice in
+// `include`.
 struct Constraints {
     std::int64_t n_rows;              // N
     std::vector<std::int32_t> group;  // (N) group of a row, or < 0 if it is never chosen; if empty,
-                                      // all rows belong to group 0
+                                      // all rows belong to group 0, the only one
     std::vector<std::int64_t> counts;  // (n_groups) rows to choose from each group
     RowList include;                   // rows that are always chosen and never exchanged
 

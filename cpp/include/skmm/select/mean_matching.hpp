@@ -30,11 +30,11 @@ Candidates draw_candidates(const CellRows& cells, const std::int64_t* held, std:
                            std::uint64_t seed, std::uint32_t which);
 
 // One sweep over the slots, in order. Slot t has the weight weight[t] > 0 and holds place slot[t]
-// of its cell; no two hold the same. Each takes the place of its cell, free or its own, that makes
-// ‖r‖² least. Here r (k) is the residual Σ_t weight[t] b_t - target of all slots of the problem,
-// those outside these cells too, where b_t is the row of B that slot t holds. It is brought up to
-// date after each exchange. Returns the number of exchanges. Ties go to the lowest place, and to no
-// exchange.
+// of its cell, a place in `rows`; no two hold the same. Each takes the place of its cell, free or
+// its own, that makes ‖r‖² least. Here r (k) is the residual Σ_t weight[t] b_t - target of all
+// slots of the problem, those outside these cells too, where b_t is the row of B that slot t holds.
+// It and `slot` are brought up to date after each exchange. Returns the number of exchanges. Ties
+// go to the lowest place, and to no exchange. It runs on the calling thread.
 template <class T>
 std::int64_t exchange_in_cells(MatrixView<T> b, const CellRows& cells, const double* weight,
                                std::int64_t* slot, double* r);

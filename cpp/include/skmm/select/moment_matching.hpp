@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 #include "skmm/linalg/dense.hpp"
 #include "skmm/linalg/grouped_rows.hpp"
 #include "skmm/linalg/row_matrix.hpp"
@@ -17,7 +17,8 @@ namespace skmm {
 
 template <class T>
 struct MomentProblem {
-    RowMatrix<T> y;        // (N, k) the rows here; uses take, column_squares and square_dots
+    RowMatrix<T> y;        // (N, k) the rows here, in the order of `rows`; uses take,
+                           // column_squares and square_dots
     const double* target;  // (k) t
     const double* weight;  // (k) w > 0
     double cap;            // upper bound on each s_i
@@ -36,8 +37,8 @@ struct MomentFit {
     Vector seconds;           // (iterations) seconds since the start, after each iteration
 };
 
-// Called after every iteration with its number, φ and the gap. The solver stops if it returns
-// false.
+// Called after every iteration with its number, φ and the gap, from the calling thread. The solver
+// stops if it returns false. An empty one, `{}`, never stops it.
 using Watch = std::function<bool(std::int64_t iteration, double objective, double gap)>;
 
 // Minimises φ by the proximal point method from the feasible point `start` (N). From a centre c,

@@ -1,11 +1,12 @@
 // Methods that choose rows of Z (N, m) one after another, with one pass over Z per row. The rows of
-// constraints.include come first, in their order. Memory is O(N); random pivoting also keeps a
-// basis of at most m vectors.
+// constraints.include come first, in their order; fewer than constraints.n() come back only if Z is
+// not finite. The RowMatrix needs take and dots. Memory is O(N); random pivoting also keeps a basis
+// of at most m vectors. The tick counts rows chosen.
 #pragma once
 
 #include <cstdint>
 
-#include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 #include "skmm/linalg/dense.hpp"
 #include "skmm/linalg/row_matrix.hpp"
 #include "skmm/select/constraints.hpp"

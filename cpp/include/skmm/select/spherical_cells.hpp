@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "skmm/base/half_view.hpp"
-#include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 #include "skmm/base/views.hpp"
 
 namespace skmm {

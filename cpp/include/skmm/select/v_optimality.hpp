@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 #include "skmm/base/views.hpp"
 #include "skmm/linalg/row_matrix.hpp"
 #include "skmm/select/constraints.hpp"
@@ -22,17 +22,17 @@ struct Whitened {
 };
 
 struct DesignOptions {
-    std::int64_t block;  // largest number of rows added per pass over Z
-    Sampler sampler;     // kGreedy adds the row of largest gain; kLinear and kExp draw a row with
-                         // probability proportional to its gain, or to
-                         // exp(gain / (temperature * largest gain))
-    double temperature;  // for kExp
-    double ridge;        // M starts as ridge * I, so that the first k rows have finite gains
-    bool refine;         // whether to exchange rows afterwards
-    double pays;         // exchanges stop once a round, or a sweep over the rows chosen, reduces
-                         // tr((W_SᵀW_S)⁻¹) by no more than this share: with 0, when no swap helps
-    double enough;       // they also stop once tr((W_SᵀW_S)⁻¹) <= enough
-    std::uint64_t seed;
+    std::int64_t block = 1;              // largest number of rows added per pass over Z
+    Sampler sampler = Sampler::kGreedy;  // kGreedy adds the row of largest gain; kLinear and kExp
+                                         // draw a row with probability proportional to its gain, or
+                                         // to exp(gain / (temperature * largest gain))
+    double temperature = 0.1;            // > 0, for kExp
+    double ridge = 1.0;   // > 0; M starts as ridge * I, so that the first k rows have finite gains
+    bool refine = true;   // whether to exchange rows afterwards
+    double pays = 3e-4;   // exchanges stop once a round, or a sweep over the rows chosen, reduces
+                          // tr((W_SᵀW_S)⁻¹) by no more than this share: with 0, when no swap helps
+    double enough = 0.0;  // they also stop once tr((W_SᵀW_S)⁻¹) <= enough
+    std::uint64_t seed = 0;
 };
 
 struct Design {
@@ -40,10 +40,11 @@ struct Design {
     std::int64_t swaps = 0;  // number of exchanges made
 };
 
-// Selects constraints.n() rows. The selection begins with constraints.include and `start`, which
-// holds other rows within the counts. Rows are added by their gain ‖Cw‖² / (1 + wᵀCw), where
-// C = (W_SᵀW_S + ridge I)⁻¹. With `refine`, exchanges follow: the row of largest gain is added and
-// the row of least loss, ‖Cw‖² / (1 - wᵀCw), is removed. Ties go to the lowest row.
+// Selects constraints.n() rows, or fewer if W is not finite. The selection begins with
+// constraints.include and `start`, which holds other distinct rows within the counts. Rows are
+// added by their gain ‖Cw‖² / (1 + wᵀCw), where C = (W_SᵀW_S + ridge I)⁻¹. With `refine`, exchanges
+// follow: the row of largest gain is added and the row of least loss, ‖Cw‖² / (1 - wᵀCw), is
+// removed. Ties go to the lowest row.
 //
 // Additions make one pass over Z per block. Exchanges run in rounds. A round computes two products
 // over all rows, O(N k²), and then works on a copy of the chosen rows and the rows of largest gain.

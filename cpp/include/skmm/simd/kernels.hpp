@@ -5,6 +5,9 @@
 // Every level is compiled from the same source, simd/kernels.cpp. It uses only element-wise IEEE
 // operations, sums with a fixed number of lanes, and no contraction to fused multiply-add but where
 // the source asks for it. So the level changes the speed and nothing else.
+//
+// The rest of the core calls them from its blocks; a caller of the core needs none. They use the
+// calling thread, allocate nothing, and throw nothing.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "skmm/base/float16.hpp"
-#include "skmm/base/parallel.hpp"
+#include "skmm/base/tick.hpp"
 #include "skmm/base/views.hpp"
 
 namespace skmm {
@@ -39,9 +39,11 @@ struct Gaussian {
 };
 
 // out (A.rows, m) = A Γ[col_offset : col_offset + A.cols]; with `accumulate` the product is added
-// to out instead. The bits of a row of out depend only on that row of A (and of out), on Γ and on
-// col_offset. 16-bit elements are summed as float. The tick counts entries of A. Dense rows come as
-// a MatrixView or an OuterView; an OuterView gives the same bits as a MatrixView of its products.
+// to out instead. A has at least one row and one column, col_offset is in [0, in_dim - A.cols], and
+// rows of A and out may have any stride. The bits of a row of out depend only on that row of A (and
+// of out), on Γ and on col_offset. 16-bit elements are summed as float. The tick counts entries of
+// A. Dense rows come as a MatrixView or an OuterView; an OuterView gives the same bits as a
+// MatrixView of its products.
 //
 // The indices of a CSR matrix may be changed by another thread during the call: the sums are then
 // of no use, but nothing outside the arrays is read or written. Sign sketches only hash an index;
