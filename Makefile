@@ -49,6 +49,7 @@ bench: .venv/.built
 	$(BIN)/python bench/bench_select.py
 	$(BIN)/python bench/bench_authors.py
 	$(BIN)/python bench/bench_ranks.py
+	$(BIN)/python bench/bench_parquet.py
 	$(BIN)/python bench/bench_scale.py
 	$(BIN)/python bench/bench_plan.py
 	$(BIN)/python bench/bench_cuda_select.py

@@ -32,6 +32,7 @@ TITLES = {
     "authors": "Stage 2: moment matching beside the authors' algorithm (N = 50 000, m = 128)",
     "select": "Stage 2: V-optimal selection (float32, 2 threads; x the certified lower bound)",
     "store16": "Selection from stores of float32 and float16 (2 threads)",
+    "parquet": "`skmm-fast select -n 1%` on a Parquet file of embeddings (2 threads)",
     "ranks": "Stage 2: W processes of one thread beside one of W threads",
     "scale": "Stage 2: a whole `select` from a memory map (2 threads)",
     "plan": "Stage 2: what `plan` expects of `select` (2 threads; the best of 3)",

@@ -132,11 +132,14 @@ class Diagnosis:
             return "Not diagnosed."
         ratio = self.mean_error / self.random_mean_error if self.random_mean_error > 0 else 1.0
         matched = f"its mean gradient error is {_times(ratio)} that of uniform draws"
+        of_variance = []
         spanned = self.random_v_optimality[np.isfinite(self.random_v_optimality)]
         if len(spanned) and np.isfinite(self.v_optimality):
-            matched += f", its V-optimality {_times(self.v_optimality / spanned.mean())} theirs"
+            of_variance.append(f"{_times(self.v_optimality / spanned.mean())} theirs")
         if 0 < self.lower_bound < np.inf and np.isfinite(self.v_optimality):
-            matched += f" and at most {_above(self.v_optimality / self.lower_bound)}"
+            of_variance.append(f"at most {_above(self.v_optimality / self.lower_bound)}")
+        if of_variance:
+            matched += f", its V-optimality {' and '.join(of_variance)}"
         if self.outliers > 2 * self.pool_outliers + 0.05:
             share = f"{self.outliers:.0%} of its rows are outliers, {self.pool_outliers:.0%} of all"
             return f"Worse than a uniform draw is likely: {share}; {matched}."

@@ -47,6 +47,8 @@ def table(d: Diagnosis) -> list[Row]:
     if not np.isnan(d.v_optimality):
         spanned = d.random_v_optimality[np.isfinite(d.random_v_optimality)]
         uniform = f"uniform {spanned.mean():.4g} ± {spanned.std():.2g}" if len(spanned) else ""
+        if len(d.random_v_optimality) and not len(spanned):
+            uniform = "uniform draws do not span Z"
         least = f"at least {d.lower_bound:.4g}" if np.isfinite(d.lower_bound) else ""
         beside = ", ".join(part for part in (uniform, least) if part)
         value = f"{d.v_optimality:.4g}" if np.isfinite(d.v_optimality) else "does not span Z"

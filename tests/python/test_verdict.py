@@ -65,6 +65,12 @@ def test_a_matched_choice():
     assert without.endswith(" theirs.")
 
 
+def test_a_bound_where_no_uniform_draw_spans():
+    d = replace(skmm.diagnose(Z, UNIFORM), random_v_optimality=np.full(2, np.inf),
+                v_optimality=1.05, lower_bound=1.0)  # fmt: skip
+    assert d.verdict.endswith(", its V-optimality at most 5.0% above the best possible.")
+
+
 def test_the_words_of_ratios():
     d = replace(skmm.diagnose(Z, UNIFORM), random_mean_error=1.0, random_v_optimality=np.ones(2))
     for ratio, words in ((0.25, "4 x below"), (0.97, "about"), (1.3, "1.3 x"), (0.0, "0 x"),

@@ -23,7 +23,7 @@ from ..sketch.store import SketchStore
 
 TABLES = (".parquet", ".arrow", ".feather", ".csv", ".jsonl")
 KINDS = "a sketch store (a folder), .npy, .npz (CSR), .parquet, .arrow or .feather"
-IN_MEMORY = 1 << 30  # bytes of rows of a table above which they go to a file
+IN_MEMORY = 1 << 30  # bytes of a table above which its rows go to a file
 BATCH = 1 << 14  # rows of a table that are read at a time
 
 
@@ -39,6 +39,14 @@ def rows(name: str, path: Path, column: str | None = None, scratch_dir: Path | N
     if path.is_file() and path.name != MANIFEST:
         raise ValueError(f"{name}: expected {KINDS}, got {path}")
     return SketchStore(path)
+
+
+def scratch_for(path: Path, scratch_dir: Path | None) -> Path | None:
+    """The folder for what may not fit in memory: where none is given, that of the system for large
+    tables."""
+    if scratch_dir is None and path.suffix in TABLES and path.stat().st_size > IN_MEMORY:
+        return Path(tempfile.gettempdir())
+    return scratch_dir
 
 
 def labels(name: str, text: str, X: Path) -> Any:
@@ -105,7 +113,8 @@ def table_batches(path: Path, columns: list[str] | None = None) -> Iterator[Any]
         pass
     try:
         if path.suffix == ".parquet":
-            file = need("pyarrow.parquet", "parquet").ParquetFile(path)
+            # Without pre_buffer: else what was read stays in memory until the end.
+            file = need("pyarrow.parquet", "parquet").ParquetFile(path, pre_buffer=False)
             _require_columns(path, columns, file.schema_arrow.names)
             yield from file.iter_batches(BATCH, columns=columns)
             return
@@ -174,8 +183,7 @@ def _require_columns(path: Path, columns: list[str] | None, known: list[str]) ->
 
 
 def _column_of_rows(name: str, path: Path, column: str | None, scratch_dir: Path | None) -> Array:
-    """(N, r) The lists of a column, read a batch at a time into memory or, where they are large,
-    into a file."""
+    """(N, r) The lists of a column, read a batch at a time into memory or a file of scratch_dir."""
     fields = fields_of(path)
     lists = [field for field, kind in fields.items() if "list" in kind.partition("<")[0]]
     if column is None and len(lists) != 1:
@@ -189,9 +197,7 @@ def _column_of_rows(name: str, path: Path, column: str | None, scratch_dir: Path
         block = of_arrow(f"{name}[{column!r}]", batch.column(0))
         if out is None:
             width, dtype = block.shape[1], np.dtype(block.dtype.type)
-            large = scratch_dir is None and N * width * dtype.itemsize > IN_MEMORY
-            folder = tempfile.gettempdir() if large else scratch_dir
-            out = room((N, width), dtype, folder)
+            out = room((N, width), dtype, scratch_dir)
         if block.shape[1] != out.shape[1]:
             raise ValueError(f"{name}: expected lists of one length, got {out.shape[1]} and "
                              f"{block.shape[1]}")  # fmt: skip

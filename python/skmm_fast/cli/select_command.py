@@ -99,10 +99,11 @@ def select(
     _require_choice("pilot", pilot, ["linear"])
     _require_choice("diagnose", diagnose, list(get_args(Diagnose)))
     shown = sys.stderr.isatty() if progress is None else progress
+    scratch = inputs.scratch_for(X, scratch_dir)
     options: dict[str, Any] = {
         "method": method, "per_class": per_class, "pilot": pilot, "unit_rows": unit_rows or None,
         "sketch_dim": sketch_dim, "sketch": sketch, "diagnose": diagnose, "seed": seed,
-        "n_threads": threads, "scratch_dir": scratch_dir,
+        "n_threads": threads, "scratch_dir": scratch,
     }  # fmt: skip
     with process_group(os.environ, timeout or TIMEOUT) as first:
         if first:
@@ -113,7 +114,7 @@ def select(
             if text is not None:
                 options[name] = inputs.numbers(name, text)
         options["target"] = _target(target or [], target_y or [])
-        rows = inputs.rows("X", X, column, scratch_dir)
+        rows = inputs.rows("X", X, column, scratch)
         selection = _select.select(rows, n, progress=first and shown, **given(options))
         if first:
             outputs.write(selection, out, plot, data, X, as_json)

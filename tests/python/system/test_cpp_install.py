@@ -55,14 +55,15 @@ def check_example(program):
     assert [int(row) for row in said.split()] == chosen.tolist()
 
 
-def check_the_program_of_the_page(folder, prefix):
-    """That of docs/cpp.md, built without CMake, prints what the page says."""
-    page = (ROOT / "docs/cpp.md").read_text()
-    (folder / "main.cpp").write_text(re.search(r"```cpp\n(.*?)```", page, re.DOTALL)[1])
+def check_the_programs_of_pages(folder, prefix):
+    """Those of docs/cpp.md and README, built without CMake, print what the pages say."""
     include, library = ["-I", prefix / "include"], ["-L", prefix / "lib", "-l:libskmm.a"]
-    source = [folder / "main.cpp", "-o", folder / "page"]
-    run("c++", "-std=c++17", "-fopenmp", *include, *source, *library)
-    assert f"‖aΓ‖² = {run(folder / 'page').strip()}," in page
+    for name in ("docs/cpp.md", "README.md"):
+        page = (ROOT / name).read_text()
+        (folder / "main.cpp").write_text(re.search(r"```cpp\n(.*?)```", page, re.DOTALL)[1])
+        source = [folder / "main.cpp", "-o", folder / "page"]
+        run("c++", "-std=c++17", "-fopenmp", *include, *source, *library)
+        assert f"‖aΓ‖² = {run(folder / 'page').strip()}," in page
 
 
 @needs_compiler
@@ -76,7 +77,7 @@ def test_the_core_installed_by_cmake(tmp_path):
     build_example(tmp_path / "example", tmp_path / "moved/lib/cmake/skmm")
     check_example(tmp_path / "example/choose_rows")
     check_example(tmp_path / "example/choose_rows_shared")
-    check_the_program_of_the_page(tmp_path, tmp_path / "moved")
+    check_the_programs_of_pages(tmp_path, tmp_path / "moved")
 
 
 @needs_compiler

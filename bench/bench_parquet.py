@@ -2,8 +2,8 @@
 without the pages of files.
 
 The file has N lists of 384 float32 numbers, in clusters, and a column of labels. The command
-streams it: rows of more than 1 GB go to a file in the system's folder for temporary files. The
-other figure is a plain read of the file's bytes.
+streams it, and puts rows of more than 1 GB in a file in the system's folder for temporary files.
+The other figure is a plain read of the file's bytes.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main() -> None:
             })  # fmt: skip
             print(rows[-1], flush=True)
     if not args.no_save:
-        save("table", rows)
+        save("parquet", rows)
 
 
 if __name__ == "__main__":
