@@ -147,7 +147,7 @@ def select(
         What the finetuned model is for: gradients (or features) of a few samples of the target
         task, with the columns of X; a list has the rows of each of several tasks. With
         pilot="linear" each task is a pair (rows, labels), the labels like those of y. Where X is
-        sketched they are sketched with the same Γ, and `unit_rows` scales them too. README's table
+        sketched they are sketched with the same Γ, and `unit_rows` scales them too. docs/methods.md
         says which methods need or use a target; other methods refuse one. "auto" brings the mean of
         the rows chosen near the mean over tasks of their mean rows. "v-optimal" scales rows to norm
         1 and makes tr(Σ Σ̃_S⁻¹) small, where Σ is 0.9 times the second moment of the target plus 0.1
@@ -198,7 +198,7 @@ def select(
     (docs/scaling.md).
 
     The sketch is that of SkMM (arXiv 2407.06120, algorithm 1). Sources of the methods: the table of
-    methods in README.md. How they work: docs/algorithms.md; "auto": its section 7.
+    methods in docs/methods.md. How they work: docs/algorithms.md; "auto": its section 7.
 
     Examples
     --------

@@ -1,6 +1,7 @@
-"""README's examples of where users are, run as they stand."""
+"""README: its examples run as they stand, and its links lead somewhere."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 
 def block_after(words):
     """The first block of code after these words, of at most ten lines."""
     code = README.partition(words)[2].partition("```")[2].partition("```")[0]
     lines = code.partition("\n")[2].strip().splitlines()
-    assert 0 < len(lines) <= 10, words
+    assert 0 < len([line for line in lines if line]) <= 10, words
     return "\n".join(lines)
 
 
@@ -23,6 +25,26 @@ def block_after(words):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_it_is_short_and_its_links_lead_somewhere():
+    assert len(README.splitlines()) <= 120
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not target.startswith("https://"):
+                assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_quick_start(capsys):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    exec(block_after("## Quick start"), given := {})
+    shown = capsys.readouterr().out.splitlines()
+    expected = README.partition("\nSelection of ")[2].partition("```")[0].splitlines()
+    assert shown[0] == f"Selection of {expected[0]}"
+    assert shown[1][:80] == expected[1][:80]
+    assert len(shown) == len(expected) == 5
+    assert len(given["subset"]) == 200
 
 
 def test_scikit_learn(capsys):
