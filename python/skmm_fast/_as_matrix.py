@@ -69,6 +69,8 @@ def _of_arrow_numbers(name: str, column: Any) -> Array:
     values: Array = column.to_numpy(zero_copy_only=False) if not hasattr(column, "chunks") else (
         column.to_numpy()
     )  # fmt: skip
+    if values.dtype == object and str(column.type) == "bool":  # with nulls
+        values = values.astype(np.float64)
     if values.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected numbers, got {column.type}")
     return values
@@ -77,16 +79,26 @@ def _of_arrow_numbers(name: str, column: Any) -> Array:
 def _of_pandas(name: str, X: Any) -> Any:
     if not hasattr(X, "columns"):  # a series of lists
         return _of_list(name, X.tolist())
-    if len(X.columns) and all(hasattr(X[c], "sparse") for c in X.columns):
+    if not len(X.columns):
+        raise ValueError(f"{name}: expected at least one row and one column, got no column")
+    sparse = [hasattr(dtype, "fill_value") for dtype in X.dtypes]
+    if all(sparse) and all(dtype.fill_value == 0 for dtype in X.dtypes):
         return X.sparse.to_coo()
+    if any(sparse):
+        dense = {i: dtype.subtype for i, dtype in enumerate(X.dtypes) if sparse[i]}
+        X = X.set_axis(range(X.shape[1]), axis=1).astype(dense)
     for column, dtype in X.dtypes.items():
         if getattr(dtype, "kind", "O") not in "biuf":
             raise TypeError(f"{name}: expected columns of numbers, got {dtype} in {column!r}")
     types = {np.dtype(getattr(dtype, "numpy_dtype", dtype)) for dtype in X.dtypes}
-    return X.to_numpy(dtype=_float_type(np.result_type(*types)), na_value=np.nan)
+    return X.to_numpy(dtype=float_type(np.result_type(*types)), na_value=np.nan)
 
 
 def _of_polars(name: str, X: Any) -> Any:
+    if hasattr(X, "collect"):
+        raise TypeError(
+            f"{name}: expected a DataFrame, got a LazyFrame; {name}.collect() makes one"
+        )
     if not hasattr(X, "columns"):  # a series of lists
         return _of_list(name, X.to_list())
     return _side_by_side([_polars_column(name, c, X[c]) for c in X.columns], name)
@@ -103,13 +115,13 @@ def _side_by_side(columns: list[Array], name: str) -> Array:
     if not columns:
         raise ValueError(f"{name}: expected at least one row and one column, got no column")
     return np.stack(columns, axis=1).astype(
-        _float_type(np.result_type(*(column.dtype for column in columns))), copy=False
+        float_type(np.result_type(*(column.dtype for column in columns))), copy=False
     )
 
 
 def _of_list(name: str, X: Any) -> Array:
     try:
-        rows = np.asarray(X)
+        rows = np.asarray([x.detach() if tensors.is_torch(x) else x for x in X])
     except ValueError:
         said = f"{name}: expected rows of one length, got a list of unequal ones"
         raise ValueError(said) from None
@@ -119,23 +131,29 @@ def _of_list(name: str, X: Any) -> Array:
 
 
 def _as_csr(name: str, X: Any) -> Any:
-    if X.format in ("csc", "coo"):
+    if X.ndim == 2 and X.format != "csr":
         _require_sound(name, X)  # SciPy's conversion trusts it
         X = X.tocsr()
     if X.format == "csr" and X.dtype.kind in "biu":
-        X = X.astype(_float_type(X.dtype))
+        X = X.astype(float_type(X.dtype))
     return X
 
 
 def _require_sound(name: str, X: Any) -> None:
-    """Raises ValueError where a CSC or COO matrix has an entry outside its shape."""
-    if X.format == "csc":
+    """Raises ValueError where a CSC, BSR or COO matrix has an entry outside its shape."""
+    if X.format in ("csc", "bsr"):
         try:
             X.check_format(full_check=True)
         except ValueError as error:
-            raise ValueError(f"{name}: expected a sound CSC matrix, got one with {error}") from None
+            kind = X.format.upper()
+            raise ValueError(
+                f"{name}: expected a sound {kind} matrix, got one with {error}"
+            ) from None
+    if X.format != "coo":
         return
     for axis, index in enumerate((X.row, X.col)):
+        if index.dtype.kind not in "iu":
+            raise ValueError(f"{name}: expected indices of integers, got {index.dtype}")
         if len(index) and not 0 <= index.min() <= index.max() < X.shape[axis]:
             raise ValueError(
                 f"{name}: expected indices in [0, {X.shape[axis] - 1}] along axis {axis}, got "
@@ -157,14 +175,14 @@ def _floats(X: Array) -> Array:
     if is_mapped(X):
         return X
     if X.dtype.kind in "biu" or (X.dtype.kind == "f" and not X.dtype.isnative):
-        return X.astype(_float_type(X.dtype), order="C")
+        return X.astype(float_type(X.dtype), order="C")
     whole = X.strides[0] % X.itemsize == 0 and X.flags.aligned
     if X.dtype.kind == "f" and not (whole and (X.shape[1] == 1 or X.strides[1] == X.itemsize)):
         return np.ascontiguousarray(X)
     return X
 
 
-def _float_type(dtype: Any) -> np.dtype[Any]:
+def float_type(dtype: Any) -> np.dtype[Any]:
     """The type of floats that holds numbers of this type, large integers to rounding."""
     if dtype.kind == "f":
         native: np.dtype[Any] = dtype.newbyteorder("=")

@@ -102,4 +102,4 @@ def _example(number: int, sample: Any) -> str:
         sample = "\n".join(f"{name}: {value}" for name, value in sample.items())
     text = str(sample)
     cut = f"{text[:SHOWN]}…" if len(text) > SHOWN else text
-    return f"<tr><td>{number}</td><td><pre>{html.escape(cut)}</pre></td></tr>"
+    return f"<tr><td>{int(number)}</td><td><pre>{html.escape(cut)}</pre></td></tr>"

@@ -4,13 +4,13 @@ Lines."""
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ._support.files import open_regular, write_whole
-from ._support.json_text import plain
 from ._support.optional import need
 from ._support.types import Indices
 
@@ -67,12 +67,19 @@ def _require_length(length: int, n_samples: int) -> None:
 def _as_lines(samples: Any, indices: Indices) -> Iterator[bytes]:
     for number, sample in zip(indices.tolist(), _records(samples), strict=True):
         try:
-            yield json.dumps(_json_value(sample), ensure_ascii=False).encode() + b"\n"
+            yield _encoded(_json_value(sample)) + b"\n"
         except TypeError as error:
             raise TypeError(
                 f"dataset: expected samples that JSON can hold, got {error} in sample {number}; "
                 "keep the columns that it can"
             ) from None
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 does not have
+        return json.dumps(value).encode()
 
 
 def _records(samples: Any) -> Any:
@@ -88,14 +95,20 @@ def _records(samples: Any) -> Any:
 
 
 def _json_value(sample: Any) -> Any:
-    """The sample with arrays and tensors as lists. Raises TypeError naming a type that JSON does
-    not have."""
+    """The sample with arrays and tensors as lists, NaN as null and dates as text. Raises TypeError
+    naming a type or a number that JSON does not have."""
     if isinstance(sample, Mapping):
         return {str(name): _json_value(value) for name, value in sample.items()}
     if isinstance(sample, (list, tuple)):
         return [_json_value(value) for value in sample]
     if hasattr(sample, "tolist"):  # of NumPy and torch
         return _json_value(sample.tolist())
+    if isinstance(sample, float) and not math.isfinite(sample):
+        if math.isnan(sample):  # a missing value
+            return None
+        raise TypeError(f"{sample}")
+    if hasattr(sample, "isoformat"):  # dates and times
+        return None if sample != sample else sample.isoformat()  # pandas has times that are none
     if sample is None or isinstance(sample, (str, int, float)):
-        return plain(sample)
+        return sample
     raise TypeError(type(sample).__name__)

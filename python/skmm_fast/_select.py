@@ -88,7 +88,7 @@ def select(
         of float32 or float64; torch tensors, bfloat16 too. A tensor on a CUDA device stays there:
         results agree with those of the CPU to rounding. Copied in memory: frames of pandas and
         polars, tables of pyarrow (of numeric columns, or of one column of lists), lists, arrays of
-        integers, of another order or byte order (but no memory maps), CSC and COO.
+        integers, of another order or byte order (but no memory maps), SciPy's other formats.
     n : int or float
         A count in [1, N], or a share of N in (0, 1).
     method : str or callable, default "auto"
@@ -194,7 +194,8 @@ def select(
     "v-optimal" choose from a SketchStore together: each process reads its own rows, and all rows
     of a target. All of them must make the call, with the same arguments, and each gets the
     selection of one process, figures of the diagnosis to rounding. From its `store.array()` one
-    process chooses alone. A RuntimeError says that another process failed or did not come
+    process chooses alone. There `exclude` does not let go of rows or labels that cannot be read. A
+    RuntimeError says that another process failed or did not come; the group is then of no more use
     (docs/scaling.md).
 
     The sketch is that of SkMM (arXiv 2407.06120, algorithm 1). Sources of the methods: the table of

@@ -81,10 +81,11 @@ class Selection:
         return iter(self.indices.tolist())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """The row numbers: `np.asarray(selection)`, and `X[selection]` of an array."""
-        if copy is False and dtype not in (None, np.int64):
-            raise ValueError(f"copy: expected None or True for row numbers of {np.dtype(dtype)}")
-        return np.array(self.indices, dtype=dtype) if copy else np.asarray(self.indices, dtype)
+        """The row numbers: `np.asarray(selection)`, and `X[selection]` of an array. A copy, so that
+        what is done to it does not change the selection."""
+        if copy is False:
+            raise ValueError("copy: expected None or True, got False; .indices is the array itself")
+        return np.array(self.indices, dtype=dtype)
 
     def __repr__(self) -> str:
         return _selection_view.text(self.settings, self.diagnosis)
@@ -311,7 +312,7 @@ class Selection:
         path = Path(path)
         picture = self.picture if len(self.picture["pool"]) else None
         page = _report.page(self.settings, self.diagnosis, picture, samples or ())
-        write_whole(path, lambda file: file.write(page.encode()))
+        write_whole(path, lambda file: file.write(page.encode("utf-8", "replace")))
         return path
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:

@@ -83,7 +83,7 @@ def read(path: Path) -> Saved:
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"path: expected a selection of format {version}, got {path} ({error!s:.300}); bring "
-            "back the file that was saved, or select again"
+            "back the file that this version saved, or select again"
         ) from None
     return Saved(settings, diagnosis, arrays)
 

@@ -30,10 +30,11 @@ def same(rows, of="X"):
     [
         np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], X[:, ::-1].copy()[:, ::-1],
         X.astype(">f4"), X.tolist(), tuple(map(tuple, X.tolist())), list(X), np.asmatrix(X),
-        sp.csc_array(X), sp.coo_array(X), sp.csc_matrix(X), sp.coo_matrix(X),
+        sp.csc_array(X), sp.coo_array(X), sp.csc_matrix(X), sp.coo_matrix(X), sp.lil_array(X),
+        sp.dok_array(X), sp.dia_array(X), sp.bsr_array(X),
     ],
     ids=["Fortran", "apart", "backwards", "byte order", "lists", "tuples", "rows", "matrix",
-         "CSC", "COO", "csc_matrix", "coo_matrix"],
+         "CSC", "COO", "csc_matrix", "coo_matrix", "LIL", "DOK", "DIA", "BSR"],
 )  # fmt: skip
 def test_arrays_of_other_kinds(rows):
     same(rows)
@@ -52,6 +53,7 @@ def test_csr_of_64_bit_indices_and_tensors():
     torch = pytest.importorskip("torch")
     same(torch.from_numpy(COUNTS), "COUNTS")
     same(torch.from_numpy(np.ascontiguousarray(X.T)).T)
+    same(list(torch.from_numpy(X.copy()).requires_grad_()))
 
 
 def test_frames_of_pandas():
@@ -69,11 +71,22 @@ def test_frames_of_pandas():
         skmm.select(holes, 12)
 
 
+def test_frames_that_are_sparse_in_part():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(COUNTS.astype(float))
+    same(frame.astype({0: pd.SparseDtype(float, 0.0)}), "COUNTS")
+    same(frame.astype(pd.SparseDtype(float, np.nan)), "COUNTS")
+    with pytest.raises(ValueError, match="X: expected at least one row and one column"):
+        skmm.select(pd.DataFrame(index=range(9)), 2)
+
+
 def test_frames_of_polars():
     pl = pytest.importorskip("polars")
     same(pl.DataFrame(X, schema=NAMES))
     same(pl.DataFrame(COUNTS, schema=NAMES).with_columns(pl.col("a").cast(pl.Int8)), "COUNTS")
     same(pl.Series("e", X.tolist()))
+    with pytest.raises(TypeError, match="X: expected a DataFrame, got a LazyFrame"):
+        skmm.select(pl.DataFrame(X, schema=NAMES).lazy(), 12)
     with pytest.raises(TypeError, match=r"X: expected columns of numbers, got String in 'text'"):
         skmm.select(pl.DataFrame(X, schema=NAMES).with_columns(pl.lit("a").alias("text")), 12)
     holes = pl.DataFrame(COUNTS, schema=NAMES).with_columns(

@@ -301,6 +301,11 @@ def test_files_for_other_programs(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["chosen.csv", "chosen.npy"]
 
 
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere/chosen.json'$"):
+        SELECTION.save(tmp_path / "nowhere" / "chosen.json")
+
+
 def test_files_that_cannot_be_opened(tmp_path):
     (tmp_path / "a.npz").symlink_to("b.npz")
     (tmp_path / "b.npz").symlink_to("a.npz")

@@ -15,9 +15,9 @@ def test_it_is_its_row_numbers():
     assert list(SELECTION) == SELECTION.indices.tolist()
     assert np.array_equal(np.asarray(SELECTION), SELECTION.indices)
     assert np.asarray(SELECTION, dtype=np.int32).dtype == np.int32
-    copied = np.array(SELECTION)
-    copied[0] = -1
-    assert SELECTION.indices[0] >= 0
+    for copied in (np.array(SELECTION), np.asarray(SELECTION)):
+        copied[0] = -1
+        assert SELECTION.indices[0] >= 0
     assert np.array_equal(X[SELECTION], X[SELECTION.indices])
 
 

@@ -57,6 +57,16 @@ def test_values(tmp_path):
     assert written(tmp_path, pairs) == pairs[SELECTION].tolist()
 
 
+def test_values_that_json_writes_otherwise(tmp_path):
+    day, half = datetime.date(2026, 1, 2), "\ud800"
+    assert written(tmp_path, [[day, float("nan"), half]] * N) == [["2026-01-02", None, half]] * 4
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": ["x", None] * 6, "b": [pd.NaT, pd.Timestamp(day)] * 6})
+    for sample, row in zip(written(tmp_path, frame), SELECTION, strict=True):
+        expected = {"a": None, "b": "2026-01-02T00:00:00"} if row % 2 else {"a": "x", "b": None}
+        assert sample == expected
+
+
 def test_lines_of_a_file_as_they_are(tmp_path):
     lines = [f'{{"id":{i},   "odd":1e0}}' for i in range(N)]
     source = tmp_path / "pool.jsonl"
@@ -73,9 +83,9 @@ def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match="dataset: expected 12 samples, got 13"):
         SELECTION.to_jsonl(tmp_path / "chosen.jsonl", source)
     first = SELECTION.indices[0]
-    dated = [{"at": datetime.date(2026, 1, 1)}] * N
-    with pytest.raises(TypeError, match=f"dataset: .*, got date in sample {first}"):
-        written(tmp_path, dated)
+    for value, said in ((b"bytes", "bytes"), (float("inf"), "inf")):
+        with pytest.raises(TypeError, match=f"dataset: .*, got {said} in sample {first}"):
+            written(tmp_path, [{"at": value}] * N)
     assert not (tmp_path / "chosen.jsonl").exists()
     with pytest.raises(FileNotFoundError, match="nowhere"):
         SELECTION.to_jsonl(tmp_path / "chosen.jsonl", tmp_path / "nowhere.jsonl")

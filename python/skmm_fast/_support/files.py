@@ -49,7 +49,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file so that it is complete as soon as it exists at `path`.
 
     It is written under a temporary name in the same folder, synced and renamed; then the folder is
-    synced. After an error the temporary file is removed; an OSError without a path gets this one.
+    synced. After an error the temporary file is removed; an OSError of this file names it.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -60,7 +60,9 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and not error.filename:  # a full disk, say
+        # A full disk has no name, a folder that is not there has the temporary one.
+        unnamed = isinstance(error, OSError) and str(error.filename) in ("None", str(temporary))
+        if isinstance(error, OSError) and error.errno and unnamed:
             error.filename = str(path)
         raise
     folder = os.open(path.parent, os.O_RDONLY)

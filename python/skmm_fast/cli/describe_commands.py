@@ -9,7 +9,7 @@ from typing import Any
 from .._selection import Selection
 from .._support.claims import Claims
 from ..sketch.store import SketchStore
-from . import inputs, outputs
+from . import inputs, outputs, tables
 from .options import argument, flag, option
 from .part import runs
 
@@ -28,8 +28,8 @@ def info(
 
 
 def _described(path: Path) -> dict[str, Any]:
-    if path.suffix in inputs.TABLES:
-        return {"kind": "table", "rows": inputs.n_rows_of(path), **inputs.fields_of(path)}
+    if path.suffix in tables.ENDINGS:
+        return {"kind": "table", "rows": tables.n_rows(path), **tables.fields(path)}
     if path.suffix == ".json" or (path.suffix == ".npz" and _is_selection(path)):
         selection = Selection.load(path)
         keys = ("method", "n_samples", "in_dim", "sketch", "sketch_dim", "seed")

@@ -12,15 +12,14 @@ from .._support.optional import need
 
 typer: Any = need("typer", "cli")
 
+COUNT = "Rows to choose: 2000, 0.02 or 2%."
+
 
 def option(*names: str, help: str, default: object = None, **more: Any) -> Any:
     """An option that may be left out; `default` is what its help says."""
     more.setdefault("metavar", names[0].lstrip("-").upper())
     shown = False if default is None else str(default)
     return typer.Option(None, *names, help=help, show_default=shown, **more)
-
-
-COUNT = "Rows to choose: 2000, 0.02 or 2%."
 
 
 def needed(*names: str, help: str, **more: Any) -> Any:

@@ -9,54 +9,67 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .._samples import write_jsonl
 from .._selection import Selection
 from .._selection_file import WRITTEN
 from .._support.files import write_whole
 from .._support.optional import need
-from .inputs import TABLES, n_rows_of, taken
+from . import tables
 
 STDOUT = Path("-")
 OF_SAMPLES = (".jsonl", ".parquet")  # endings of files of the samples chosen
 
 
-def require_writable(outs: list[Path], data: Path | None, X: Path) -> None:
+def require_writable(outs: list[Path], plot: Path | None) -> None:
     """Make the folders of these files; an error now, not once rows are chosen."""
     for out in outs:
-        if out == STDOUT:
-            continue
-        if out.suffix in OF_SAMPLES:
-            _source(out, data, X)
-        elif out.suffix and out.suffix not in WRITTEN:
+        if out != STDOUT and out.suffix and out.suffix not in (*WRITTEN, *OF_SAMPLES):
             known = ", ".join((*WRITTEN, *OF_SAMPLES))
             raise ValueError(f"out: expected a name that ends in {known}, or -, got {out}")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
+    for file in (*outs, *([] if plot is None else [plot])):
+        if file == STDOUT:
+            continue
+        if file.is_dir():
+            raise ValueError(f"out: expected a file, got the folder {file}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=file.parent):
             pass
 
 
+def require_samples(outs: list[Path], data: Path | None, X: Path, n_samples: int) -> None:
+    """Raises ValueError where samples are asked for and there is no table of so many."""
+    if any(out.suffix in OF_SAMPLES for out in outs):
+        source = _source(data, X)
+        found = tables.n_rows(source)
+        if found != n_samples:
+            raise ValueError(f"data: expected {n_samples} samples, got {found} in {source}")
+
+
 def write(
-    selection: Selection, outs: list[Path], plot: Path | None, data: Path | None, X: Path,
+    selection: Selection,
+    outs: list[Path],
+    plot: Path | None,
+    data: Path | None,
+    X: Path,
     as_json: bool,
-) -> None:  # fmt: skip
-    """Write a selection, and say how good it is: on stdout, or on stderr where the selection itself
-    goes to stdout."""
-    written = [_write(selection, out, data, X) for out in outs if out != STDOUT]
+) -> None:
+    """Write a selection, then its samples, then its picture, and say how good it is: on stdout, or
+    on stderr where the selection itself goes to stdout."""
+    if STDOUT in outs:
+        print(selection.to_json(), end="")
+    files = [out for out in outs if out != STDOUT]
+    files.sort(key=lambda out: out.suffix in OF_SAMPLES)
+    written = [_write(selection, out, data, X) for out in files]
     if plot is None and written and _can_plot(selection):
         plot = written[0].with_suffix(".png")
     if plot is not None:
         selection.plot(plot)
         written.append(plot)
-    if STDOUT in outs:
-        print(selection.to_json(), end="")
     if as_json and STDOUT not in outs:
-        diagnosis = selection.diagnosis
-        said = {
-            "verdict": diagnosis.verdict,
-            **diagnosis.plain(),
-            "written": list(map(str, written)),
-        }
-        print(json.dumps(said))
+        said = {"verdict": selection.diagnosis.verdict, **selection.diagnosis.plain()}
+        print(json.dumps({**said, "written": list(map(str, written))}))
         return
     file = sys.stderr if STDOUT in outs else sys.stdout
     print(selection.diagnosis, file=file)
@@ -67,30 +80,25 @@ def write(
 def _write(selection: Selection, out: Path, data: Path | None, X: Path) -> Path:
     if out.suffix not in OF_SAMPLES:
         return selection.save(out)
-    source = _source(out, data, X)
+    source = _source(data, X)
     if source.suffix == ".jsonl" and out.suffix == ".jsonl":
         return selection.to_jsonl(out, source)
-    N = selection.settings["n_samples"]
-    if n_rows_of(source) != N:
-        raise ValueError(f"data: expected {N} samples, got {n_rows_of(source)} in {source}")
-    samples = taken(source, selection.indices)
+    samples = tables.taken(source, selection.indices)
     if out.suffix == ".jsonl":
-        everything = selection.indices.copy()
-        everything[:] = range(len(everything))
-        write_jsonl(out, samples, everything, len(samples))
+        write_jsonl(out, samples, np.arange(len(samples)), len(samples))
     else:
         writer = need("pyarrow.parquet", "parquet")
         write_whole(out, lambda file: writer.write_table(samples, file))
     return out
 
 
-def _source(out: Path, data: Path | None, X: Path) -> Path:
+def _source(data: Path | None, X: Path) -> Path:
     """The file of the samples that were selected from."""
     source = X if data is None else data
-    if source.suffix not in TABLES:
+    if source.suffix not in tables.ENDINGS:
         raise ValueError(
-            f"data: expected a table ({', '.join(TABLES)}) whose chosen rows go to {out}, got "
-            f"{source}; --data names one"
+            f"data: expected a table ({', '.join(tables.ENDINGS)}) whose chosen rows are written, "
+            f"got {source}; --data names one"
         )
     return source
 

@@ -26,7 +26,7 @@ def plan(
     skmm-fast plan --rows 10000000 --dim 512 -n 100000 --method v-optimal
     """
     if X is not None:
-        N, width = inputs.rows("X", X).shape if X.suffix else _of_store(X)
+        N, width = inputs.shape("X", X)
         rows, dim = rows or N, dim or min(width, 512)
     if rows is None or dim is None:
         raise typer.BadParameter("expected X, or --rows and --dim")
@@ -35,8 +35,3 @@ def plan(
         outputs.show(asdict(expected), as_json)
     else:
         print(f"select {n} of {rows} rows of {dim}: {expected}")
-
-
-def _of_store(path: Path) -> tuple[int, int]:
-    store = inputs.rows("X", path)
-    return len(store), store.sketch_dim

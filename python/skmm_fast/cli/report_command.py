@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .._selection import Selection
-from . import inputs
+from . import tables
 from .options import argument, needed, option
 
 
@@ -27,10 +27,10 @@ def report(
     few = examples or 10
     samples = None
     if data is not None:
-        N, found = loaded.settings["n_samples"], inputs.n_rows_of(data)
+        N, found = loaded.settings["n_samples"], tables.n_rows(data)
         if found != N:
             raise ValueError(f"data: expected {N} samples, got {found} in {data}")
         step = max(1, len(loaded) // few)
         rows = loaded.indices[::step][:few]
-        samples = list(zip(rows.tolist(), inputs.taken(data, rows).to_pylist(), strict=True))
+        samples = list(zip(rows.tolist(), tables.taken(data, rows).to_pylist(), strict=True))
     print(f"written: {loaded.report(out, samples)}")

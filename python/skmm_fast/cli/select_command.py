@@ -11,7 +11,8 @@ from .. import _select
 from .._select import Diagnose
 from ..methods.registry import REGISTRY
 from ..sketch.operators import Kind
-from . import inputs, outputs
+from ..sketch.store import SketchStore
+from . import inputs, outputs, tables
 from .group import TIMEOUT, process_group
 from .options import COUNT, argument, count, flag, given, needed, number_or_name, option, typer
 
@@ -107,21 +108,25 @@ def select(
     }  # fmt: skip
     with process_group(os.environ, timeout or TIMEOUT) as first:
         if first:
-            outputs.require_writable(out, data, X)
+            outputs.require_writable(out, plot)
         if y is not None:
             options["y"] = inputs.labels("y", y, X)
         for name, text in (("include", include), ("exclude", exclude)):
             if text is not None:
                 options[name] = inputs.numbers(name, text)
-        options["target"] = _target(target or [], target_y or [])
+        options["target"] = _target(target or [], target_y or [], column)
         rows = inputs.rows("X", X, column, scratch)
+        if first:
+            n_samples = len(rows) if isinstance(rows, SketchStore) else rows.shape[0]
+            outputs.require_samples(out, data, X, n_samples)
         selection = _select.select(rows, n, progress=first and shown, **given(options))
         if first:
             outputs.write(selection, out, plot, data, X, as_json)
 
 
-def _target(paths: list[Path], labels: list[str]) -> Any:
-    rows = [inputs.rows("target", path) for path in paths]
+def _target(paths: list[Path], labels: list[str], column: str | None) -> Any:
+    of_tables = [column if path.suffix in tables.OF_LISTS else None for path in paths]
+    rows = [inputs.rows("target", *given) for given in zip(paths, of_tables, strict=True)]
     of_rows = [inputs.labels("target-y", y, path) for y, path in zip(labels, paths, strict=False)]
     if labels and len(labels) != len(paths):
         raise ValueError(f"target-y: expected {len(paths)} files as of target, got {len(labels)}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._support.files import write_whole
+from .._support.near_names import did_you_mean
 from .._support.optional import need
 from . import inputs
 from .options import flag, given, option, patterns, typer
@@ -24,9 +25,15 @@ def _configured(context: Any, path: Path | None) -> Path | None:
     """Options of a file stand for those that are not given."""
     if path is not None:
         try:
-            context.default_map = {**(context.default_map or {}), **inputs.config(path)}
+            options = inputs.config(path)
         except (OSError, ValueError) as error:
             raise typer.BadParameter(str(error)) from None
+        known = [parameter.name for parameter in context.command.params]
+        for name in options:
+            if name not in known:
+                meant = did_you_mean(name, known)
+                raise typer.BadParameter(f"{path}: expected options of sketch, got {name!r}{meant}")
+        context.default_map = {**(context.default_map or {}), **options}
     return path
 
 

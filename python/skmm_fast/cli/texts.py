@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .._support.optional import need
-from . import inputs
+from . import tables
 
 TOKEN_BUDGET = 4096  # padded tokens of a batch
 
@@ -23,7 +23,7 @@ def load(
     Raises ValueError for a file without the column, with something else than texts in it, or with a
     text of less than two tokens, which has no next token.
     """
-    texts = inputs.table(dataset, [text_column]).column(text_column).to_pylist()
+    texts = tables.column(dataset, text_column).to_pylist()
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise ValueError(

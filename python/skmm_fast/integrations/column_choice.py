@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._as_matrix import as_matrix
 from .._select import select
 from .._selection import Selection
 from .._support import arrays, checks
@@ -38,5 +39,5 @@ def choice(
     size = len(values)
     if size == 0 or (not isinstance(n, (float, np.floating)) and size <= n):
         return None
-    Z = arrays.gradients(name, matrix_of_column(name, values))
+    Z = arrays.gradients(name, as_matrix(name, matrix_of_column(name, values)))
     return select(Z, n, y=y, **options)

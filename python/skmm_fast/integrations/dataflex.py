@@ -7,8 +7,8 @@ class.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from .._select import select
 from .._support import arrays, checks
 from .._support.ranks import Ranks, ranks_of_group
 from .._support.types import Array, Indices
+from .eval_mode import eval_mode
 
 
 class SketchSelector:
@@ -125,7 +126,8 @@ class SketchSelector:
         list of int
         """
         rng = np.random.default_rng(self.seed)
-        rows = rng.choice(len(self.dataset), num_samples, replace=replacement)
+        among = len(self.dataset) if self.pool is None else self.pool
+        rows = rng.choice(among, num_samples, replace=replacement)
         return [int(row) for row in rows]
 
     def select(self, model: Any, step_id: int, num_samples: int, **_: Any) -> list[int]:
@@ -153,7 +155,7 @@ class SketchSelector:
         ranks = ranks_of_group()
         if self.accelerator is not None:
             model = self.accelerator.unwrap_model(model)
-        with ranks.together() if ranks else nullcontext(), _eval_mode(model):
+        with ranks.together() if ranks else nullcontext(), eval_mode(model):
             sketcher = GradientSketcher(model, **self.sketcher)
             Z, target = self._sketches(sketcher, self.dataset, self.pool, ranks), None
             if self.toward_eval:
@@ -187,15 +189,3 @@ class SketchSelector:
         for rank, part in enumerate(ranks.objects(Z)):
             every[rank :: ranks.size] = part
         return every
-
-
-@contextmanager
-def _eval_mode(model: Any) -> Iterator[None]:
-    """A context in which all modules of the model are in eval mode."""
-    before = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in before.items():
-            module.training = training

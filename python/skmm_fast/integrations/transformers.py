@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from .._select import select
 from .._selection import Selection
 from .._support import checks
 from .._support.optional import need
+from .._support.ranks import Ranks, ranks_of_group
 from ..gradients import GradientSketcher, sketch_dataset
+from .eval_mode import eval_mode
 
 _transformers: Any = need("transformers", "text")
 
@@ -103,7 +107,8 @@ class Reselection(_transformers.TrainerCallback):  # type: ignore[misc]
             if value is not None:
                 checks.integer(name, value, 1)
         self.every_steps, self.every_epochs = every_steps, every_epochs
-        self.sketcher = sketcher or {"loss": "causal-lm", "params": "trainable"}
+        usual = {"loss": "causal-lm", "params": "trainable"}
+        self.sketcher = usual if sketcher is None else sketcher
         self.store_options = {
             "collate_fn": collate_fn, "tokenizer": tokenizer, "batch_size": batch_size,
             "token_budget": token_budget,
@@ -134,17 +139,25 @@ class Reselection(_transformers.TrainerCallback):  # type: ignore[misc]
         options: dict[str, Any] = {k: x for k, x in self.store_options.items() if x is not None}
         if not {"collate_fn", "tokenizer"} & options.keys():
             options["tokenizer"] = given.get("processing_class") or given.get("tokenizer")
-        folder = Path(args.output_dir) / f"reselection-{state.global_step}"
-        training = model.training
-        model.eval()
-        try:
+        folder, ranks = Path(args.output_dir) / f"reselection-{state.global_step}", ranks_of_group()
+        with ranks.together() if ranks else nullcontext(), eval_mode(model):
+            self._remove(folder, ranks)  # what a run that was killed has left
             made = self.sketcher
             sketcher = made(model) if callable(made) else GradientSketcher(model, **made)
             store = sketch_dataset(sketcher, self.dataset.pool, folder, progress=False, **options)
             selection = select(store, len(self.dataset), **self.options)
-        finally:
-            model.train(training)
-            if args.process_index == 0:
-                shutil.rmtree(folder, ignore_errors=True)
-        self.dataset.rows = selection.indices.tolist()
+            rows = selection.indices
+            if ranks is not None:  # else last bits could tell processes apart
+                rows = ranks.of_first(rows.astype(np.float64)).astype(np.int64)
+            self._remove(folder, ranks)
+        self.dataset.rows = rows.tolist()
         self.selections.append((state.global_step, selection))
+
+    def _remove(self, folder: Path, ranks: Ranks | None) -> None:
+        """Remove the folder once all processes have come here; all go on when it is gone."""
+        if ranks is not None:
+            ranks.gather(np.zeros(1))
+        if ranks is None or ranks.rank == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+        if ranks is not None:
+            ranks.gather(np.zeros(1))

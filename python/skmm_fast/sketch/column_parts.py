@@ -19,10 +19,15 @@ def named_parts(name: str, G: Any) -> dict[str, Any]:
             raise ValueError(f"{name}: expected at least one array, got an empty mapping")
         given = {f"{name}[{key!r}]": x for key, x in G.items()}
     elif isinstance(G, (list, tuple)) and G and hasattr(G[0], "shape"):
+        if len(G) > 1 and all(getattr(x, "ndim", 0) == 1 for x in G):
+            raise ValueError(
+                f"{name}: expected arrays (N, ...), one a parameter, got {len(G)} vectors; stack "
+                "them where each is the gradient of a sample"
+            )
         given = {f"{name}[{i}]": x for i, x in enumerate(G)}
     else:
         return {name: G}
-    return {part: _as_matrix(part, x) for part, x in given.items()}
+    return {part: _flattened(part, x) for part, x in given.items()}
 
 
 def matrices(parts: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def _kind(x: Any) -> str:
     return f"{x.dtype} on {x.device}" if tensors.is_torch(x) else str(x.dtype)
 
 
-def _as_matrix(name: str, x: Any) -> Any:
+def _flattened(name: str, x: Any) -> Any:
     """A view (N, c) of a dense array or tensor (N, ...); anything else as it is, to be refused."""
     torch = tensors.is_torch(x) and str(x.layout) == "torch.strided"
     if not (torch or isinstance(x, np.ndarray)) or x.ndim in (0, 2):

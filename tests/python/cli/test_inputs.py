@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 import skmm_fast as skmm
 from skmm_fast import cli
-from skmm_fast.cli import inputs
+from skmm_fast.cli import inputs, tables
 
 N = 300
 X = np.random.default_rng(0).standard_normal((N, 6)).astype(np.float32)
@@ -57,7 +57,7 @@ def written(kind):
 @pytest.mark.parametrize("kind", ["parquet", "feather", "arrow"])
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_a_column_of_lists(monkeypatch, kind, in_memory):
-    monkeypatch.setattr(inputs, "BATCH", 64)
+    monkeypatch.setattr(tables, "BATCH", 64)
     if not in_memory:
         monkeypatch.setattr(inputs, "IN_MEMORY", 0)
     name = written(kind)
@@ -81,7 +81,7 @@ def test_columns_that_are_not_there(capsys):
 
 
 def test_lists_of_unequal_lengths(capsys, monkeypatch):
-    monkeypatch.setattr(inputs, "BATCH", 2)
+    monkeypatch.setattr(tables, "BATCH", 2)
     for rows in ([[1.0], [1.0, 2.0]], [[1.0], [2.0], [1.0, 2.0], [1.0, 2.0]]):
         pq.write_table(pa.table({"e": rows}), "pool.parquet")
         assert "expected lists of one length, got" in said(capsys, "pool.parquet")
@@ -92,6 +92,60 @@ def test_lists_of_unequal_lengths(capsys, monkeypatch):
 def test_no_tables(folder, capsys, kind, content):
     (folder / f"bad.{kind}").write_bytes(content)
     assert f"bad.{kind}: expected a .{kind} file" in said(capsys, f"bad.{kind}")
+
+
+def test_a_number_that_is_missing_in_a_later_batch(capsys, monkeypatch):
+    monkeypatch.setattr(tables, "BATCH", 64)
+    rows = np.arange(N * 2).reshape(N, 2).tolist()
+    rows[200][1] = None
+    pq.write_table(pa.table({"e": rows}), "pool.parquet")
+    assert "in 1 of 300 rows, first in row 200" in said(capsys, "pool.parquet")
+
+
+def test_a_table_without_rows(capsys):
+    pq.write_table(TABLE.slice(0, 0), "empty.parquet")
+    assert "X: expected at least one row, got none in empty.parquet" in said(
+        capsys, "empty.parquet"
+    )
+    assert cli.main(["info", "empty.parquet"]) == 0
+
+
+def test_a_stream_of_arrow():
+    with pa.ipc.new_stream("pool.arrow", TABLE.schema) as file:
+        file.write_table(TABLE, max_chunksize=70)
+    assert np.array_equal(chosen("pool.arrow"), skmm.select(X, 30).indices)
+
+
+def test_targets_in_the_same_column():
+    written("parquet")
+    pq.write_table(TABLE.append_column("more", EMBEDDED).slice(0, 9), "few.parquet")
+    options = ("--column", "embedding", "--target", "few.parquet")
+    expected = skmm.select(X, 30, target=[X[:9]]).indices
+    assert np.array_equal(chosen("pool.parquet", *options), expected)
+
+
+def test_files_as_others_write_them(folder, capsys):
+    """Line breaks inside quoted texts; long lines; columns that other rows do not have."""
+    pd = pytest.importorskip("pandas")
+    texts = [f'a "quoted"\nline {i}' for i in range(N)]
+    pd.DataFrame({"text": texts * 40, "label": list(Y) * 40}).to_csv("meta.csv", index=False)
+    assert tables.n_rows(Path("meta.csv")) == 40 * N
+    lines = [
+        json.dumps({"label": y, "text": "x" * (2_000_000 if i == 7 else 3)})
+        for i, y in enumerate(Y)
+    ]
+    (folder / "meta.jsonl").write_text("\n".join(lines))
+    expected = skmm.select(X, 30, y=Y).indices
+    assert np.array_equal(chosen("X.npy", "--y", "meta.jsonl:label"), expected)
+    (folder / "bad.jsonl").write_text('{"label": 1}\n[2]\n')
+    assert "expected an object in sample 1, got list" in said(
+        capsys, "X.npy", "--y", "bad.jsonl:label"
+    )
+    (folder / "bad.jsonl").write_text('{"label": 1}\n{"label": [2]}\n')
+    assert "expected one type in 'label'" in said(capsys, "X.npy", "--y", "bad.jsonl:label")
+    pq.write_table(TABLE, "pool.parquet")
+    message = said(capsys, "X.npy", "--y", "pool.parquet:embedding")
+    assert "y: expected labels in 'embedding', got fixed_size_list" in message
 
 
 def test_sparse_matrices(capsys):

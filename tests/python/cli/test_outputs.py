@@ -85,14 +85,36 @@ def test_errors_before_anything_is_chosen(folder, capsys):
     for options, said in (
         (["--out", "chosen.xls"], "out: expected a name that ends in .npz, .json, .npy, .csv"),
         (["--out", "chosen.jsonl"], "data: expected a table (.parquet, "),
-        (["--out", "c.jsonl", "--data", "short.jsonl"], "dataset: expected 200 samples, got 1"),
+        (["--out", "c.jsonl", "--data", "short.jsonl"], "data: expected 200 samples, got 1"),
         (["--out", "c.parquet", "--data", "short.jsonl"], "data: expected 200 samples, got 1"),
+        (["--out", "folder.json"], "out: expected a file, got the folder folder.json"),
     ):
         (folder / "short.jsonl").write_text('{"a": 1}\n')
+        (folder / "folder.json").mkdir(exist_ok=True)
         assert select(*options) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
-        assert not (folder / options[1]).exists()
+        assert not (folder / options[1]).is_file()
+
+
+def test_what_can_be_written_is(folder, capsys, monkeypatch):
+    """The selection goes out before its samples, and these before the picture."""
+    monkeypatch.setattr(skmm.Selection, "plot", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        select("--out", "-", "--out", "a.jsonl", "--out", "b.json", "--data", "texts.jsonl")
+    assert json.loads(capsys.readouterr().out)["indices"] == SELECTION.indices.tolist()
+    assert (folder / "a.jsonl").exists()
+    assert (folder / "b.json").exists()
+
+
+def test_dates_and_missing_values(folder):
+    import datetime
+
+    days = [None, *[datetime.datetime(2026, 1, 1)] * (N - 1)]
+    pq.write_table(pa.table({"at": days, "x": [float("nan")] * N}), "dated.parquet")
+    assert select("--out", "chosen.jsonl", "--data", "dated.parquet") == 0
+    lines = [json.loads(line) for line in (folder / "chosen.jsonl").read_text().splitlines()]
+    assert lines[3] == {"at": "2026-01-01T00:00:00", "x": None}
 
 
 def test_info(folder, capsys):
@@ -119,6 +141,8 @@ def test_plan(capsys):
     assert cli.main(more) == 0
     assert "select 1000 of 1000000 rows of 64: about " in capsys.readouterr().out
     assert cli.main(["plan", "-n", "5"]) == 2
+    assert cli.main(["plan", "pool.parquet", "-n", "5"]) == 0
+    assert f"select 5 of {N} rows of 5: about " in capsys.readouterr().out
 
 
 def test_report(folder, capsys):

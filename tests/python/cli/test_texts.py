@@ -85,7 +85,11 @@ def test_a_run_is_replayed(folder, capsys):
     assert cli.main(["sketch", "--config", "one.config.json", "--out", "three", "--seed", "9"]) == 0
     assert not np.array_equal(skmm.SketchStore("three").array(), one.array())
     capsys.readouterr()
-    for content, said in ((b"{", "expected JSON"), (b"[]", "expected an object of options")):
+    for content, said in (
+        (b"{", "expected JSON"),
+        (b"[]", "expected an object of options"),
+        (b'{"sketchdim": 4}', "got 'sketchdim'; did you mean 'sketch_dim'?"),
+    ):
         (folder / "bad.json").write_bytes(content)
         assert cli.main(["sketch", "--config", "bad.json"]) == 2
         assert said in capsys.readouterr().err

@@ -23,7 +23,12 @@ NAMES = {  # the public names of each adapter
     "data_juicer": ["SkmmSelector"],
 }
 NEEDED = {"nemo_curator": "pandas", "data_juicer": "datasets"}  # by an example; others: torch
-HELPERS = {"__init__", "numbered", "column_choice", "of_base"}
+HELPERS = {"__init__", "numbered", "column_choice", "eval_mode", "of_base"}
+SUBCLASSES = {
+    "sklearn",
+    "torch",
+    "transformers",
+}  # which import theirs, and have tests of their own
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries warn of is their own
 
@@ -53,7 +58,8 @@ def test_docstrings_have_examples_that_run(adapter):
 
 
 def test_the_page_has_every_adapter():
-    assert {path.stem for path in FOLDER.glob("*.py")} - HELPERS == set(NAMES)
+    assert {path.stem for path in FOLDER.glob("*.py")} - HELPERS == set(NAMES) | SUBCLASSES
+    assert all(f"integrations.{name} " in PAGE for name in SUBCLASSES)
     for name, public in NAMES.items():
         assert f"integrations.{name} " in PAGE
         assert all(item in PAGE for item in public)
@@ -65,6 +71,17 @@ def test_examples_of_the_page_run(adapter):
     (code,) = (block for block in blocks if f"{adapter.__name__} " in block)
     known = {}
     exec(blocks[0], known)  # a model and its samples
+    exec(code, known)
+
+
+@pytest.mark.parametrize("name", ["sklearn", "torch"])
+def test_examples_of_subclasses_run(name):
+    for module in {"sklearn": ["sklearn"], "torch": ["torch", "transformers"]}[name]:
+        pytest.importorskip(module)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    (code,) = (block for block in blocks if f"skmm_fast.integrations.{name} " in block)
+    known = {}
+    exec(blocks[0], known)
     exec(code, known)
 
 

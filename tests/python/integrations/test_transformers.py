@@ -7,6 +7,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
+from support.on_ranks import on_ranks
+
 import skmm_fast as skmm
 from skmm_fast.gradients import GradientSketcher, sketch_dataset
 from skmm_fast.integrations.transformers import Reselection
@@ -87,6 +89,56 @@ def test_training_itself_is_not_changed(tmp_path):
         losses.append([entry["loss"] for entry in trained.state.log_history if "loss" in entry])
     assert losses[0] == losses[1]
     assert len(losses[0]) == 7
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_folder_that_a_killed_run_left(tmp_path):
+    (tmp_path / "out" / "reselection-0").mkdir(parents=True)
+    (tmp_path / "out" / "reselection-0" / "manifest.json").write_text("{}")
+    reselection = Reselection(POOL, n, **OPTIONS)
+    trained = trainer(tmp_path, reselection.dataset, [reselection], max_steps=1)
+    trained.train()
+    assert len(reselection.selections) == 1
+
+
+class Arguments:
+    """Of a Trainer, as the callback reads them."""
+
+    def __init__(self, folder):
+        self.output_dir = str(folder)
+
+
+class State:
+    global_step, max_steps, epoch = 0, 9, 0.0
+
+
+def choose(folder, rank, size):
+    """The choices of a process; the second is slow to sketch its part."""
+    import time
+
+    at = model()
+    at.lm_head.eval()  # a part that is in eval mode stays so
+
+    def slow(samples):
+        time.sleep(0.3 * rank)
+        return transformers.default_data_collator(samples)
+
+    reselection = Reselection(POOL * 20, n, **{**OPTIONS, "collate_fn": slow, "batch_size": 240})
+    for step in (0, 3):
+        State.global_step = step
+        reselection.on_train_begin(Arguments(folder.parent / "out"), State, None, model=at)
+    assert at.training
+    assert not at.lm_head.training
+    assert not list((folder.parent / "out").glob("reselection-*"))
+    return [selection.indices for _, selection in reselection.selections]
+
+
+def test_processes_choose_alike_and_wait_for_each_other(tmp_path):
+    first, second, third = on_ranks(choose, 3, tmp_path / "ranks")
+    assert len(first) == 2, first
+    for other in (second, third):
+        assert not isinstance(other, str), other
+        assert all(map(np.array_equal, first, other))
 
 
 def test_bad_arguments():
