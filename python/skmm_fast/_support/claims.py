@@ -102,7 +102,8 @@ class Claims:
         if started and (host, machine, pids) == _here():
             if pid == str(os.getpid()) and self._path(name) not in _held_here:
                 return True
-            return started != _start_of(pid)
+            if started != _start_of(pid):
+                return True
         try:
             touched = self._path(name).stat().st_mtime
         except FileNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -102,4 +101,4 @@ def verify(store: Path = argument("Folder of the sketch store.", "STORE")) -> No
     """
     opened = SketchStore(store)
     opened.verify()
-    print(f"as written: {os.fspath(opened.path)}: {opened}")
+    print(f"as written: {opened}")

@@ -154,10 +154,11 @@ BAD[2, 7] = np.nan
         (TARGET[0], r"target: expected 2 dimension"),
         (TARGET[:0], "target: expected at least one row"),
         ([], "target: expected the rows of at least one task"),
-        ([[1.0]], r"target\[0\]: expected an array, got list"),
+        ([[1.0]], r"target\[0\]: expected 2 dimension"),
+        ([[["a"]]], r"target\[0\]: expected rows of numbers, got a list of <U1"),
         ([TARGET, None], r"target\[1\]: expected an array, got NoneType"),
         ("rows", "target: expected an array, got str"),
-        (TARGET.astype(int), "target: expected float16 or float32 or float64"),
+        (TARGET.astype(complex), "target: expected float16 or float32 or float64"),
     ],
 )
 def test_a_bad_target_is_named_before_anything_is_sketched(target, message, unsketched):

@@ -96,6 +96,19 @@ def test_writers_elsewhere_are_gone_once_they_do_not_touch_their_claims(tmp_path
     assert mine.take(NAME) is stale
 
 
+@pytest.mark.parametrize(("age", "stale"), [(0, False), (200, False), (300, True)])
+def test_a_writer_here_that_lives_and_does_not_touch_its_claim(tmp_path, age, stale):
+    """It hangs, or could not end its claim: nobody waits for it without end."""
+    other = holder(tmp_path)
+    try:
+        then = time.time() - age
+        os.utime(tmp_path / f"{NAME}.claim", (then, then))
+        assert Claims(tmp_path).take(NAME) is stale
+    finally:
+        other.kill()
+        other.communicate()
+
+
 def test_on_a_disk_that_cannot_be_written(tmp_path, monkeypatch):
     of_elsewhere(tmp_path, 300)
 

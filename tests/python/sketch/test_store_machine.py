@@ -25,6 +25,7 @@ from support.examples import examples
 from torch.utils.data import DataLoader, TensorDataset
 
 import skmm_fast as skmm
+from skmm_fast._support import claims
 from skmm_fast._support.claims import Claims
 from skmm_fast.gradients import sketch_dataset
 from skmm_fast.sketch.manifest import MANIFEST
@@ -81,6 +82,8 @@ class Store(RuleBasedStateMachine):
         done=st.booleans(),
     )
     def begin(self, shard_rows, batch_size, done):
+        # A claim that its living writer could not end keeps others waiting for so long.
+        self.waits, (claims.STALE, claims.BEAT) = (claims.STALE, claims.BEAT), (4.0, 0.5)
         self.root = Path(tempfile.mkdtemp())
         self.path = self.root / "store"
         self.sizes = {"batch_size": batch_size, "shard_rows": shard_rows}
@@ -93,6 +96,7 @@ class Store(RuleBasedStateMachine):
             self.finish()
 
     def teardown(self):
+        claims.STALE, claims.BEAT = getattr(self, "waits", (claims.STALE, claims.BEAT))
         shutil.rmtree(getattr(self, "root", "nothing"), ignore_errors=True)
 
     def sketch(self, **other):
