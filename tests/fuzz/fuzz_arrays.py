@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from choices import Choices
-from skmm_fast.cli.main import _array, main
+
+from skmm_fast.cli import main
+from skmm_fast.cli.inputs import array as read_array
 
 DTYPES = [
     "<f8", "<f4", "<f2", ">f8", "<i8", "<i4", "|u1", ">u2", "|b1", "<U3", ">U2", "|S4", "<c16",
@@ -37,7 +39,7 @@ def target(choices: Choices, folder: Path) -> bool:
     path.write_bytes(content)
     as_map = choices.chance(2)
     try:
-        found = _array("X", path, as_map)
+        found = read_array("X", path, as_map)
     except ValueError as error:
         said = str(error)
         start = f"X: expected a .npy of numbers or strings, got {path} ("

@@ -43,8 +43,9 @@ def shape(name: str, path: Path, column: str | None = None) -> tuple[int, int]:
     found = rows(name, path)
     if isinstance(found, SketchStore):
         return len(found), found.sketch_dim
-    N, r = found.shape
-    return int(N), int(r)
+    if len(found.shape) != 2:
+        raise ValueError(f"{name}: expected 2 dimensions, got shape {found.shape}")
+    return int(found.shape[0]), int(found.shape[1])
 
 
 def scratch_for(path: Path, scratch_dir: Path | None) -> Path | None:

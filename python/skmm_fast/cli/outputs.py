@@ -16,6 +16,7 @@ from .._selection import Selection
 from .._selection_file import WRITTEN
 from .._support.files import write_whole
 from .._support.optional import need
+from ..sketch.store import SketchStore
 from . import tables
 
 STDOUT = Path("-")
@@ -33,18 +34,21 @@ def require_writable(outs: list[Path], plot: Path | None) -> None:
             continue
         if file.is_dir():
             raise ValueError(f"out: expected a file, got the folder {file}")
+        if file.exists() and not file.is_file():  # a device: /dev/null
+            continue
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=file.parent):
             pass
 
 
-def require_samples(outs: list[Path], data: Path | None, X: Path, n_samples: int) -> None:
-    """Raises ValueError where samples are asked for and there is no table of so many."""
+def require_samples(outs: list[Path], data: Path | None, X: Path, rows: Any) -> None:
+    """Raises ValueError where samples are asked for and there is no table of as many as rows."""
     if any(out.suffix in OF_SAMPLES for out in outs):
         source = _source(data, X)
         found = tables.n_rows(source)
-        if found != n_samples:
-            raise ValueError(f"data: expected {n_samples} samples, got {found} in {source}")
+        expected = len(rows) if isinstance(rows, SketchStore) else (*rows.shape, 0)[0]
+        if found != expected:
+            raise ValueError(f"data: expected {expected} samples, got {found} in {source}")
 
 
 def write(

@@ -11,7 +11,6 @@ from .. import _select
 from .._select import Diagnose
 from ..methods.registry import REGISTRY
 from ..sketch.operators import Kind
-from ..sketch.store import SketchStore
 from . import inputs, outputs, tables
 from .group import TIMEOUT, process_group
 from .options import COUNT, argument, count, flag, given, needed, number_or_name, option, typer
@@ -117,8 +116,7 @@ def select(
         options["target"] = _target(target or [], target_y or [], column)
         rows = inputs.rows("X", X, column, scratch)
         if first:
-            n_samples = len(rows) if isinstance(rows, SketchStore) else rows.shape[0]
-            outputs.require_samples(out, data, X, n_samples)
+            outputs.require_samples(out, data, X, rows)
         selection = _select.select(rows, n, progress=first and shown, **given(options))
         if first:
             outputs.write(selection, out, plot, data, X, as_json)

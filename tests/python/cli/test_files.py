@@ -76,6 +76,14 @@ def test_arrays_without_entries(capsys):
     assert "y: expected 1 dimension, got shape (0, 6)" in said(capsys, "--y", "none.npy")
 
 
+@pytest.mark.parametrize("shape", [(), (60,), (6, 5, 2)])
+def test_arrays_of_other_dimensions(capsys, shape):
+    np.save("bad.npy", np.ones(shape))
+    assert "X: expected 2 dimension" in said(capsys, X="bad.npy")
+    assert cli.main(["plan", "bad.npy", "-n", "5"]) == 1
+    assert "X: expected 2 dimension" in capsys.readouterr().err
+
+
 def test_arrays_of_other_layouts(folder):
     """In Fortran's order, of another byte order, in the second version, with bytes behind: as NumPy
     reads them."""
