@@ -13,6 +13,7 @@ from ._support.json_text import figure, plain, require_names
 from ._support.progress import bar
 from ._support.rows_here import RowsHere
 from ._support.types import DenseMatrix, Floats, Indices, VectorLike
+from ._verdict import verdict
 from .methods.class_counts import ClassCounts
 from .methods.labels import labels_of
 from .methods.relaxation import lower_bound
@@ -27,7 +28,6 @@ from .pool.spectrum import Moments
 LARGE_NORMS = 2.0
 DRAWS = 8  # uniform draws that a selection is compared with
 BOUND = 1.6e10  # operations of a bound that `select` computes by default: about a second
-BETTER, WORSE = 0.5, 2.0  # Φ beside its expectation for uniform draws, where the verdict changes
 OUTLIER = 4.0  # ‖b_i‖² beside its mean, from which on a row is an outlier
 COPY = 0.999  # the cosine of two rows from which on one is a near copy of the other
 FIGURES = (
@@ -128,26 +128,7 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """One sentence: what to expect of the choice beside a uniform draw."""
-        if np.isnan(self.mean_error):
-            return "Not diagnosed."
-        ratio = self.mean_error / self.random_mean_error if self.random_mean_error > 0 else 1.0
-        matched = f"its mean gradient error is {_times(ratio)} that of uniform draws"
-        of_variance = []
-        spanned = self.random_v_optimality[np.isfinite(self.random_v_optimality)]
-        if len(spanned) and np.isfinite(self.v_optimality):
-            of_variance.append(f"{_times(self.v_optimality / spanned.mean())} theirs")
-        if 0 < self.lower_bound < np.inf and np.isfinite(self.v_optimality):
-            of_variance.append(f"at most {_above(self.v_optimality / self.lower_bound)}")
-        if of_variance:
-            matched += f", its V-optimality {' and '.join(of_variance)}"
-        if self.outliers > 2 * self.pool_outliers + 0.05:
-            share = f"{self.outliers:.0%} of its rows are outliers, {self.pool_outliers:.0%} of all"
-            return f"Worse than a uniform draw is likely: {share}; {matched}."
-        if ratio < BETTER:
-            return f"Better than a uniform draw is likely: {matched}."
-        if ratio > WORSE:
-            return f"Worse than a uniform draw is likely: {matched}."
-        return f"As good as a uniform draw is likely: {matched}."
+        return verdict(self)
 
     def plain(self) -> dict[str, Any]:
         """The values as JSON can hold them: lists, and strings for infinite figures."""
@@ -227,22 +208,6 @@ class Diagnosis:
                 f"moment error               {self.moment_error:.4g}",
             ]
         return "\n".join(lines + [f"warning: {w}" for w in self.warnings])
-
-
-def _times(ratio: float) -> str:
-    """How many times smaller or larger than another a figure is, in words that end before it."""
-    if 0.95 < ratio < 1.05:
-        return "about"
-    times, than = (1 / ratio, "x below") if 0 < ratio < 1 else (ratio, "x")
-    return f"{times:.2g} {than}" if times < 100 else f"{times:.0f} {than}"
-
-
-def _above(ratio: float) -> str:
-    """How far above the best possible a figure is that is so many times a bound of it."""
-    if ratio >= 2:
-        return f"{ratio:.2g} x the best possible"
-    above = max(ratio - 1, 0.0)
-    return f"{above:.{1 if above < 0.1 else 0}%} above the best possible"
 
 
 def diagnose(
