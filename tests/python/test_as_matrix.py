@@ -104,7 +104,7 @@ def test_tables_of_arrow():
     same(pa.table({"e": fixed}))
     same(pa.chunked_array([fixed[:7], fixed[7:40], fixed[40:]]))
     same(pa.table({"e": pa.array(X.tolist(), pa.list_(pa.float32()))}).slice(0, 60))
-    same(pa.record_batch({"e": fixed}))
+    same(pa.RecordBatch.from_arrays([fixed], ["e"]))
     for rows, said in (
         (pa.array([[1.0], [1.0, 2.0]]), "X: expected lists of one length, got .1, 2."),
         (pa.array([[1.0], None]), "X: expected a list in each row, got 1 rows without"),

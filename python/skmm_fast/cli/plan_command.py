@@ -11,7 +11,7 @@ from .options import COUNT, count, flag, given, needed, option, typer
 
 
 def plan(
-    X: Path = typer.Argument(None, help=f"{inputs.KINDS}.", metavar="X"),
+    file: Path = typer.Argument(None, help=f"{inputs.KINDS}.", metavar="X"),
     n: float = needed("-n", parser=count, metavar="COUNT", help=COUNT),
     rows: int = option("--rows", min=1, help="The number of rows N, without X."),
     dim: int = option("--dim", min=1, help="The width of the rows, without X, or of their sketch."),
@@ -25,8 +25,8 @@ def plan(
     skmm-fast plan sketches/ -n 2%
     skmm-fast plan --rows 10000000 --dim 512 -n 100000 --method v-optimal
     """
-    if X is not None:
-        N, width = inputs.shape("X", X)
+    if file is not None:
+        N, width = inputs.shape("X", file)
         rows, dim = rows or N, dim or min(width, 512)
     if rows is None or dim is None:
         raise typer.BadParameter("expected X, or --rows and --dim")

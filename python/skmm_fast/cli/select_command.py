@@ -19,7 +19,7 @@ METHODS = [name for name, m in REGISTRY.items() if {"y", "target"}.issuperset(m.
 
 
 def select(
-    X: Path = argument(f"{inputs.KINDS}.", "X"),
+    file: Path = argument(f"{inputs.KINDS}.", "X"),
     n: float = needed("-n", parser=count, metavar="COUNT", help=COUNT),
     out: list[Path] = needed(
         "--out",
@@ -99,7 +99,7 @@ def select(
     _require_choice("pilot", pilot, ["linear"])
     _require_choice("diagnose", diagnose, list(get_args(Diagnose)))
     shown = sys.stderr.isatty() if progress is None else progress
-    scratch = inputs.scratch_for(X, scratch_dir)
+    scratch = inputs.scratch_for(file, scratch_dir)
     options: dict[str, Any] = {
         "method": method, "per_class": per_class, "pilot": pilot, "unit_rows": unit_rows or None,
         "sketch_dim": sketch_dim, "sketch": sketch, "diagnose": diagnose, "seed": seed,
@@ -109,17 +109,17 @@ def select(
         if first:
             outputs.require_writable(out, plot)
         if y is not None:
-            options["y"] = inputs.labels("y", y, X)
+            options["y"] = inputs.labels("y", y, file)
         for name, text in (("include", include), ("exclude", exclude)):
             if text is not None:
                 options[name] = inputs.numbers(name, text)
         options["target"] = _target(target or [], target_y or [], column)
-        rows = inputs.rows("X", X, column, scratch)
+        rows = inputs.rows("X", file, column, scratch)
         if first:
-            outputs.require_samples(out, data, X, rows)
+            outputs.require_samples(out, data, file, rows)
         selection = _select.select(rows, n, progress=first and shown, **given(options))
         if first:
-            outputs.write(selection, out, plot, data, X, as_json)
+            outputs.write(selection, out, plot, data, file, as_json)
 
 
 def _target(paths: list[Path], labels: list[str], column: str | None) -> Any:
