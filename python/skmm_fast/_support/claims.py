@@ -1,9 +1,9 @@
 """Claims: which writer makes which file of a folder that several write.
 
-A claim of the file `name` is a file `name.claim` beside it. It is made exclusively, says who made
-it, and is touched every few seconds as long as its writer lives. A claim is stale if its writer was
-a process of this machine and is gone, or if nobody touched it for some minutes; then the next
-writer takes it over. Nothing is locked, so that any file system will do.
+A claim of the file `name` is a file `name.claim` beside it. It is made exclusively and whole, says
+who made it, and is touched every few seconds as long as its writer lives. A claim is stale if its
+writer was a process of this machine and is gone, or if nobody touched it for some minutes; then the
+next writer takes it over. Nothing is locked, so that any file system will do.
 
 A writer that slept for minutes may lose a claim and not know it. So a claim saves work twice done,
 and is not what keeps files whole: files are made under other names and renamed, and two writers of
@@ -112,18 +112,27 @@ class Claims:
 
     def _made(self, name: str) -> bool:
         """Whether the claim was made, because there was none."""
-        try:
-            claim = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
+        claim, away = self._path(name), self.folder / f"{name}.{uuid.uuid4().hex}.tmp"
+        if claim.exists():
             return False
         pid = str(os.getpid())
         said = "\n".join([*_here(), _start_of(pid), pid])
         try:
-            with open(claim, "w") as file:
+            with open(away, "x") as file:
                 file.write(said)
+            try:
+                os.link(away, claim)  # whole, or not at all
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without links: it says nothing for a moment
+                with open(claim, "x") as file:
+                    file.write(said)
+        except FileExistsError:
+            return False
         except OSError as error:  # a full disk, say
-            self._path(name).unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(self._path(name))) from None
+            raise OSError(error.errno, error.strerror, str(claim)) from None
+        finally:
+            away.unlink(missing_ok=True)
         return True
 
     def _taken_over(self, name: str, said: Said) -> bool:

@@ -178,6 +178,19 @@ def test_one_of_many_takes_over(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.EPERM, "no links")
+
+    monkeypatch.setattr(os, "link", refused)
+    with Claims(tmp_path) as mine:
+        assert mine.take(NAME)
+        assert mine.writer(NAME) == f"process {os.getpid()} on {os.uname().nodename}"
+        assert not Claims(tmp_path).take(NAME)
+        assert [f.name for f in tmp_path.iterdir()] == [f"{NAME}.claim"]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
 def test_no_room_for_a_claim(tmp_path, monkeypatch):
     """It is no claim, and the error names it."""
