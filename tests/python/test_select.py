@@ -172,7 +172,7 @@ def test_subset():
 def test_plot(tmp_path):
     path = tmp_path / "picture.png"
     figure = skmm.select(X, 30).plot(path)
-    assert len(figure.axes) == 2
+    assert len(figure.axes) == 3
     assert path.read_bytes().startswith(b"\x89PNG")
     skmm.select(np.ones((20, 1)) * np.arange(1, 21)[:, None], 4).plot(path)  # one dimension
 

@@ -137,7 +137,8 @@ class Select(RuleBasedStateMachine):
         assert back.settings == self.last.settings
         assert back.diagnosis.plain() == self.last.diagnosis.plain()
         assert back.picture.keys() == self.last.picture.keys()
-        assert all(np.array_equal(back.picture[k], x) for k, x in self.last.picture.items())
+        if suffix != ".json":  # which keeps no picture
+            assert all(np.array_equal(back.picture[k], x) for k, x in self.last.picture.items())
         samples = list(range(len(self.Z)))
         assert back.subset(samples) == self.last.indices.tolist()
 
