@@ -275,8 +275,10 @@ class Selection:
         path: str | os.PathLike[str],
         samples: Sequence[tuple[int, Any]] | None = None,
     ) -> Path:
-        """Write one HTML page that needs no other file: the verdict, figures beside uniform draws,
-        classes before and after, pictures where there are any (needs matplotlib), and examples.
+        """Write one HTML page about the selection, which needs no other file.
+
+        It has the verdict, figures beside uniform draws, classes before and after, pictures where
+        there are any (needs matplotlib), and examples.
 
         Parameters
         ----------
@@ -316,8 +318,10 @@ class Selection:
         return path
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw pool and selection in two dimensions, the spectrum with the intrinsic dimension, and
-        the selection between uniform draws and the certified bound.
+        """Draw pool and selection, the spectrum, and the errors beside those of uniform draws.
+
+        Pool and selection are drawn in two dimensions, the spectrum with the intrinsic dimension,
+        V-optimality with the certified bound.
 
         Parameters
         ----------
