@@ -42,7 +42,8 @@ def test_save_and_load(tmp_path, suffix, per_class):
     assert "weights" not in back.picture
     again = skmm.Selection.load(back.save(tmp_path / f"again{suffix}"))
     assert np.array_equal(again.weights, found.weights)
-    back.plot(tmp_path / "picture.png")
+    if suffix == ".npz":  # a .json has no picture
+        back.plot(tmp_path / "picture.png")
 
 
 def test_a_file_without_weights_is_of_another_format(tmp_path):
