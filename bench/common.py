@@ -23,7 +23,6 @@ SAME_EVERYWHERE = {  # results that do not depend on the machine, but for the se
     *(
         "ablation",
         "auto",
-        "default",
         "factored",
         "finetune",
         "gmm",
@@ -31,6 +30,7 @@ SAME_EVERYWHERE = {  # results that do not depend on the machine, but for the se
         "lengths",
         "quality",
         "real",
+        "settings",
         "targets",
     ),
     *("table1", "table1_claims", "table1_orders", "varied"),

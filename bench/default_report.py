@@ -1,5 +1,5 @@
-"""The report of what the default is worth, from auto.json, targets.json, finetune.json and
-ablation.json: tables of gains over uniform draws, and what they say."""
+"""The report of what the default and settings are worth, from auto.json, targets.json,
+finetune.json, ablation.json and settings.json: tables of gains over uniform draws."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from quality import (
     beyond,
     cases,
     gain,
+    gain_table,
     label,
     places,
     together,
@@ -91,6 +92,39 @@ def of_ablation(rows: list[Row]) -> list[str]:
     ]
 
 
+def of_settings(rows: list[Row]) -> list[str]:
+    """The parts of a section on settings.json."""
+    found = cases(rows)
+    columns = unique((c.task, c.metric) for c in found)
+    parts = [
+        "`bench/settings.py`: the paper's methods on every task of `bench/real.py` and on the "
+        "finetune by adapters of `bench/finetune.py`, at one n each. *Base point*: gradients with "
+        "labels at a new head, of the layers that are finetuned; m = n/2, sparse signs of ζ = 8; "
+        'moment matching by the weighting "paper" with c_S = 0.999. *unit rows*: scaled to norm 1; '
+        "*proportional, balanced*: with counts per class; *refine*: exchanges after the draw; "
+        "*random*: gradients with targets drawn from the model; *features*: what goes into the "
+        "head. Gradients of digits are sketched to 512 (last layer: 256) dimensions beforehand, "
+        f"so that ζ there is that of a sketch of a sketch. {_about(rows)}. {MARKS}",
+        "![Gains over uniform draws for each setting](results/settings.png)",
+        f"Columns: {len(columns)} tasks and metrics, fewer where a task has not what a setting "
+        "needs; the mean difference is that of accuracies and macro-F1; better and worse by more "
+        "than one standard error of the difference to the base point, seed by seed. Below uniform: "
+        "columns with a loss against uniform draws of more than one standard error.",
+    ]
+    for method in ("v-optimal", "moment-matching", BASE):
+        header = [f"{method}, beside its base point", "mean difference", "better in", "worse in"]
+        table = [[*header, "below uniform"], ["---"] * 5]
+        for who in unique(c.who for c in found if c.who[0].partition(",")[0] == method):
+            name, seen = who
+            alone = name == method and seen != "labels"
+            base = (method, "labels" if alone else seen)
+            setting = [name.removeprefix(method).lstrip(", "), "" if seen == "labels" else seen]
+            said = ", ".join(x for x in setting if x) or "**base point**"
+            table.append([said, *_beside(found, who, base, columns)])
+        parts.append(_lines(table))
+    return [*parts, "Gains over uniform draws:", gain_table(rows)]
+
+
 def _about(rows: list[Row]) -> str:
     """Sizes of the tasks."""
     several = {row["task"]: row for row in rows if row["method"] == "uniform"}
@@ -107,13 +141,15 @@ def _beside(
     base: tuple[str, str | None],
     columns: Sequence[tuple[str, str]],
 ) -> list[str]:
-    """Mean difference from the base point, and in how many columns it is better, worse, and worse
-    than uniform draws."""
-    mine = [together(found, who, *column) for column in columns]
-    differences = [g - together(found, base, *k) for g, k in zip(mine, columns, strict=True)]
-    marks = [beyond(d) for d in differences]
-    lost = sum(beyond(g) == BELOW for g in mine)
-    mean = np.mean([d.mean() for d in differences])
+    """Of the columns that have both: the mean difference from the base point where they are shares
+    (accuracy, macro-F1), and in how many it is better, worse, and worse than uniform draws."""
+    mine = {k: g for k in columns if (g := together(found, who, *k)).size}
+    differences = {
+        k: g - plain for k, g in mine.items() if (plain := together(found, base, *k)).size
+    }
+    marks = [beyond(d) for d in differences.values()]
+    lost = sum(beyond(g) == BELOW for g in mine.values())
+    mean = np.mean([d.mean() for (_, metric), d in differences.items() if metric != "RMSE"])
     return [f"{mean:+.4f}", str(marks.count(ABOVE)), str(marks.count(BELOW)), str(lost)]
 
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ from compare import Method, Task
 from linear_head import CLASSIFICATION
 from seed_by_seed import run
 from skmm_fast.gradients import GradientSketcher, pilot
+from skmm_fast.gradients.parameters import Params
 from text_model import folder
 from variants import cut_of
 from varied_tasks import HEADS
@@ -167,7 +169,11 @@ def predicted(model: torch.nn.Module, dataset: TensorDataset) -> np.ndarray:
     return torch.cat(batches).numpy()
 
 
-def task(data: str, way: str, seed: int) -> Task:
+def task(
+    data: str, way: str, seed: int, layers: Mapping[str, Params] = MappingProxyType({})
+) -> Task:
+    """Gradients of what is finetuned are "labels"; those of `layers` are representations beside
+    them, under these names."""
     texts = texts_of(data, seed)
     inputs = (texts.features,) if way == "head" else (texts.hidden, texts.mask)
     every = [*inputs, texts.y]
@@ -176,9 +182,11 @@ def task(data: str, way: str, seed: int) -> Task:
     model, tuned = new_model(way, texts, seed), partial(train, way=way, seed=seed)
     options = {"params": "trainable", "sketch_dim": SKETCH_DIM, "seed": seed, "n_threads": 1}
     # A matrix A of a new adapter has no gradient, since its B is zero.
-    at_first = options | {"params": [name for name in trainable(model) if "lora_A" not in name]}
-    sketcher = GradientSketcher(model, **at_first)
-    Z = torch.cat([sketcher(batch) for batch in DataLoader(pool, 4 * BATCH)])
+    at_first = [name for name in trainable(model) if "lora_A" not in name]
+
+    def gradients(params: Params) -> torch.Tensor:
+        sketcher = GradientSketcher(model, **options | {"params": params})
+        return torch.cat([sketcher(batch) for batch in DataLoader(pool, 4 * BATCH)])
 
     def score(rows: np.ndarray, _: int, weights: np.ndarray | None = None) -> dict[str, float]:
         if weights is not None:
@@ -195,7 +203,7 @@ def task(data: str, way: str, seed: int) -> Task:
     return Task(
         f"{data}, {way}",
         CLASSIFICATION,
-        {"labels": Z},
+        {name: gradients(params) for name, params in {"labels": at_first, **layers}.items()},
         score,
         {"y": pool.tensors[-1].numpy(), "pilot": pilot(model, pool, tuned, **options)},
         {

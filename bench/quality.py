@@ -1,4 +1,4 @@
-"""The report of real.json and default.json: tables, and what they say, computed from them."""
+"""The report of real.json: tables, and what they say, computed from them."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def cases(rows: list[Row]) -> list[Case]:
     return found
 
 
-def report(real: list[Row], default: list[Row] | None) -> list[str]:
+def report(real: list[Row]) -> list[str]:
     """The parts of a section of README.md."""
-    parts = [
+    return [
         "![Metrics against n](results/real.png)",
         "Seeds change the split, the new head, random targets and what is random in a selection. "
         "Gains are those over uniform draws (several a seed) from the same pool, seed by seed, "
@@ -76,15 +76,9 @@ def report(real: list[Row], default: list[Row] | None) -> list[str]:
         gain_table(real),
         "### When it helps, when it does not",
         "\n".join(statements(real)),
+        "### Figures",
+        *tables(real),
     ]
-    if default:
-        parts += [
-            "### Settings of V-optimal selection",
-            "m = n/2 and sparse signs unless said; *unit rows*: scaled to norm 1 (`unit_rows`).",
-            gain_table(default),
-            "\n".join([*settings(default), "", *safe(default)]),
-        ]
-    return [*parts, "### Figures", *tables(real)]
 
 
 def gain(gains: np.ndarray) -> str:
@@ -159,40 +153,6 @@ def statements(rows: list[Row]) -> list[str]:
             f"V-optimality is {near:.2f} times theirs, that of V-optimal selection {far:.2f} times."
         )
     return [*lines, "", *safe(rows)]
-
-
-def settings(rows: list[Row]) -> list[str]:
-    """Each setting beside plain V-optimal selection of the same rows; rows scaled or not."""
-    found = cases(rows)
-    columns = unique((c.task, c.metric) for c in found)
-    whos = unique(c.who for c in found)
-    lines = []
-    for method in unique(method for method, _ in whos if method != "v-optimal"):
-        marks = [
-            beyond(mine - plain)
-            for who in whos
-            for k in columns
-            if who[0] == method and who[1] is not None
-            and (mine := together(found, who, *k)).size
-            and (plain := together(found, ("v-optimal", who[1]), *k)).size
-        ]  # fmt: skip
-        if marks:
-            lines.append(
-                f"- **{method}** beside plain V-optimal selection: better in "
-                f"{marks.count(ABOVE)} of {len(marks)} columns and representations, worse in "
-                f"{marks.count(BELOW)}, by more than one standard error."
-            )
-    for seen in ("labels", "random", "features"):
-        for k in columns:
-            plain = together(found, ("v-optimal", seen), *k)
-            unit = together(found, ("unit rows", seen), *k)
-            if unit.size and beyond(unit - plain):
-                word = "helps" if unit.mean() > plain.mean() else "harms"
-                lines.append(
-                    f"- Scaling rows to norm 1 {word} with *{seen}* in {k[0]}, {k[1]}: a gain of "
-                    f"{unit.mean():+.3f}, unscaled {plain.mean():+.3f}."
-                )
-    return lines
 
 
 def _tally(name: str, found: list[Case]) -> str:

@@ -73,10 +73,8 @@ def _digits(name: str, seed: int, thin: bool) -> Task:
     base = demo.pretrained(X[known], y[known], seed)
     batch = torch.from_numpy(X[pool]), torch.from_numpy(y[pool])
 
-    def gradients(targets: str) -> np.ndarray:
-        sketcher = GradientSketcher(
-            base, params="last-2", targets=targets, sketch_dim=512, seed=seed
-        )
+    def gradients(targets: str, params: str = "last-2", m: int = 512) -> np.ndarray:
+        sketcher = GradientSketcher(base, params=params, targets=targets, sketch_dim=m, seed=seed)
         return sketcher(batch, sample_ids=pool).numpy()
 
     with torch.no_grad():
@@ -96,7 +94,13 @@ def _digits(name: str, seed: int, thin: bool) -> Task:
     return Task(
         name,
         CLASSIFICATION,
-        {"labels": gradients("label"), "random": gradients("random"), "features": features},
+        {
+            "labels": gradients("label"),
+            "random": gradients("random"),
+            "features": features,
+            "labels, last layer": gradients("label", "last", 256),
+            "labels, all layers": gradients("label", "all"),
+        },
         score,
         {"y": y[pool], **outputs(logits.numpy(), tuned[4].weight.detach().numpy(), record)},
         {"classes": 10, "parameters": 2410},

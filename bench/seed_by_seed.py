@@ -17,12 +17,12 @@ def run(
     path: Path,
     make_task: Callable[[int], Task],
     methods: Mapping[str, Method],
-    shares: Sequence[float],
+    sizes: Sequence[float],
     seeds: Sequence[int],
 ) -> list[Row]:
-    """`compare` on one thread, at these shares of the pool. Rows of other tasks at the path stay.
-    Those of this task are replaced or, where the first seed is not 0, continued: they must be of
-    the seeds before it."""
+    """`compare` on one thread, at these counts (int) or shares (float) of the pool. Rows of other
+    tasks at the path stay. Those of this task are replaced or, where the first seed is not 0,
+    continued: they must be of the seeds before it."""
     saved: list[Row] = json.loads(path.read_text())["rows"] if path.exists() else []
     rows: list[Row] = []
     for seed in seeds:
@@ -32,7 +32,7 @@ def run(
             if not rows or any(_seeds_of(row) != seed for row in rows):
                 raise ValueError(f"seeds: expected results of {task.name} for seeds before {seed}")
         N = next(iter(task.pool.values())).shape[0]
-        counts = [round(share * N) for share in shares]
+        counts = [size if isinstance(size, int) else round(size * N) for size in sizes]
         found = compare(
             lambda _, task=task: task, methods, counts, (seed,), n_threads=1, progress=True
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common import RESULTS, result_path
-from default_report import of_ablation, of_auto, of_finetune, of_targets
+from default_report import of_ablation, of_auto, of_finetune, of_settings, of_targets
 from quality import report
 
 HERE = Path(__file__).parent
@@ -90,7 +90,7 @@ def of_each_machine(name: str) -> list[str]:
 
 def real_tasks() -> list[str]:
     real = rows_of("real")
-    return ["## Every method on real tasks", *report(real, rows_of("default"))] if real else []
+    return ["## Every method on real tasks", *report(real)] if real else []
 
 
 def default_choice() -> list[str]:
@@ -105,10 +105,15 @@ def of_transformers() -> list[str]:
     return [title, *of_finetune(rows)] if rows else []
 
 
-def of_settings() -> list[str]:
+def of_default() -> list[str]:
     rows = rows_of("ablation")
     title = "## Which settings of the default matter"
     return [title, *of_ablation(rows)] if rows else []
+
+
+def of_paper() -> list[str]:
+    rows = rows_of("settings")
+    return ["## Settings of the paper's methods", *of_settings(rows)] if rows else []
 
 
 def for_targets() -> list[str]:
@@ -121,8 +126,8 @@ def page() -> str:
     parts = [HEAD]
     for name in TITLES:
         parts += of_each_machine(name)
-    parts += [*default_choice(), *of_transformers(), *of_settings()]
-    parts += [*for_targets(), *real_tasks()]
+    parts += [*default_choice(), *of_transformers(), *of_default()]
+    parts += [*for_targets(), *real_tasks(), *of_paper()]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Where C++ projects find the core's headers and its library (docs/cpp.md)."""
+"""Where C++ projects find the core's headers and its library (docs/tutorials/cpp.md)."""
 
 from __future__ import annotations
 

@@ -60,5 +60,5 @@ def of_selection(lengths: Floats, S: Indices, here: RowsHere) -> Lengths:
         chosen,
         pool,
         f"the choice is one by length: the mean sample chosen is {how}, {chosen:.3g} tokens, and "
-        f"that of the pool {pool:.3g}; docs/lengths.md says which gradients avoid this",
+        f"that of the pool {pool:.3g}; docs/explanation/lengths.md says which gradients avoid this",
     )

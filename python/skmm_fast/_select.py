@@ -95,7 +95,7 @@ def select(
         "auto" is gradient matching. It takes rows in proportion from each class of y and from cells
         of alike rows, and exchanges them until their mean gradient is near that of all rows. With
         `pilot` it matches gradients at a finetuned head; with `target`, the mean of the target.
-        Or another name of `METHODS`, or a function (Z, n, seed, **method_options) -> n distinct
+        Or another name of `METHODS`, or a function `(Z, n, seed, **method_options)` -> n distinct
         rows of the (N, m) array Z. The function gets y, and a list of the sketched targets, where
         it has parameters of these names (y, target).
     sketch_dim : int, optional
@@ -147,13 +147,13 @@ def select(
         What the finetuned model is for: gradients (or features) of a few samples of the target
         task, with the columns of X; a list has the rows of each of several tasks. With
         pilot="linear" each task is a pair (rows, labels), the labels like those of y. Where X is
-        sketched they are sketched with the same Γ, and `unit_rows` scales them too. docs/methods.md
-        says which methods need or use a target; other methods refuse one. "auto" brings the mean of
-        the rows chosen near the mean over tasks of their mean rows. "v-optimal" scales rows to norm
-        1 and makes tr(Σ Σ̃_S⁻¹) small, where Σ is 0.9 times the second moment of the target plus 0.1
-        times that of X; settings["solver"] has this number and a certified bound. In the diagnosis
-        the error of the mean gradient is that to the mean of the target; other figures are about X
-        alone.
+        sketched they are sketched with the same Γ, and `unit_rows` scales them too.
+        docs/how_to/methods.md has the methods that use a target; others refuse one. "auto" brings
+        the mean of the rows chosen near the mean over tasks of their mean rows. "v-optimal" scales
+        rows to norm 1 and makes tr(Σ Σ̃_S⁻¹) small, where Σ is 0.9 times the second moment of the
+        target plus 0.1 times that of X; settings["solver"] has this number and a certified bound.
+        In the diagnosis the error of the mean gradient is that to the mean of the target; other
+        figures are about X alone.
     scratch_dir : path, optional
         A folder for what may not fit in memory: the sketch of X, and a rotated copy of it for
         "moment-matching" (there also where X is a memory map that is not sketched). What is on a
@@ -196,10 +196,11 @@ def select(
     selection of one process, figures of the diagnosis to rounding. From its `store.array()` one
     process chooses alone. There `exclude` does not let go of rows or labels that cannot be read. A
     RuntimeError says that another process failed or did not come; the group is then of no more use
-    (docs/scaling.md).
+    (docs/how_to/scaling.md).
 
     The sketch is that of SkMM (arXiv 2407.06120, algorithm 1). Sources of the methods: the table of
-    methods in docs/methods.md. How they work: docs/algorithms.md; "auto": its section 7.
+    methods in docs/how_to/methods.md. How they work: docs/explanation/algorithms.md, "auto" in its
+    section 7.
 
     Examples
     --------

@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_it_is_short_and_its_links_lead_somewhere():
     assert len(README.splitlines()) <= 120
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
             if not target.startswith("https://"):
                 assert (page.parent / target).exists(), (page.name, target)

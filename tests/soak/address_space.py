@@ -7,8 +7,8 @@ Each limit is set in a process of its own, which makes all the calls in turn. Wh
 process, another one goes on behind it.
 
 NumPy casts through a buffer, and where it cannot have one it raises MemoryError after it released
-the GIL, which ends the process by signal 11 (docs/robustness.md). So the children set its buffers
-to their smallest size: what is tried here are our own allocations.
+the GIL, which ends the process by signal 11 (docs/explanation/robustness.md). So the children set
+its buffers to their smallest size: what is tried here are our own allocations.
 """
 
 import argparse

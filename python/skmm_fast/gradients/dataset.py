@@ -56,8 +56,8 @@ def sketch_dataset(
     However often it was stopped, and by whatever, the bytes are those of one unbroken run (on a
     GPU, where the model is deterministic there); at most the shard in work is lost. A store
     continues only if batch_size, shard_rows and the fingerprints of sketcher and data set are the
-    stored ones. docs/fingerprints.md says what they see. Of data sets in memory and of Hugging Face
-    that is every sample; of others the length, the first, the last and 8 samples between.
+    stored ones. docs/explanation/fingerprints.md says what they see. Of data sets in memory and of
+    Hugging Face that is every sample; of others the length, the first, the last and 8 between.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The parts of a fingerprint: what sketches depend on, in a form that JSON can hold.
 
 Tensors and code become digests; functions and objects what can be seen of them; adapters and
-autocast their settings. docs/fingerprints.md says what is seen and what is not.
+autocast their settings. docs/explanation/fingerprints.md says what is seen and what is not.
 """
 
 from __future__ import annotations

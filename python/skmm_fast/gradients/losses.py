@@ -210,7 +210,7 @@ class UserLoss(Loss):
 LOSSES: dict[str, Callable[[], Loss]] = {
     "cross-entropy": CrossEntropy,
     "mse": MeanSquares,
-    # Gradients of texts of any length have about the same noise (docs/lengths.md).
+    # Gradients of texts of any length have about the same noise (docs/explanation/lengths.md).
     "causal-lm": partial(CausalLM, 0.5),
     "causal-lm-mean": partial(CausalLM, 1.0),
     "causal-lm-sum": partial(CausalLM, 0.0),

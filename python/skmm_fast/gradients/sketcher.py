@@ -65,7 +65,7 @@ class GradientSketcher:
     Parameters
     ----------
     model : torch.nn.Module
-        In eval mode, called as model(inputs) or model(**inputs). Its parameters are float32,
+        In eval mode, called as `model(inputs)` or `model(**inputs)`. Its parameters are float32,
         float64 or bfloat16, whose gradients are summed as float32; those that are not chosen may be
         integers, as in quantised layers. `DataParallel` and `DistributedDataParallel` are taken
         off, with a warning; models sharded among processes are refused. What `torch.compile` has
@@ -79,8 +79,8 @@ class GradientSketcher:
     loss : {"cross-entropy", "mse", "causal-lm", "causal-lm-mean", "causal-lm-sum"} or callable
         "cross-entropy" of logits (B, C) with class numbers (B,); "mse", the mean over the outputs
         of a sample; "causal-lm", the sum over the T tokens of a sample whose label is not -100,
-        divided by √T, so that the choice is not one by length (docs/lengths.md), or their mean, or
-        their sum; or a function (model's output, labels) -> (B,) losses.
+        divided by √T, so that the choice is not one by length (docs/explanation/lengths.md), or
+        their mean, or their sum; or a function (model's output, labels) -> (B,) losses.
     targets : {"label", "random", "uniform"}
         The labels; draws from the model's own predictive distribution; or uniform classes. Draws
         are keyed by (seed, sample id). With "mse" choose "random": gradients with labels are as
@@ -306,8 +306,8 @@ class GradientSketcher:
         """Named fields, for JSON, that say what the sketches depend on. Those whose names begin
         with "advisory" may differ where a store is continued.
 
-        docs/fingerprints.md says what the fields see of the model and of a user's loss. What they
-        cannot see is named in "advisory unseen".
+        docs/explanation/fingerprints.md says what the fields see of the model and of a user's loss.
+        What they cannot see is named in "advisory unseen".
         """
         state, unseen = hidden_state(self.model, self._attributes)
         loss, unseen_of_loss = loss_of(self.loss, self.model)

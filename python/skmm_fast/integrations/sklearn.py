@@ -57,7 +57,7 @@ class SkMMSelector(_base.BaseEstimator):  # type: ignore[misc]
     selection_ : Selection
         With the diagnosis and its verdict.
     n_features_in_ : int
-    feature_names_in_ : (n_features_in_,) array
+    feature_names_in_ : (n_features_in,) array
         Where the names of the features are strings.
 
     Examples
@@ -279,7 +279,7 @@ class SparseSignProjection(_Projection):
     n_components_ : int
         The width of what `transform` returns.
     n_features_in_ : int
-    feature_names_in_ : (n_features_in_,) array
+    feature_names_in_ : (n_features_in,) array
         Where the names of the features are strings.
 
     Examples

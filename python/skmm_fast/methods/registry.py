@@ -1,6 +1,6 @@
 """The methods of `select`. A new one is a function of a `Problem` in a file of this folder, its
 name in `MethodName`, and an entry here: `select`, `plan`, the command, the table of
-docs/methods.md and the error messages read this table."""
+docs/how_to/methods.md and the error messages read this table."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ REGISTRY: dict[str, Method] = {method.name: method for method in _TABLE}
 
 
 def markdown_table() -> str:
-    """The table of methods in docs/methods.md."""
+    """The table of methods in docs/how_to/methods.md."""
     rows = [("method", "chooses by", "needs, beside gradients", "source"), ("---",) * 4]
     for m in _TABLE:
         needs = ", ".join(m.needs) or (f"{m.wants} (default: the pool)" if m.wants else "")

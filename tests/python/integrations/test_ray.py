@@ -3,6 +3,7 @@ stand-in has its `map_batches`, `iter_batches` and `count`."""
 
 import numpy as np
 import pytest
+from support.stand_ins import Blocks
 
 torch = pytest.importorskip("torch")
 
@@ -25,24 +26,6 @@ def make_sketcher(targets="label"):
     torch.manual_seed(0)
     model = torch.nn.Linear(D, C).eval()
     return GradientSketcher(model, params="all", sketch_dim=12, targets=targets, n_threads=1)
-
-
-class Blocks:
-    """What of a ray.data.Dataset is used, with its blocks in another order."""
-
-    def __init__(self, batches):
-        self.batches = batches
-
-    def count(self):
-        return sum(len(batch["id"]) for batch in self.batches)
-
-    def iter_batches(self, batch_format):
-        assert batch_format == "numpy"
-        yield from self.batches
-
-    def map_batches(self, actor, *, fn_constructor_args=(), fn_constructor_kwargs=None, **_):
-        made = actor(*fn_constructor_args, **(fn_constructor_kwargs or {}))
-        return Blocks([made(batch) for batch in self.batches])
 
 
 def blocks(rows=TENSORS, size=16, seed=1):

@@ -55,6 +55,24 @@ class Selector:  # data_juicer.ops.base_op, 1.6.1
         return self.process(dataset)
 
 
+class Blocks:
+    """What of a ray.data.Dataset (2.60) is used, with its blocks in an order of their own."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def count(self):
+        return sum(len(batch["id"]) for batch in self.batches)
+
+    def iter_batches(self, batch_format):
+        assert batch_format == "numpy"
+        yield from self.batches
+
+    def map_batches(self, actor, *, fn_constructor_args=(), fn_constructor_kwargs=None, **_):
+        made = actor(*fn_constructor_args, **(fn_constructor_kwargs or {}))
+        return Blocks([made(batch) for batch in self.batches])
+
+
 class Registry:  # data_juicer.utils.registry, 1.6.1
     def __init__(self):
         self.modules = {}

@@ -56,9 +56,9 @@ def check_example(program):
 
 
 def check_the_programs_of_pages(folder, prefix):
-    """Those of docs/cpp.md and README, built without CMake, print what the pages say."""
+    """Those of docs/tutorials/cpp.md and README, built without CMake, print what the pages say."""
     include, library = ["-I", prefix / "include"], ["-L", prefix / "lib", "-l:libskmm.a"]
-    for name in ("docs/cpp.md", "README.md"):
+    for name in ("docs/tutorials/cpp.md", "README.md"):
         page = (ROOT / name).read_text()
         (folder / "main.cpp").write_text(re.search(r"```cpp\n(.*?)```", page, re.DOTALL)[1])
         source = [folder / "main.cpp", "-o", folder / "page"]

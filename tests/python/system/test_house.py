@@ -120,7 +120,7 @@ def test_version_is_the_same_everywhere():
 
 
 def test_the_table_of_methods_in_the_readme():
-    assert markdown_table() in (ROOT / "docs/methods.md").read_text(), (
+    assert markdown_table() in (ROOT / "docs/how_to/methods.md").read_text(), (
         f"expected\n{markdown_table()}"
     )
 
