@@ -123,7 +123,7 @@ def picture(rows: list[dict[str, Any]]) -> Figure:
     found = quality.cases(rows)
     columns = quality.unique((c.task, c.metric) for c in found)
     whos = quality.unique(c.who for c in found)
-    figure = Figure(figsize=(2.6 * len(columns), 0.2 * len(whos) + 1.5), layout="constrained")
+    figure = Figure(figsize=(3 + 2 * len(columns), 0.2 * len(whos) + 1.5), layout="constrained")
     axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for ax, (task, metric) in zip(axes, columns, strict=True):
         for place, who in enumerate(whos):

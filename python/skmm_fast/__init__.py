@@ -27,7 +27,15 @@ The command is `skmm-fast --help`.
 # of each.
 import sys as _sys
 
-from . import _core
+try:
+    from . import _core
+except ImportError as _error:
+    if "libgomp" not in str(_error):
+        raise
+    raise ImportError(
+        f"{_error}: the core needs GCC's OpenMP runtime; install the system's package of it "
+        "(Debian, Ubuntu: libgomp1; Fedora, RHEL: libgomp), or import torch, which has one, first"
+    ) from _error
 from ._development import get_cmake_dir as get_cmake_dir
 from ._development import get_include as get_include
 from ._diagnose import Diagnosis as Diagnosis

@@ -13,6 +13,7 @@
 
 #include "skmm/base/cpu_quota.hpp"
 #include "skmm/base/memory.hpp"
+#include "skmm/base/standard_floats.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -103,7 +104,10 @@ void parallel_blocks(std::int64_t n_blocks, int n_threads,
                      const std::function<void(std::int64_t, int)>& f) {
     const bool alone = serial || n_threads <= 1 || n_blocks <= 1;
     std::int64_t done = 0;
-    while (done < n_blocks && (alone || Clock::now() < alone_until)) f(done++, 0);
+    {
+        const StandardFloats standard;
+        while (done < n_blocks && (alone || Clock::now() < alone_until)) f(done++, 0);
+    }
     if (done == n_blocks) return;
 
     std::exception_ptr first;  // an exception that left a parallel region would end the process
@@ -112,6 +116,7 @@ void parallel_blocks(std::int64_t n_blocks, int n_threads,
     const auto began = Clock::now();
 #pragma omp parallel num_threads(affordable(n_threads))
     {
+        const StandardFloats standard;
         const int slot = omp_get_thread_num();
         const auto started = Clock::now();
 #pragma omp for schedule(dynamic, 1) nowait
@@ -139,6 +144,7 @@ int default_threads() { return 1; }
 int team_size(int) { return 1; }
 
 void parallel_blocks(std::int64_t n_blocks, int, const std::function<void(std::int64_t, int)>& f) {
+    const StandardFloats standard;
     for (std::int64_t b = 0; b < n_blocks; ++b) f(b, 0);
 }
 

@@ -190,7 +190,7 @@ def rows(name: str, indices: object, n_samples: int) -> Indices:
     distinct, times = np.unique(x, return_counts=True)
     if len(distinct) < len(x):
         twice = distinct[times > 1][0]
-        raise ValueError(f"{name}: expected distinct rows, got {twice} more than once")
+        raise ValueError(f"{name}: expected distinct rows, got row {twice} more than once")
     return distinct.astype(np.int64)
 
 

@@ -134,6 +134,8 @@ def sketch(
     store_options: dict[str, Any] = {name: options.pop(name) for name in OF_STORE if name in asked}
     if part.of > 1:
         store_options |= {"num_shards": part.of, "shard_id": part.number}
+    if not out.exists():  # a run that is killed can be replayed
+        _leave(out, asked)
     made = _sketched(out, options, store_options, shown)
     _leave(out, asked)
     of = f"part {part.number} of {part.of} (by {part.by}) " if part.of > 1 else ""

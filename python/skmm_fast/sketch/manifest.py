@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 ADVISORY = "advisory"  # a field of a fingerprint whose name begins with this may differ
 MOST_SHARDS = 1_000_000
 LONGEST = 1 << 28  # bytes of a manifest
+# Fields without which no rows are the same: that such a difference may be accepted is not said.
+DECISIVE = {"weights", "sketch", "in_dim", "out_dim", "nnz_per_row", "seed", "targets"}
 SHOWN = 40  # characters of a value that an error shows
 
 
@@ -106,8 +108,10 @@ def require_same(
     if not said:
         return
     remedy = ""
-    if not differing:
-        remedy = f" (where its rows are the same nevertheless, accept={list(of_fingerprint)})"
+    if not differing and not DECISIVE & of_fingerprint.keys():
+        names = list(of_fingerprint)
+        flags = " ".join(f"--accept {name}" for name in names)
+        remedy = f" (where its rows are the same nevertheless, accept={names}, or {flags})"
     raise ValueError(
         f"path: expected a store of this sketcher and this dataset{remedy}, got {path}, "
         f"which differs in {', '.join(said)}"

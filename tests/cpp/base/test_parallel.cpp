@@ -1,6 +1,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
@@ -32,6 +36,23 @@ TEST(every_block_runs_once_in_a_slot_of_its_own) {
         }
     }
 }
+
+#if defined(__SSE2__)
+TEST(blocks_keep_subnormal_numbers_whatever_the_program_has_set) {
+    const unsigned before = _mm_getcsr(), flushing = before | 0x8040;
+    volatile float least = 1e-41f, half = 0.5f;
+    _mm_setcsr(flushing);
+    volatile float flushed = least * half;
+    for (const int threads : {1, 2, 4}) {
+        std::atomic<int> kept{0};
+        parallel_blocks(64, threads, [&](i64, int) { kept += least * half != 0.0f; });
+        CHECK(kept == 64);
+        CHECK((_mm_getcsr() & 0x8040) == 0x8040);
+    }
+    _mm_setcsr(before);
+    CHECK(flushed == 0.0f);
+}
+#endif
 
 TEST(one_thread_runs_the_blocks_in_order_by_itself) {
     const std::thread::id here = std::this_thread::get_id();

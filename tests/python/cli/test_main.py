@@ -289,12 +289,30 @@ def test_ctrl_c(monkeypatch, capsys):
     assert capsys.readouterr().err == "skmm-fast: stopped\n"
 
 
+def test_a_run_that_is_stopped_leaves_its_options(project, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skmm_fast.gradients.sketch_dataset", stopped)
+        assert cli.main(SKETCH) == 130
+    assert cli.main(["sketch", "--config", "sketches.config.json"]) == 0
+    assert skmm.SketchStore("sketches").complete
+
+
+def test_another_seed_is_no_difference_to_accept(project, capsys):
+    assert cli.main(SKETCH) == 0
+    message = said(capsys, *SKETCH, "--seed", "5")
+    assert "accept" not in message
+    assert "differs in seed (stored 0, now 5)" in message
+
+
 def test_what_fingerprints_cannot_see(project, capsys):
     assert cli.main([*SKETCH, "--fingerprint-extra", "v1"]) == 0
     (project / "sketches" / "shard-00000.npy").unlink()
     capsys.readouterr()
     message = said(capsys, *SKETCH, "--fingerprint-extra", "v2")
-    assert "accept=['extra']" in message
+    assert "accept=['extra'], or --accept extra)" in message
     assert """differs in extra (stored "'v1'", now "'v2'")""" in message
     accepted = ["--fingerprint-extra", "v2", "--accept", "extra"]
     assert cli.main([*SKETCH, *accepted]) == 0

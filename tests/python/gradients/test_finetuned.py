@@ -286,7 +286,7 @@ def test_arguments(model, data, given, error, message):
         ({"sketch_dim": 999}, ROWS, ValueError, "sketch_dim: expected at most .* 51, got 999"),
         ({"loss": "hinge"}, ROWS, ValueError, "loss: expected one of .* got 'hinge'"),
         ({}, [N], ValueError, r"indices: expected rows in \[0, 49\], got 50"),
-        ({}, [1, 1], ValueError, "indices: expected distinct rows, got 1 more than once"),
+        ({}, [1, 1], ValueError, "indices: expected distinct rows, got row 1 more than once"),
         ({}, [0.5], TypeError, "indices: expected integer row numbers, got float64"),
     ],
 )

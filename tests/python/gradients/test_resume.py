@@ -41,7 +41,9 @@ def weighted(w):
 
 def test_another_loss_is_refused_or_accepted(tmp_path):
     stopped(tmp_path / "s", loss=weighted(1.0))
-    with pytest.raises(ValueError, match=r"accept=\['loss'\]\), got .* in loss \(stored .*"):
+    with pytest.raises(
+        ValueError, match=r"accept=\['loss'\], or --accept loss\), got .* in loss \(stored .*"
+    ):
         sketched(tmp_path / "s", loss=weighted(9.0))
     assert sketched(tmp_path / "s", loss=weighted(9.0), accept=["loss"]).complete
 

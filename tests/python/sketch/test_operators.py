@@ -307,6 +307,23 @@ def test_small_halves_where_subnormals_are_flushed():
         torch.set_flush_denormal(False)
 
 
+def test_threads_agree_where_one_flushes_subnormals():
+    """torch.set_flush_denormal sets the thread that calls it, and no other of a team."""
+    torch = pytest.importorskip("torch")
+    G = torch.full((64, 3000), 1e-41)
+    for kind in KINDS.values():
+        S = kind(3000, 16)
+        Z = S.apply(G, n_threads=2)
+        assert torch.count_nonzero(Z) > 0
+        assert torch.set_flush_denormal(True)
+        try:
+            for n_threads in (1, 2):
+                found = S.apply(G, n_threads=n_threads).numpy().tobytes()
+                assert found == Z.numpy().tobytes()
+        finally:
+            torch.set_flush_denormal(False)
+
+
 def test_half_rows_that_lie_apart():
     G = np.random.default_rng(0).standard_normal((30, 90)).astype(np.float16)
     for kind in KINDS.values():

@@ -173,6 +173,25 @@ print(numpy.array_equal(S.apply(G, n_threads=1), Z))
 """
 
 
+@pytest.mark.parametrize(
+    ("missing", "said"), [("libgomp.so.1", "Debian, Ubuntu: libgomp1"), ("libx.so", "libx.so")]
+)
+def test_a_missing_library_is_named(missing, said):
+    program = f"""
+import sys
+class Loader:
+    def find_spec(self, name, path=None, target=None):
+        if name == "skmm_fast._core":
+            raise ImportError("{missing}: cannot open shared object file")
+sys.meta_path.insert(0, Loader())
+import skmm_fast
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"ImportError: {missing}: cannot open shared object file")
+    assert said in last
+
+
 @pytest.mark.parametrize("order", ["numpy, skmm_fast, torch", "torch, numpy, skmm_fast"])
 def test_import_orders(order):
     pytest.importorskip("torch")

@@ -30,6 +30,7 @@ int worth(double work, int n_threads);
 // Runs f(block, slot) for every block in [0, n_blocks), on at most n_threads threads. Concurrent
 // calls have different slots in [0, n_threads), which may index scratch memory. If f throws, one
 // of its exceptions is thrown again after the calls that have begun; other blocks may have run.
+// Every call rounds to nearest and keeps subnormal numbers (standard_floats.hpp).
 // Where a team turned out slower than the calling thread alone, because other work keeps the
 // processors busy, the calling thread works alone for a while.
 void parallel_blocks(std::int64_t n_blocks, int n_threads,
