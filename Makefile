@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install -q
 SOURCES := CMakeLists.txt README.md $(shell find cmake cpp python -type f -not -name '*.pyc')
 CXX_FILES := $(shell find cpp examples/cpp tests/cpp tests/fuzz -name '*.[ch]pp')
 
-.PHONY: demo test lint format docs bench bench-quick bench-quality cuda cuda-build cuda-test cuda-bench sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers soak coverage clean
+.PHONY: demo test test-versions lint format docs bench bench-quick bench-quality cuda cuda-build cuda-test cuda-bench sanitize sanitize-core sanitize-python sanitize-threads fuzz fuzz-core fuzz-readers soak coverage clean
 
 demo: .venv/.built
 	$(BIN)/skmm-fast demo --out demo_out
@@ -27,6 +27,14 @@ format: .venv/.built
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_FILES)
+
+# The suite without torch and tools of developers, on the versions that CONSTRAINTS allows: tests/oldest.txt, or none.
+CONSTRAINTS ?= tests/oldest.txt
+test-versions:
+	rm -rf build/versions && $(PYTHON) -m venv build/versions
+	build/versions/bin/pip install -q -c $(CONSTRAINTS) scikit-build-core pybind11 cmake ninja pytest hypothesis
+	build/versions/bin/pip install -q --no-build-isolation -c $(CONSTRAINTS) '.[cli,parquet,plot,sklearn]'
+	build/versions/bin/python -m pytest -q tests/python --ignore tests/python/bench --ignore tests/python/system/test_house.py
 
 # The site, in build/docs: warnings are errors, and each link inside leads somewhere.
 docs: .venv/.built

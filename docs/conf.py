@@ -29,6 +29,7 @@ extensions = [
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 nitpicky = True
+default_role = "code"  # of docstrings
 myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_typehints = "none"  # the sections of the docstrings have the types
@@ -61,8 +62,7 @@ def read_page(app: Sphinx, name: str, source: list[str]) -> None:
     def turned(link: re.Match[str]) -> str:
         target, anchor = link.group(1), link.group(2) or ""
         path = os.path.normpath(os.path.join(os.path.dirname(file), target))
-        inside = next((OUTSIDE[x] for x in (path, path.partition("/")[0]) if x in OUTSIDE), None)
-        to = HERE / inside if inside else ROOT / path
+        to = HERE / OUTSIDE[path] if path in OUTSIDE else ROOT / path
         return f"]({os.path.relpath(to, (HERE / page).parent)}{anchor})"
 
     source[0] = re.sub(r"\]\((?!https?://|#)([^)#\s]+)(#[^)\s]*)?\)", turned, text)

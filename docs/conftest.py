@@ -25,19 +25,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import stand_ins
 from sybil import Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser, SkipParser
 
-NEEDS = {  # pages -> what their examples import; a page is left out where it is not installed
-    "how_to/adapters.md": ("torch", "transformers", "sklearn", "datasets", "pandas"),
-}
 FOLDER = Path(__file__).parent
 NUMBER = r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)"
 
-collect_ignore = [
-    page for page, names in NEEDS.items() if not all(map(importlib.util.find_spec, names))
-]
+MEANS = {"skmm_fast.gradients": "torch", "```bash": "typer", ".report(": "matplotlib"}
+
+
+def absent(page: Path) -> bool:
+    """Whether the examples of a page need what is not installed."""
+    text = page.read_text()
+    code = "".join(re.findall(r"(?s)(?:```|block: )python\n(.*?)(?:```|-->)", text))
+    names = set(re.findall(r"(?m)^(?:import|from) (\w+)", code)) - set(stand_ins.MODULES)
+    names |= {package for words, package in MEANS.items() if words in text}
+    return not all(map(importlib.util.find_spec, names))
+
+
+collect_ignore = [str(page) for page in FOLDER.rglob("*.md") if absent(page)]
 
 
 class Printed(PythonEvaluator):

@@ -3,30 +3,25 @@ a quarter, beside uniform draws: python examples/targeted.py     (needs torch an
 """
 
 import copy
+from functools import partial
 
-import numpy as np
 import torch
 from sklearn.datasets import load_digits
+from torch import nn
 
 import skmm_fast as skmm
 from skmm_fast.gradients import GradientSketcher
 
+IMAGES, LABELS = torch.tensor(load_digits().images / 16).float(), torch.tensor(load_digits().target)
 VIEWS = {"upright": lambda x: x, "turned": lambda x: x.mT.flip(1), "mirrored": lambda x: x.flip(2)}
-nn = torch.nn
-images, labels = map(torch.tensor, load_digits(return_X_y=True))
-order = torch.from_numpy(np.random.default_rng(0).permutation(len(labels)))
-images, labels = (images[order].reshape(-1, 8, 8) / 16).float(), labels[order]
 
 
-def samples(view, rows):
-    return VIEWS[view](images[rows]).flatten(1), labels[rows]
+def digits(view, rows):
+    return VIEWS[view](IMAGES[rows]).flatten(1), LABELS[rows]
 
 
-def joined(*sets):
-    return tuple(map(torch.cat, zip(*sets, strict=True)))
-
-
-def trained(model, inputs, labels):
+def trained(model, *sets):
+    inputs, labels = map(torch.cat, zip(*sets, strict=True))
     model = copy.deepcopy(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(100):
@@ -36,39 +31,30 @@ def trained(model, inputs, labels):
     return model.eval()
 
 
-def accuracy(model, inputs, labels):
-    return (model(inputs).argmax(1) == labels).float().mean().item()
-
-
-torch.manual_seed(0)
-model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-model = trained(model, *samples("upright", slice(300)))
-views = np.random.default_rng(1).choice(list(VIEWS), 900, p=[0.7, 0.15, 0.15])
-pool = joined(*(samples(view, [300 + i]) for i, view in enumerate(views)))
-few, test = samples("turned", slice(1200, 1220)), samples("turned", slice(1220, None))
-sketcher = GradientSketcher(model, params="all", sketch_dim=256)
-Z, target = sketcher(pool), sketcher(few)
-
-
-def compare(name, **how):
-    scores = []
-    for seed in range(5):
-        chosen = skmm.select(Z, 60, seed=seed, diagnose="none", **how)
-        rows = pool[0][chosen.indices], pool[1][chosen.indices]
-        alone, both = (trained(model, *train) for train in (rows, joined(rows, few)))
-        turned = (views[chosen] == "turned").mean()
-        scores.append((turned, accuracy(alone, *test), accuracy(both, *test)))
-    print(
-        f"{name:20} turned, accuracy, with the 20: %.2f, %.3f, %.3f" % (*np.mean(scores, axis=0),)
-    )
-
-
-compare("uniform draws", method="uniform")
-compare("no target", y=pool[1])
-compare("target", target=target)
-compare("target, classes", target=target, y=pool[1], per_class="proportional")
-for method in ("v-optimal", "less", "rds"):
-    compare(f"target, {method}", target=target, method=method)
-print(
-    f"before {accuracy(model, *test):.3f}, on the 20 alone {accuracy(trained(model, *few), *test):.3f}"
-)
+right = {}
+for split in range(5):
+    torch.manual_seed(split)
+    rows = torch.randperm(len(LABELS))
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    model = trained(model, digits("upright", rows[:300]))
+    parts = map(digits, VIEWS, rows[300:1200].split([630, 135, 135]))
+    pool = tuple(map(torch.cat, zip(*parts, strict=True)))
+    few, test = digits("turned", rows[1200:1220]), digits("turned", rows[1220:])
+    sketcher = GradientSketcher(model, params="all", sketch_dim=256)
+    Z, target = sketcher(pool), sketcher(few)
+    features, of_target = (model[:2](inputs).detach() for inputs, _ in (pool, few))
+    choose = partial(skmm.select, n=60, y=pool[1], seed=split, diagnose="none")
+    chosen = {
+        "uniform draws": choose(Z, method="uniform"),
+        "no target": choose(Z),
+        "target": choose(Z, target=target),
+        "target, classes counted": choose(Z, target=target, per_class="proportional"),
+        "target, v-optimal": choose(Z, target=target, method="v-optimal"),
+        "target, less": choose(Z, target=target, method="less"),
+        "target, rds by features": choose(features, target=of_target, method="rds"),
+    }
+    for way, selection in chosen.items():
+        finetuned = trained(model, tuple(map(selection.subset, pool)), few)
+        right.setdefault(way, []).append((finetuned(test[0]).argmax(1) == test[1]).float().mean())
+for way, scores in right.items():
+    print(f"{way:24} accuracy {torch.stack(scores).mean():.3f}")

@@ -13,8 +13,11 @@ Row = tuple[str, str, str]  # a figure: its name, of the rows chosen, of uniform
 
 
 def title_of(settings: dict[str, Any], d: Diagnosis) -> str:
-    """How many rows of how many, and by what method."""
-    return f'{d.n} of {settings["n_samples"]} rows by "{settings["method"]}"'
+    """How many rows of how many, by what method, and whether it saw a sketch of them."""
+    title = f'{d.n} of {settings["n_samples"]} rows by "{settings["method"]}"'
+    if settings.get("sketch") is None:
+        return title
+    return f"{title}, sketched from {settings['in_dim']} to {settings['sketch_dim']} dimensions"
 
 
 def text(settings: dict[str, Any], d: Diagnosis) -> str:

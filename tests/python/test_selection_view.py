@@ -30,6 +30,10 @@ def test_it_indexes_what_users_have():
 def test_five_lines_and_a_verdict():
     lines = repr(SELECTION).splitlines()
     assert lines[0] == 'Selection of 40 of 400 rows by "auto"'
+    sketched = str(skmm.select(X, 40, method="v-optimal", sketch_dim=4)).splitlines()[0]
+    assert sketched == (
+        f'Selection of 40 of 400 rows by "v-optimal", sketched from {X.shape[1]} to 4 dimensions'
+    )
     assert lines[1].strip() == SELECTION.diagnosis.verdict
     assert lines[2].startswith("  mean gradient error Φ: ")
     assert len(lines) == 5

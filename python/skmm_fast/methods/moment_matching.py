@@ -144,8 +144,9 @@ def match_moments(
     n : int or float
         Rows to be drawn from s: a count in [1, N], or a share of N in (0, 1).
     c_s : float, default 0.999
-        At least n/N (any number where n = N). For c_s >= 1 without constraints uniform s is
-        optimal, and is returned with a warning.
+        At least n/N (any number where n = N). What is asked of each eigenvector alone: between
+        them Σ̃_S may be weaker (`diagnose(...).c_s` says how much). For c_s >= 1 without
+        constraints uniform s is optimal, and is returned with a warning.
     weighting : {"paper", "relative"}
         w_j = 1, or the scale-free w_j = 1/λ_j².
     init : {"random", "uniform"} or (N,) array

@@ -54,7 +54,7 @@ class PartlyFactored(Sketch):
     sparse-sign matrices with `factor_dim` columns, and Γ' the rows of a `SparseSign` that belong to
     the first coordinates of the matrix. E[ΓΓᵀ] = I as for every sketch. Sums over tokens embed as
     well as with `SparseSign`; a matrix that is a single product e xᵀ is embedded worse, with a
-    relative error of its norm of about √(4/factor_dim).
+    relative error of its squared norm of about √(4/factor_dim).
 
     Parameters
     ----------

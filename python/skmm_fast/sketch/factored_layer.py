@@ -18,7 +18,7 @@ class Factored(PartlyFactored):
     `factor_dim` dimensions, the small products are summed, and the sum is sketched to m; a weight
     of at most factor_dim² entries is sketched by its entries. E[ΓΓᵀ] = I as for every sketch. Sums
     over tokens embed as well as with `SparseSign`; a single product e xᵀ is embedded worse, with a
-    relative error of its norm of about √(4/factor_dim).
+    relative error of its squared norm of about √(4/factor_dim).
 
     Parameters
     ----------
