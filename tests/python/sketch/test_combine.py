@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
 
 import skmm_fast as skmm
 from skmm_fast._support.float16_rows import Float16Rows, scaled_halves
