@@ -2,7 +2,12 @@
 
 import sys
 
+import hypothesis
 import pytest
+
+# A busy machine is no fault.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

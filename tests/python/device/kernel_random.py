@@ -15,7 +15,7 @@ from skmm_fast.device import gamma
 pytestmark = [pytest.mark.cuda, compiled_or_interpreted]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_equals_the_product_with_gamma(data):
     m = data.draw(st.integers(1, 150))
@@ -42,7 +42,7 @@ def test_equals_the_product_with_gamma(data):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # the interpreter's Inf - Inf
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.floats(width=32), min_size=1, max_size=16))
 def test_a_number_keeps_its_bits(numbers):
     """One column: an entry of Z is an element of G, its sign, and nothing that was rounded."""

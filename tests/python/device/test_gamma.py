@@ -51,7 +51,7 @@ def test_philox_known_answers(counter, key, words):
     assert " ".join(f"{int(w):08x}" for w in found) == words
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(sketches(), offsets, st.integers(0, 300))
 def test_gamma_is_that_of_the_core(S, start, count):
     Gamma = gamma.rows(S, start, start + count, "cpu").numpy()
@@ -87,7 +87,7 @@ def sums(Gamma, G, like):
     return G @ Gamma.double(), 20 * torch.finfo(like.dtype).eps * (size + 1e-30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sketches(), offsets, st.integers(0, 9), st.integers(0, 200), st.data())
 def test_dense_rows(S, offset, n, cols, data):
     dtype = data.draw(st.sampled_from(FLOATS))
@@ -104,7 +104,7 @@ def test_dense_rows(S, offset, n, cols, data):
     assert torch.equal(Z, again)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sketches(), offsets, st.integers(1, 5), st.integers(1, 5), st.integers(1, 40))
 def test_outer_products(S, offset, n, classes, d):
     E, X = torch.randn(n, classes), torch.randn(n, d, requires_grad=True)
@@ -118,7 +118,7 @@ def test_outer_products(S, offset, n, classes, d):
     assert ((Z - expected).abs() <= tolerance).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sketches(), offsets, st.integers(1, 4), st.integers(0, 7), st.integers(1, 9))
 def test_rows_of_an_embedding(S, offset, n, length, width):
     tokens, values = torch.randint(0, 5, (n, length)), torch.randn(n, length, width)

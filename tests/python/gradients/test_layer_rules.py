@@ -251,7 +251,7 @@ def test_parts_of_outputs_changed_in_place():
 
 
 @pytest.mark.filterwarnings(UNEVEN_PADDING)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(data=st.data())
 def test_convolutions(data):
     draw = data.draw

@@ -267,7 +267,6 @@ def by_loop(model, names, loss, batch):
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     phases=set(Phase) - {Phase.explain},
     suppress_health_check=list(HealthCheck),
 )

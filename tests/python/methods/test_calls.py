@@ -54,7 +54,7 @@ def sample(N=60, m=5, dtype=np.float32):
     return np.random.default_rng(1).standard_t(3, size=(N, m)).astype(dtype)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(problems(), st.sampled_from(METHODS), st.sampled_from([np.float32, np.float64]))
 def test_constraints_are_kept(problem, method, dtype):
     Z, y, n, per_class, include, exclude, counts = problem

@@ -17,7 +17,7 @@ METHODS = ("v-optimal", "moment-matching")
 FEW_ROWS = "ignore:n = .* < rank"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.data())
 def test_proportional_counts(sizes, data):
     total = sum(sizes)
@@ -29,7 +29,7 @@ def test_proportional_counts(sizes, data):
     assert np.all(counts <= sizes)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.data())
 def test_balanced_counts(sizes, data):
     """One row after the other, to the class that has fewest; which of equals is free."""
@@ -44,7 +44,7 @@ def test_balanced_counts(sizes, data):
     assert all(count <= size for count, size in zip(counts, sizes, strict=True))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.floats(0, 1), st.data())
 def test_counts_in_proportion_to_a_power(sizes, power, data):
     """They sum to n, fit, and are s size^power up to the size and to rounding, for one s."""
@@ -59,7 +59,7 @@ def test_counts_in_proportion_to_a_power(sizes, power, data):
     assert np.all(np.diff(counts[np.argsort(sizes, kind="stable")]) >= -1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=6), st.data())
 def test_powers_have_names(sizes, data):
     sizes = np.array(sizes)
@@ -85,7 +85,7 @@ def test_counts_by_hand():
     assert class_counts(0, "abc", np.array([800, 10, 40]), 100) == [50, 10, 40]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.floats(0, 1), st.data())
 def test_counts_that_have_a_least(sizes, power, data):
     sizes = np.array(sizes)
@@ -97,7 +97,7 @@ def test_counts_that_have_a_least(sizes, power, data):
     assert np.all(counts >= np.minimum(least, sizes))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(problems((None,)), st.floats(0, 1))
 def test_counts_of_classes_hold_include_and_one_of_each(problem, power):
     _, y, n, _, include, exclude, _ = problem
@@ -141,7 +141,7 @@ def test_powers_that_are_none(method, power, error):
         skmm.select(Z, 9, method=method, y=y, per_class=power)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     problems(),
     st.booleans(),
@@ -161,7 +161,7 @@ def test_v_optimal(problem, refine, sampler, route, block):
     assert selected.diagnosis.v_optimality >= selected.diagnosis.lower_bound * (1 - 1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     problems(),
     st.booleans(),
@@ -179,7 +179,7 @@ def test_moment_matching(problem, refine, draw, weighting):
     check(selected.indices, problem)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.sampled_from(["random", "uniform"]), st.sampled_from([0, 1, 200]))
 def test_s_is_feasible(problem, init, max_iter):
     Z, y, n, per_class, include, exclude, counts = problem
@@ -242,7 +242,7 @@ def test_an_init_that_misses_its_sums_is_an_error():
             skmm.match_moments(Z, 4, init=s, **constraints)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(METHODS), st.integers(0, 10**6))
 def test_the_class_that_is_short_is_named(method, seed):
     rng = np.random.default_rng(seed)
@@ -277,7 +277,7 @@ def test_other_impossible_constraints(method):
             skmm.select(Z, 9, method=method, **constraints)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from([np.int8, np.uint8, np.int32, np.int64, np.uint64, np.bool_, "U3", float]),
     st.integers(0, 2**32),
@@ -301,7 +301,7 @@ def test_labels_as_numbers_are_those_of_unique(dtype, seed, N, wide):
     assert np.array_equal(found.number, number)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(problems())
 def test_free_rows_group_by_group(problem):
     _, y, n, per_class, include, exclude, _ = problem

@@ -74,7 +74,7 @@ def test_constraints():
     check(run(Z, 15, y=y, per_class=counts, include=include, exclude=[5]), expected, 15)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(2, 40), st.integers(1, 6), st.sampled_from([1e-6, 0.5]))
 def test_weights_are_those_of_nonnegative_least_squares(seed, N, m, ridge):
     """Also of rows that are left with weight 0, and where the pursuit ends early."""

@@ -29,7 +29,7 @@ def unequal_classes(N, shares=(0.5, 0.3, 0.15, 0.05), seed=0):
 
 
 class TestConstraints:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(problems(KINDS), st.sampled_from([METHOD, "auto"]), st.integers(1, 9))
     def test_are_kept(self, problem, method, rows_per_cell):
         Z, y, n, per_class, include, exclude, _ = problem
@@ -42,7 +42,7 @@ class TestConstraints:
         assert found.weights.min() > 0
         assert found.weights.mean() == pytest.approx(1)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(problems(KINDS))
     def test_weights_restore_the_shares_of_the_classes(self, problem):
         Z, y, n, per_class, include, exclude, _ = problem
@@ -83,7 +83,7 @@ class TestConstraints:
 
 
 class TestClassCounts:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.lists(st.integers(1, 60), min_size=2, max_size=6), st.data())
     def test_are_in_proportion_by_default(self, sizes, data):
         """n_k is s N_k and at most N_k, up to rounding, and at least 1 where n is twice K."""

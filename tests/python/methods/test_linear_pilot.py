@@ -213,7 +213,7 @@ def error_of_refits(X, y, weights, ridge):
 
 
 class TestTheRidgeHead:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.integers(0, 2**32), st.booleans(), st.integers(4, 25), st.integers(1, 6))
     def test_is_the_best_on_rows_left_out(self, seed, weighted, n, d):
         rng = np.random.default_rng(seed)

@@ -37,7 +37,7 @@ def small_problems(draw):
     return skewed(N, m, seed=rng.integers(2**32)), start, cell, weights
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(small_problems(), st.integers(1, 4), st.sampled_from([0.01, 1.0, 7.0]))
 def test_sweeps_are_those_of_a_naive_search(problem, sweeps, ridge):
     Z, start, cell, weights = problem
@@ -50,7 +50,7 @@ def test_sweeps_are_those_of_a_naive_search(problem, sweeps, ridge):
     assert found.tolist() == expected.tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(small_problems())
 def test_where_it_ends_no_exchange_helps(problem):
     Z, start, cell, weights = problem
@@ -64,7 +64,7 @@ def test_where_it_ends_no_exchange_helps(problem):
             assert mean_error(B, changed, weights) >= end * (1 - 1e-9) - 1e-12
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(small_problems(), st.sampled_from([np.float32, np.float64]))
 def test_what_always_holds(problem, dtype):
     """Rows are distinct and stay in their cells; Φ falls from sweep to sweep."""
@@ -252,7 +252,7 @@ ERRORS = [
     ({"Z": np.zeros((9, 2))}, ValueError, "Z: expected a nonzero entry"),
     ({"start": []}, ValueError, "start: expected at least one row"),
     ({"start": None}, (ValueError, TypeError), "start: "),
-    ({"start": [0, 0]}, ValueError, "start: expected distinct rows, got 0"),
+    ({"start": [0, 0]}, ValueError, "start: expected distinct rows, got row 0"),
     ({"start": [9]}, ValueError, r"start: expected rows in \[0, 8\], got 9"),
     ({"start": [-1]}, ValueError, "start: .* got -1"),
     ({"start": [1.0]}, TypeError, "start: expected integer row numbers"),

@@ -104,7 +104,7 @@ def test_deepfool_is_the_smallest_move_that_changes_the_class(dtype):
     check("deepfool", -moves, 1e-4, logits=logits, head=head)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(2, 12), st.floats(0, 1))
 def test_forgetting_counts_events(seed, epochs, share):
     record = np.random.default_rng(seed).random((epochs, N)) < share

@@ -43,7 +43,7 @@ def test_equals_slsqp(weighting, c_s, seed):
     assert fit.objective - best <= fit.gap + 1e-7 * scale
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 60),
@@ -138,7 +138,7 @@ def test_c_s_of_one_is_said_to_be_uniform():
         assert fit.n_iter == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 300), st.floats(0.001, 1.0), st.floats(-3, 3))
 def test_projection(seed, N, share, log_scale):
     v = np.random.default_rng(seed).standard_normal(N) * 10**log_scale

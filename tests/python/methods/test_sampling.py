@@ -50,7 +50,7 @@ def test_inclusion_frequencies(method, ordered, times):
     assert times * (d[random] ** 2 / lam[random]).sum() < chi2.ppf(1 - 1e-3, random.sum())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 200),
@@ -78,7 +78,7 @@ def test_top_takes_the_largest_ties_to_the_lowest_row():
     assert skmm.draw(s, 3, method="top").tolist() == [1, 2, 4]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.5 + 1e-9, 1.0]), min_size=1), st.data())
 def test_top_is_the_head_of_a_stable_sort(weights, data):
     n = data.draw(st.integers(1, len(weights)))

@@ -55,7 +55,7 @@ def test_herding(N, m, n, dtype, offset):
     assert chosen(Z, n // 2, "herding") == sorted(order[: n // 2])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ties, st.data())
 def test_herding_with_ties(case, data):
     Z = with_ties(case)
@@ -81,7 +81,7 @@ def test_k_center(N, m, n, dtype, offset):
         assert is_farthest_first(chosen(Z, n, "k-center", seed=seed), naive.euclidean(Z))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ties, st.data())
 def test_k_center_with_ties(case, data):
     Z = with_ties(case)

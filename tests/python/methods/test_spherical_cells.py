@@ -29,7 +29,7 @@ def scattered(N, m, seed=0, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal((N, m)).astype(dtype)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 120),
@@ -218,7 +218,7 @@ def test_coherent_cells():
         assert found.coherent.tolist() == [coherent]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.integers(2, 80), st.integers(1, 12), st.data())
 def test_cells_of_some_rows(seed, N, count, data):
     """Only these rows are in the cells, each once; the counts sum to n and fit."""

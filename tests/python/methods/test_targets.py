@@ -64,7 +64,7 @@ def test_unit_rows_scales_the_target_too(method):
     assert np.array_equal(found, chosen(X, TARGET, method, unit_rows=True).indices)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.sampled_from(USERS), st.integers(1, 3), st.integers(1, 7))
 @pytest.mark.filterwarnings("ignore:n = .* < rank")
 def test_constraints_are_kept(problem, method, n_tasks, rows):

@@ -147,7 +147,7 @@ def test_same_rows_on_any_threads(dtype):
         assert np.array_equal(runs[0], runs[2])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 8), st.booleans(), st.data())
 @pytest.mark.filterwarnings("ignore:n = .* < rank")
 def test_always_n_distinct_rows(seed, N, m, refine, data):
@@ -236,7 +236,7 @@ def test_bad_starts_are_left_behind():
             assert refined.objective == skmm.diagnose(Z, refined.indices).v_optimality
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6))
 @pytest.mark.filterwarnings("ignore:n = .* < rank")
 def test_refinement_is_never_worse(seed):

@@ -14,7 +14,7 @@ def rows_of(N, k, dtype, seed=0):
     return np.random.default_rng(seed).standard_t(3, size=(N, k)).astype(dtype)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.sampled_from([1, 2, 127, 128, 129, 300]),
@@ -58,7 +58,7 @@ def test_ties_go_to_the_first_centre(dtype):
     assert product.shape == (200,)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.sampled_from([1, 2, 127, 300, 5000]),

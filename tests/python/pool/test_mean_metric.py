@@ -22,7 +22,7 @@ def skewed(N, m, dtype=np.float64, seed=0):
     return Z.astype(dtype)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32),
     st.integers(2, 40),

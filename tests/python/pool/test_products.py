@@ -73,7 +73,7 @@ def test_column_squares(shape, dtype):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 400),
@@ -107,7 +107,7 @@ def test_support_of_no_rows_and_of_all():
     assert _core.support(g, one_group(5000, 17), 0.5, 0.0, 1) == pytest.approx(seventeen)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 10**6), st.integers(1, 300), st.data())
 def test_projection_of_any_total(seed, N, data):
     """Counts of a group: 1 to all of it, of rows that may be equal."""

@@ -63,7 +63,7 @@ def test_rows_of_gamma(a, b):
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_csr_rows(offset):
     c = R - offset
-    G = sp.random_array((6, c), density=0.03, format="csr", rng=1)
+    G = sp.csr_array(sp.random(6, c, density=0.03, random_state=1))
     Z = S.apply(G, out=np.zeros((6, M)), col_offset=offset, accumulate=True)
     np.testing.assert_allclose(Z, G.toarray() @ GAMMA[offset:], rtol=1e-5, atol=1e-5)
     tail = G[:, c - 9 :]  # no entry of a matrix

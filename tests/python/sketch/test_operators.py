@@ -37,7 +37,7 @@ def assert_close(Z, G, Gamma):
     assert np.all(np.abs(Z - G.astype(float) @ Gamma) <= tol * (size + 1e-30))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases(), st.data())
 def test_equals_the_product_with_gamma(case, data):
     S, G = case
@@ -65,7 +65,7 @@ def test_equals_the_product_with_gamma(case, data):
         assert np.array_equal(np.concatenate([S.apply(G[:half]), S.apply(G[half:])]), Z)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(cases(), st.sampled_from([np.int32, np.int64]), st.floats(0, 1), st.data())
 def test_csr_equals_the_product_with_gamma(case, index, density, data):
     S, G = case

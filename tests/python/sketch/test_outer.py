@@ -18,7 +18,7 @@ def products(E, X):
     return (E[:, :, None] * X[:, None, :]).reshape(len(E), -1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(sorted(KINDS)),
     st.sampled_from([np.float32, np.float64]),

@@ -10,6 +10,5 @@ def examples(count, steps):
     return settings(
         max_examples=count * int(os.environ.get("SKMM_EXAMPLES", "1")),
         stateful_step_count=steps,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )

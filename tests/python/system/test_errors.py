@@ -185,7 +185,7 @@ CASES = [
     # include, exclude
     ("include beyond", lambda: skmm.select(Z, 5, include=[50]), ValueError, r"include: expected rows in \[0, 49\], got 50"),
     ("include negative", lambda: skmm.select(Z, 5, include=[-1]), ValueError, "include: .* got -1"),
-    ("include twice", lambda: skmm.select(Z, 5, include=[3, 1, 3]), ValueError, "include: expected distinct rows, got 3"),
+    ("include twice", lambda: skmm.select(Z, 5, include=[3, 1, 3]), ValueError, "include: expected distinct rows, got row 3"),
     ("include floats", lambda: skmm.select(Z, 5, include=[1.0]), TypeError, "include: .* got float64"),
     ("include a mask", lambda: skmm.select(Z, 5, include=np.ones(50, bool)), TypeError, "include: .* got bool"),
     ("include ragged", lambda: skmm.select(Z, 5, include=[[1], [2, 3]]), ValueError, "include: expected a vector"),
@@ -230,7 +230,7 @@ CASES = [
     ("y of mixed types", lambda: skmm.select(Z, 6, y=np.array(["a", 1] * 25, object), per_class="balanced"), TypeError, "y: expected labels that can be sorted"),
     # diagnose, Selection
     ("no indices", lambda: skmm.diagnose(Z, []), ValueError, "indices: expected at least one row"),
-    ("indices twice", lambda: skmm.diagnose(Z, [1, 1]), ValueError, "indices: expected distinct rows, got 1"),
+    ("indices twice", lambda: skmm.diagnose(Z, [1, 1]), ValueError, "indices: expected distinct rows, got row 1"),
     ("indices beyond", lambda: skmm.diagnose(Z, [50]), ValueError, "indices: .* got 50"),
     ("n_random", lambda: skmm.diagnose(Z, [1], n_random=-1), ValueError, "n_random: .* got -1"),
     ("subset of another dataset", lambda: skmm.select(Z, 5).subset(range(49)), ValueError, "dataset: expected 50 samples, got 49"),
