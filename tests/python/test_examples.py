@@ -20,10 +20,10 @@ def run(name, *options, cwd, lines):
     """What the script prints. It has at most so many lines."""
     script = EXAMPLES / f"{name}.py"
     assert len(script.read_text().splitlines()) <= lines
-    quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *map(str, [script, *options])],
-        cwd=cwd, env=quiet, capture_output=True, text=True, check=False,
+        cwd=cwd, env={**os.environ, **quiet}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

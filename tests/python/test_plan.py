@@ -95,3 +95,8 @@ def test_bad_arguments(arguments, options, error, message):
 def test_bad_dtype(dtype):
     with pytest.raises((TypeError, ValueError), match="dtype: expected"):
         skmm.plan(100, 8, 5, dtype=dtype)
+
+
+def test_the_default_copies_no_large_rows():
+    """At N = 4 million, m = 256, n = 40 000 the memory was seen to grow by .67 GB."""
+    assert skmm.plan(n_samples=4_000_000, sketch_dim=256, n=40_000).peak_bytes < 1.34e9

@@ -23,7 +23,7 @@ from ..pool.pool import Pool
 from .constraints import power_counts
 from .cost import Cost, Speed, Work
 from .groups import SUBSETS, group_seed
-from .mean_matching import SWEEPS, Slots, exchange
+from .mean_matching import SWEEPS, WHOLE, Slots, exchange
 from .pilots import pilot_of
 from .problem import Chosen, Problem
 from .spherical_cells import cells_of
@@ -192,5 +192,5 @@ def cost(work: Work, speed: Speed) -> Cost:
     products, sweeps = 2 * candidates * m * m, SWEEPS * 16 * n * m * 2 * 4
     return Cost(
         seconds=(tree + products) / speed.flops + sweeps / (speed.flops / 4),
-        peak_bytes=work.copy,
+        peak_bytes=work.copy if work.copy <= WHOLE else 0,
     )

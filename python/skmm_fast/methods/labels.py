@@ -5,6 +5,7 @@ Every row has one: a label that is missing is an error, and never a class of its
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from .._support.types import Array, Indices
 NAMED = 3  # rows without a label that an error names
 NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 MOST_ON_RANKS = 1 << 16  # distinct labels that ranks exchange
+MANY = 20  # classes of numbers, from which on it is asked whether they are those of a regression
 LOOKED_AT = 1000  # strings that are looked at: are they numbers?
 
 
@@ -32,6 +34,17 @@ class Labels:
     def are_classes(self) -> bool:
         """Whether they are classes: not numbers of a regression, some of which have a fraction."""
         return self.values.dtype.kind != "f" or bool((self.values % 1 == 0).all())
+
+    def warn_of_numbers(self) -> None:
+        """Warn where classes look like whole numbers of a regression: fewer than four rows each."""
+        K, N = len(self.values), len(self.number)
+        if self.values.dtype.kind in "iuf" and K > MANY and 4 * K > N:
+            warnings.warn(
+                f"y: {K} distinct whole numbers of {N} rows are taken for classes; to have them "
+                "taken for the numbers of a regression, scale them (y / y.std()), so that some "
+                "have a fraction",
+                stacklevel=5,
+            )
 
     def of_others(self, name: str, y: Any, n_rows: int) -> Labels:
         """The labels y (n_rows,) of other rows as numbers of the same kind: of the same classes, or

@@ -154,6 +154,7 @@ class Problem:
         """
         if self.labels is None or self.per_class is not None or not self.labels.are_classes:
             return self
+        self.labels.warn_of_numbers()
         return replace(self, constraints=self.constraints.in_classes(self.labels, power))
 
 

@@ -76,7 +76,7 @@ class TestConstraints:
         assert np.bincount(y[found.indices])[3] == len(rare)
 
     def test_fewer_rows_than_classes(self):
-        y = np.arange(60) % 30
+        y = (np.arange(60) % 30).astype(str)
         found = skmm.select(rows_of(60, 4), 7, y=y, include=[59])
         assert len(np.unique(found.indices)) == 7
         assert 59 in found.indices

@@ -238,3 +238,14 @@ def test_one_label_says_nothing_to_a_pilot():
             ValueError, match=r"^y: expected at least two labels for pilot 'linear'"
         ):
             skmm.select(X, n, y=y, pilot="linear")
+
+
+def test_whole_numbers_of_a_regression_are_warned_of():
+    numbers = np.arange(N) // 2 + 25.0
+    for y in (numbers, numbers.astype(int)):
+        with pytest.warns(UserWarning, match="y: 30 distinct whole numbers of 60 rows are taken"):
+            skmm.select(X, n, y=y)
+    scaled = numbers / numbers.std()  # some have a fraction
+    names, few = numbers.astype(str), numbers // 10
+    for y in (scaled, [f"c{x}" for x in names], few):
+        skmm.select(X, n, y=y)
