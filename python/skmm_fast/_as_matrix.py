@@ -121,7 +121,7 @@ def _side_by_side(columns: list[Array], name: str) -> Array:
 
 def _of_list(name: str, X: Any) -> Array:
     try:
-        rows = np.asarray([x.detach() if tensors.is_torch(x) else x for x in X])
+        rows = np.asarray([tensors.numpy_view(name, x) for x in X])
     except ValueError:
         said = f"{name}: expected rows of one length, got a list of unequal ones"
         raise ValueError(said) from None

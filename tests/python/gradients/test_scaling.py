@@ -106,7 +106,7 @@ def test_a_wrapped_optimizer_and_other_names_of_tied_parameters():
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.randn(B, 4)).square().sum().backward()
     optimizer.step()
-    wrapped = accelerate.optimizer.AcceleratedOptimizer(optimizer)
+    wrapped = accelerate.Accelerator(cpu=True).prepare_optimizer(optimizer)
     batch, options = (torch.randn(B, 4), torch.randn(B, 4)), OPTIONS | {"sketch_dim": 8}
     both = [
         GradientSketcher(net.eval(), scale=adam_scale(o), **options)(batch)
