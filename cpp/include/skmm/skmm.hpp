@@ -1,5 +1,6 @@
 // The core of skmm-fast: sketches of rows, and the choice of rows by their sketches. This header
-// includes the rest; docs/tutorials/cpp.md shows how to build with it. What follows holds in all of them.
+// includes the rest; docs/tutorials/cpp.md shows how to build with it. What follows holds in all of
+// them.
 //
 // Memory. Arguments are views of the caller's memory (base/views.hpp). A call keeps none of them
 // when it returns; a RowMatrix, which is a view too, does. Outputs are written, not added to, and
