@@ -13,10 +13,8 @@ CXX_FILES := $(shell find cpp examples/cpp tests/cpp tests/fuzz -name '*.[ch]pp'
 demo: .venv/.built
 	$(BIN)/skmm-fast demo --out demo_out
 
-# Each file, and each page of the documents, is run by one of the workers.
-WORKERS ?= 2
 test: .venv/.built
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest
 
 lint: .venv/.built
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #if defined(__SSE2__)
-#include <immintrin.h>
+#include <xmmintrin.h>
 #endif
 
 #include <atomic>

@@ -109,6 +109,7 @@ def test_one_file_owns_openmp_one_the_isa():
     assert [p.name for p in sources if "omp.h" in p.read_text()] == ["parallel.cpp"]
     assert [p.name for p in sources if "cpu_supports" in p.read_text()] == ["dispatch.cpp"]
     assert [p.name for p in sources if "immintrin.h" in p.read_text()] == ["vectors.hpp"]
+    assert [p.name for p in sources if "_mm_setcsr" in p.read_text()] == ["standard_floats.hpp"]
     assert [p.name for p in sources if "0xD2511F53" in p.read_text()] == ["philox.hpp"]
 
 
