@@ -13,6 +13,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ import skmm_fast as skmm
 from common import result_path
 from compare import Method, Options, Task
 from default_report import BASE
-from seed_by_seed import run
+from seed_by_seed import show
 from varied_tasks import VARIED
 
 FAST = {"diagnose": "fast"}
@@ -129,16 +130,7 @@ def main() -> None:
     threadpool_limits(1, "blas")
     path = result_path("ablation")
     for name in args.tasks:
-
-        def make(seed: int, name: str = name) -> Task:
-            return task(name, seed)
-
-        try:
-            found = run(path, make, METHODS, SHARES, range(args.first, args.seeds))
-        except ModuleNotFoundError as error:
-            print(f"{name}: skipped, {error}")
-            continue
-        print("\n\n".join(quality.tables(found)), flush=True)
+        show(path, name, partial(task, name), METHODS, SHARES, range(args.first, args.seeds))
     if path.exists():
         rows = json.loads(path.read_text())["rows"]
         picture(rows).savefig(path.with_suffix(".png"), dpi=80)

@@ -27,13 +27,12 @@ from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import AutoModel, AutoTokenizer
 
-import quality
 import real_data
 import tasks
 from common import result_path
 from compare import Method, Task
 from linear_head import CLASSIFICATION
-from seed_by_seed import run
+from seed_by_seed import show
 from skmm_fast.gradients import GradientSketcher, pilot
 from skmm_fast.gradients.parameters import Params
 from text_model import folder
@@ -225,12 +224,7 @@ def main() -> None:
     for data in args.data:
         for way in args.ways:
             make, seeds = partial(task, data, way), range(args.first, args.seeds)
-            try:
-                found = run(result_path("finetune"), make, METHODS, SHARES, seeds)
-            except ModuleNotFoundError as error:
-                print(f"{data}: skipped, {error}")
-                continue
-            print("\n\n".join(quality.tables(found)), flush=True)
+            show(result_path("finetune"), data, make, METHODS, SHARES, seeds)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import quality
 from common import write
 from compare import Method, Task, compare, summary
 
@@ -39,6 +40,23 @@ def run(
         rows = joined(rows, found)
         write(path, [row for row in saved if row["task"] != task.name] + rows)
     return rows
+
+
+def show(
+    path: Path,
+    name: str,
+    make_task: Callable[[int], Task],
+    methods: Mapping[str, Method],
+    sizes: Sequence[float],
+    seeds: Sequence[int],
+) -> None:
+    """`run`, and print its tables; a task whose data are not installed is skipped with a word."""
+    try:
+        found = run(path, make_task, methods, sizes, seeds)
+    except ModuleNotFoundError as error:
+        print(f"{name}: skipped, {error}")
+        return
+    print("\n\n".join(quality.tables(found)), flush=True)
 
 
 def joined(rows: Sequence[Row], more: Sequence[Row]) -> list[Row]:

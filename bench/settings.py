@@ -30,7 +30,7 @@ import skmm_fast as skmm
 from common import result_path
 from compare import METHODS, Method, Task
 from real_tasks import TASKS as REAL
-from seed_by_seed import run
+from seed_by_seed import show
 
 LABELS = ("labels",)
 LAYERS = ("labels, last layer", "labels, adapters alone", "labels, all layers")
@@ -104,10 +104,11 @@ COMPARED = {
 }
 
 
-def with_sketches(task: Task, n: int, seed: int) -> Task:
-    """Its gradients with labels also as sketches of n/2 dimensions with each ζ."""
+def with_sketches(setting: Setting, seed: int) -> Task:
+    """Its task, with the gradients with labels also as sketches of n/2 dimensions with each ζ."""
+    task = setting.make(seed)
     G = task.pool["labels"]
-    m = min(G.shape[1], n // 2)
+    m = min(G.shape[1], setting.n // 2)
     sketched = {
         of_sketch(nnz): skmm.SparseSign(G.shape[1], m, nnz_per_row=nnz, seed=seed).apply(G)
         for nnz in NNZ
@@ -150,17 +151,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", "c_s = 2")
     path = result_path("settings")
     for name in args.tasks:
-        make, n, seeds = TASKS[name]
-
-        def task(seed: int, make: Any = make, n: int = n) -> Task:
-            return with_sketches(make(seed), n, seed)
-
-        try:
-            found = run(path, task, COMPARED, (n,), range(seeds))
-        except ModuleNotFoundError as error:
-            print(f"{name}: skipped, {error}")
-            continue
-        print("\n\n".join(quality.tables(found)), flush=True)
+        setting = TASKS[name]
+        make = partial(with_sketches, setting)
+        show(path, name, make, COMPARED, (setting.n,), range(setting.seeds))
     if path.exists():
         rows = json.loads(path.read_text())["rows"]
         picture(rows).savefig(path.with_suffix(".png"), dpi=80)

@@ -26,7 +26,6 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 nitpicky = True
 default_role = "code"  # of docstrings

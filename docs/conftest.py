@@ -17,6 +17,7 @@ import importlib.util
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -93,6 +94,7 @@ def enter(namespace: dict[str, Any]) -> None:
 
 def leave(namespace: dict[str, Any]) -> None:
     namespace["monkeypatch"].undo()
+    shutil.rmtree(namespace["folder"])
 
 
 pytest_collect_file = Sybil(

@@ -65,8 +65,8 @@ class Diagnosis:
         span the numerical range of Z, as are `c_s`, `spectral` and entries of
         `random_v_optimality`.
     lower_bound : float
-        A certified bound: no n rows have a lower V-optimality, whatever constraints there are;
-        settings["solver"] has the one within them. -inf where it was not asked for.
+        A certified bound: no n rows of Z have a lower V-optimality; constraints do not count.
+        settings["solver"] has the bound that counts them. -inf where it was not asked for.
     random_v_optimality : (n_random,) array
         The V-optimality of uniform draws of n rows.
     c_s : float

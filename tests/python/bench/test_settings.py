@@ -28,7 +28,7 @@ def task(seed):
         {"y": y},
         {"classes": CLASSES, "parameters": D},
     )
-    return settings.with_sketches(made, 24, seed)
+    return settings.with_sketches(settings.Setting(lambda _: made, 24, 1), seed)
 
 
 def test_a_setting_differs_from_its_base_alone():
